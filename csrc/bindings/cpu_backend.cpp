@@ -1,0 +1,59 @@
+// The CPU's own entries: threads, instruction set, BLAS.
+#include <atomic>
+#include <string>
+
+#include "bindings/array.h"
+#include "bindings/backend.h"
+#include "cpu/blas.h"
+
+namespace curvblas {
+namespace {
+
+using cpu::IsaLevels;
+using cpu::Micro;
+using cpu::Pool;
+
+std::atomic<const Micro*> chosen{nullptr};
+
+const Micro* best() {
+    const IsaLevels levels = cpu::usable_isa_levels();
+    return levels.tables[levels.count - 1];
+}
+
+py::list isa_levels() {
+    const IsaLevels levels = cpu::usable_isa_levels();
+    py::list names;
+    for (int k = 0; k < levels.count; ++k) names.append(levels.tables[k]->isa);
+    return names;
+}
+
+void set_isa(const std::string& name) {
+    const IsaLevels levels = cpu::usable_isa_levels();
+    for (int k = 0; k < levels.count; ++k)
+        if (name == levels.tables[k]->isa) {
+            chosen = levels.tables[k];
+            return;
+        }
+    wrong_value("CURVBLAS_ISA must be one of ", py::str(isa_levels()).cast<std::string>(), " on this machine, got '", name, "'");
+}
+
+void set_num_threads(int threads) {
+    const py::gil_scoped_release released;
+    Pool::instance().resize(threads);
+}
+
+}  // namespace
+
+cpu::Queue current_queue() { return cpu::Queue(*chosen); }
+
+void register_backend(py::module_& m) {
+    chosen = best();
+    m.def("isa", [] { return chosen.load()->isa; });
+    m.def("isa_levels", &isa_levels);
+    m.def("set_isa", &set_isa);
+    m.def("get_num_threads", [] { return Pool::instance().threads(); });
+    m.def("set_num_threads", &set_num_threads);
+    m.def("blas", &cpu::blas::description);
+}
+
+}  // namespace curvblas

@@ -1,0 +1,205 @@
+#include "bindings/group.h"
+
+#include <pybind11/gil_safe_call_once.h>
+
+#include <cmath>
+
+namespace curvblas {
+
+const Range non_negative{[](double x) { return x >= 0 && std::isfinite(x); }, "a finite number >= 0"};
+const Range fraction{[](double x) { return x >= 0 && x <= 1; }, "a number in [0, 1]"};
+const Range finite{[](double x) { return std::isfinite(x); }, "a finite number"};
+
+namespace {
+
+bool is_list(py::handle object) { return PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()); }
+
+/// True for instances of numpy.<name>, an abstract scalar type.
+template <char... Name>
+bool is_numpy(py::handle value) {
+    constexpr char name[] = {Name..., 0};
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> type;
+    type.call_once_and_store_result([&] { return py::module_::import("numpy").attr(name); });
+    return PyObject_IsInstance(value.ptr(), type.get_stored().ptr()) == 1;
+}
+
+/// A Python number or a NumPy scalar (np.float64 is a Python float), not a bool and not a 0-d array.
+bool is_number(py::handle value) {
+    if (PyFloat_Check(value.ptr())) return true;
+    if (PyBool_Check(value.ptr())) return false;
+    return PyLong_Check(value.ptr()) || is_numpy<'n', 'u', 'm', 'b', 'e', 'r'>(value);
+}
+
+bool is_bool(py::handle value) { return PyBool_Check(value.ptr()) || is_numpy<'b', 'o', 'o', 'l', '_'>(value); }
+
+}  // namespace
+
+Array Call::read(py::handle object, const char* name, Index index) {
+    const Argument argument{function_, name, index};
+    const Array a = read_array(object, argument, keep_alive_);
+    if (Py_TYPE(object.ptr()) == type_) return a;
+    const std::string library = library_of(object);
+    if (library_.empty()) {
+        library_ = library;
+        type_ = Py_TYPE(object.ptr());
+    } else if (library != library_) {
+        wrong_type(argument.text(), " must be an array of ", library_, " like the arrays before it, got one of ", library);
+    }
+    return a;
+}
+
+Group Call::group(py::handle object, const char* name) {
+    Group group{is_list(object), {}};
+    if (!group.ragged) {
+        group.arrays.push_back(read(object, name, -1));
+        return group;
+    }
+    const Index size = static_cast<Index>(PySequence_Fast_GET_SIZE(object.ptr()));
+    group.arrays.reserve(static_cast<std::size_t>(size));
+    for (Index k = 0; k < size; ++k)
+        group.arrays.push_back(read(PySequence_Fast_GET_ITEM(object.ptr(), k), name, k));
+    return group;
+}
+
+Group Call::group_like(const Group& model, const char* model_name, py::handle object, const char* name) {
+    if (is_list(object) != model.ragged)
+        wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ", model_name,
+                   ", got ", Py_TYPE(object.ptr())->tp_name);
+    Group group = this->group(object, name);
+    if (group.size() != model.size())
+        wrong_value(function_, ": ", name, " must have one array for each of the ", model.size(), " of ", model_name, ", got ",
+                    group.size());
+    return group;
+}
+
+double Call::number(py::handle value, const char* name, const Range& range) const {
+    if (!is_number(value))
+        wrong_type(function_, ": ", name, " must be ", range.text, ", or one per matrix, got ", Py_TYPE(value.ptr())->tp_name);
+    const double x = PyFloat_AsDouble(value.ptr());
+    if (x == -1 && PyErr_Occurred()) throw py::error_already_set();
+    if (!range.holds(x)) wrong_value(function_, ": ", name, " must be ", range.text, ", got ", x);
+    return x;
+}
+
+std::vector<double> Call::parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range) {
+    Index total = 0;
+    for (const Array& a : model.arrays) total += batch_of(a, inner);
+    if (is_list(value)) {
+        const Index size = static_cast<Index>(PySequence_Fast_GET_SIZE(value.ptr()));
+        if (!model.ragged || size != model.size())
+            wrong_value(function_, ": ", name, " must be ", range.text, ", or one per matrix (",
+                        model.ragged ? sentence(model.size()) : "an array in the shape of the leading axes",
+                        "), got a list of ", size);
+        std::vector<double> values;
+        for (Index k = 0; k < size; ++k) {
+            const py::handle entry = PySequence_Fast_GET_ITEM(value.ptr(), k);
+            values.push_back(number(entry, sentence(name, "[", k, "]").c_str(), range));
+        }
+        return values;
+    }
+    if (!py::isinstance<py::array>(value) && !py::hasattr(value, "__dlpack__"))
+        return std::vector<double>(static_cast<std::size_t>(total), number(value, name, range));
+
+    py::object source = py::reinterpret_borrow<py::object>(value);
+    if (py::isinstance<py::array>(value)) {
+        const char kind = py::reinterpret_borrow<py::array>(value).dtype().kind();
+        if (kind == 'i' || kind == 'u') source = py::array_t<double>::ensure(value);
+    }
+    const Array a = read_array(source, {function_, name}, keep_alive_);
+    const Array& first = model.ragged || model.arrays.empty() ? a : model.arrays[0];
+    bool fits = model.ragged ? a.ndim == 1 && a.shape[0] == model.size() : a.ndim == first.ndim - inner;
+    for (int k = 0; fits && !model.ragged && k < a.ndim; ++k) fits = a.shape[k] == first.shape[k];
+    if (!fits && a.ndim != 0)
+        wrong_value(function_, ": ", name, " must be a number or have one entry per matrix (",
+                    model.ragged ? sentence("shape (", model.size(), ",)") : "the shape of the leading axes",
+                    "), got shape ", a.shape_text());
+    if (a.dtype != DType::float64 && a.dtype != DType::float32)
+        wrong_type(function_, ": ", name, " must be float64 or float32, got ", curvblas::name(a.dtype));
+    std::vector<double> values(static_cast<std::size_t>(total));
+    for (Index b = 0; b < total; ++b) {
+        const Index at = a.ndim == 0 ? 0 : offset_of(a, 0, b);
+        values[b] = a.dtype == DType::float64 ? a.as<double>()[at] : static_cast<double>(a.as<float>()[at]);
+    }
+    return values;
+}
+
+std::vector<bool> Call::flags(py::handle value, const char* name, const Group& model) const {
+    const auto flag = [&](py::handle entry) {
+        if (is_bool(entry)) return PyObject_IsTrue(entry.ptr()) == 1;
+        wrong_type(function_, ": ", name, " must be True or False, or a list with one of them per array, got ",
+                   Py_TYPE(entry.ptr())->tp_name);
+    };
+    const auto size = static_cast<std::size_t>(model.size());
+    if (!is_list(value)) return std::vector<bool>(size, flag(value));
+    const auto given = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(value.ptr()));
+    if (!model.ragged || given != size)
+        wrong_value(function_, ": ", name, " must be True or False, or a list with one of them for each of ", size,
+                    " arrays, got a list of ", given);
+    std::vector<bool> values;
+    for (std::size_t k = 0; k < size; ++k) values.push_back(flag(PySequence_Fast_GET_ITEM(value.ptr(), static_cast<Py_ssize_t>(k))));
+    return values;
+}
+
+void require_square(const Group& group) {
+    for (const Array& a : group.arrays) {
+        const bool enough = group.ragged ? a.ndim == 2 : a.ndim >= 2;
+        if (!enough || a.shape[a.ndim - 2] != a.shape[a.ndim - 1])
+            wrong_value(a.argument.text(), " must have shape ", group.ragged ? "(n, n)" : "(..., n, n)", ", got ",
+                        a.shape_text());
+    }
+}
+
+DType require_real(const Group& group) {
+    for (const Array& a : group.arrays) {
+        if (a.dtype != DType::float32 && a.dtype != DType::float64)
+            wrong_type(a.argument.text(), " must be float32 or float64, got ", name(a.dtype));
+        if (a.dtype != group.arrays[0].dtype)
+            wrong_type(a.argument.text(), " must be ", name(group.arrays[0].dtype), " like ",
+                       group.arrays[0].argument.short_text(), ", got ", name(a.dtype));
+    }
+    return group.arrays.empty() ? DType::float64 : group.arrays[0].dtype;
+}
+
+void require_dtype(const Group& other, DType dtype, const char* model_name) {
+    for (const Array& a : other.arrays)
+        if (a.dtype != dtype)
+            wrong_type(a.argument.text(), " must be ", name(dtype), " like ", model_name, ", got ", name(a.dtype));
+}
+
+void require_writable(const Group& group, const char* advice) {
+    for (const Array& a : group.arrays)
+        if (!a.writable) wrong_value(a.argument.text(), " must be writable, got a read-only array", advice);
+}
+
+void require_same_batch(const Array& a, int a_inner, const Array& b, int b_inner) {
+    bool same = a.ndim - a_inner == b.ndim - b_inner;
+    for (int k = 0; same && k < a.ndim - a_inner; ++k) same = a.shape[k] == b.shape[k];
+    if (!same)
+        wrong_value(b.argument.text(), " must have the leading axes of ", a.argument.short_text(), " with shape ",
+                    a.shape_text(), ", got ", b.shape_text());
+}
+
+bool single_stride(const Array& a, int inner, Index& stride) {
+    stride = 0;
+    Index count = 1;  // matrices that `stride` walks so far, from the last leading axis outwards
+    for (int k = a.ndim - inner - 1; k >= 0; --k) {
+        if (a.shape[k] == 1) continue;
+        if (count == 1)
+            stride = a.strides[k];
+        else if (a.strides[k] != stride * count)
+            return false;
+        count *= a.shape[k];
+    }
+    return true;
+}
+
+Index offset_of(const Array& a, int inner, Index b) {
+    Index offset = 0;
+    for (int k = a.ndim - inner - 1; k >= 0; --k) {
+        offset += b % a.shape[k] * a.strides[k];
+        b /= a.shape[k];
+    }
+    return offset;
+}
+
+}  // namespace curvblas

@@ -1,0 +1,278 @@
+#include "bindings/kronecker.h"
+
+#include <algorithm>
+
+#include "bindings/backend.h"
+#include "bindings/group.h"
+#include "bindings/memory.h"
+#include "bindings/results.h"
+#include "kernels/all_finite.h"
+#include "kernels/damped_inverse.h"
+#include "kernels/factored_damping.h"
+#include "kernels/precondition.h"
+#include "kernels/update_factors.h"
+
+namespace curvblas {
+namespace {
+
+namespace kernels = CURVBLAS_BACKEND;
+
+/// Calls f with a value of the C++ type that a dtype of factors stands for.
+template <class F>
+void with_real(DType dtype, const F& f) {
+    dtype == DType::float32 ? f(float{}) : f(double{});
+}
+
+/// Row sets of shape (..., N, d) or (..., N, T, d); or weights, which have no last axis.
+Rows rows_view(const Array& a, int leading, bool weights, Index first) {
+    const int inner = a.ndim - leading, n = leading, t = leading + 1, d = a.ndim - 1;
+    const bool shared = inner == (weights ? 2 : 3);
+    Index batch_stride = 0;
+    single_stride(a, inner, batch_stride);
+    Rows rows{};
+    rows.data = static_cast<const std::byte*>(a.data) + offset_of(a, inner, first) * item_size(a.dtype);
+    rows.dtype = a.dtype;
+    rows.N = a.shape[n], rows.n_stride = a.strides[n];
+    rows.T = shared ? a.shape[t] : 1, rows.t_stride = shared ? a.strides[t] : 0;
+    rows.d = weights ? 1 : a.shape[d], rows.d_stride = weights || rows.d == 1 ? 1 : a.strides[d];
+    rows.batch_stride = batch_stride;
+    return rows;
+}
+
+void require_rows(const Array& C, const Array& R, bool bias) {
+    const int leading = C.ndim - 2, inner = R.ndim - leading;
+    const Index d = C.shape[C.ndim - 1] - (bias ? 1 : 0);
+    if ((inner == 2 || inner == 3) && d >= 0 && R.shape[R.ndim - 1] == d) return require_same_batch(C, 2, R, inner);
+    const char* dots = leading ? "..., " : "";
+    if (d < 0)
+        wrong_value(C.argument.text(), " must have at least one row and column with bias=True, got shape ", C.shape_text());
+    wrong_value(R.argument.text(), " must have shape (", dots, "N, ", d, ") or (", dots, "N, T, ", d, ") for ",
+                C.argument.short_text(), " of shape ", C.shape_text(), bias ? " with bias=True" : "", ", got ",
+                R.shape_text());
+}
+
+void require_weights(const Array& R, const Array& w) {
+    bool same = w.ndim == R.ndim - 1;
+    for (int k = 0; same && k < w.ndim; ++k) same = w.shape[k] == R.shape[k];
+    if (!same)
+        wrong_value(w.argument.text(), " must be shaped like ", R.argument.short_text(), " ", R.shape_text(),
+                    " without the last axis, got ", w.shape_text());
+}
+
+/// The default (1 - decay) / N, which leaves the factor alone where there are no rows.
+std::vector<double> default_scale(const Group& C, const Group& R, const std::vector<double>& decay) {
+    std::vector<double> scale;
+    for (std::size_t k = 0; k < C.arrays.size(); ++k) {
+        const Index N = R.arrays[k].shape[C.arrays[k].ndim - 2];
+        for (Index b = 0; b < batch_of(C.arrays[k], 2); ++b)
+            scale.push_back(N > 0 ? (1 - decay[scale.size()]) / static_cast<double>(N) : 0);
+    }
+    return scale;
+}
+
+/// `out` if the caller gave one, checked against the model and what the call reads; else new arrays.
+NewArrays output_like(Call& call, const Group& model, const char* model_name, const py::object& out,
+                      std::initializer_list<const Group*> inputs) {
+    const DType dtype = model.arrays.empty() ? DType::float64 : model.arrays[0].dtype;
+    if (out.is_none()) return new_arrays_like(model, dtype);
+    NewArrays given{out, call.group_like(model, model_name, out, "out")};
+    require_dtype(given.group, dtype, model_name);
+    for (std::size_t k = 0; k < model.arrays.size(); ++k) {
+        const Array &x = given.group.arrays[k], &m = model.arrays[k];
+        bool same = x.ndim == m.ndim;
+        for (int i = 0; same && i < m.ndim; ++i) same = x.shape[i] == m.shape[i];
+        if (!same)
+            wrong_value(x.argument.text(), " must have the shape of ", m.argument.short_text(), " ", m.shape_text(),
+                        ", got ", x.shape_text());
+    }
+    require_writable(given.group, "");
+    Memory memory;
+    memory.writes(given.group);
+    for (const Group* input : inputs) memory.reads(*input);
+    memory.require_disjoint();
+    return given;
+}
+
+OnFailure on_failure_from(const std::string& text, bool has_out) {
+    if (text == "jitter") return OnFailure::jitter;
+    if (text == "raise") return OnFailure::raise;
+    if (text != "keep")
+        wrong_value("damped_inverse: on_failure must be \"jitter\", \"keep\" or \"raise\", got \"", text, "\"");
+    if (!has_out) wrong_value("damped_inverse: out must be given with on_failure=\"keep\": it holds what is kept, got None");
+    return OnFailure::keep;
+}
+
+/// An array of any shape as tasks: in rows of 4,096 elements where it is contiguous, else along its last axes.
+void append_flat_rows(const Array& a, std::vector<Rows>& tasks) {
+    constexpr Index row = 4096;
+    if (a.size() == 0) return;
+    Rows rows{a.data, a.dtype, 1, 1, 1, 0, 0, 1, 0};
+    Index stride;
+    if (single_stride(a, 0, stride) && (stride == 1 || a.size() == 1)) {
+        const Index whole = a.size() / row, rest = a.size() % row;
+        rows.N = whole, rows.d = row, rows.n_stride = row;
+        if (whole) tasks.push_back(rows);
+        rows.data = static_cast<std::byte*>(a.data) + whole * row * item_size(a.dtype);
+        rows.N = 1, rows.d = rest;
+        if (rest) tasks.push_back(rows);
+        return;
+    }
+    const int inner = std::min(a.ndim, 2);
+    rows.d = a.shape[a.ndim - 1], rows.d_stride = a.strides[a.ndim - 1];
+    if (inner == 2) rows.N = a.shape[a.ndim - 2], rows.n_stride = a.strides[a.ndim - 2];
+    for (Index b = 0; b < batch_of(a, inner); ++b) {
+        rows.data = static_cast<std::byte*>(a.data) + offset_of(a, inner, b) * item_size(a.dtype);
+        tasks.push_back(rows);
+    }
+}
+
+py::tuple inverse_result(const Group& C, const py::object& inverse, const std::vector<kernels::InverseReport>& reports) {
+    const auto part = [&](auto member) {
+        std::vector<std::decay_t<decltype(member(reports[0]))>> values;
+        for (const kernels::InverseReport& report : reports) values.push_back(member(report));
+        return per_matrix(C, 2, values);
+    };
+    Index index = -1, minor = 0;
+    for (std::size_t k = 0; k < reports.size() && index < 0; ++k)
+        if (reports[k].status == Status::not_positive_definite || reports[k].status == Status::not_finite)
+            index = static_cast<Index>(k), minor = reports[k].minor;
+    return py::make_tuple(inverse, part([](const kernels::InverseReport& r) { return static_cast<std::int8_t>(r.status); }),
+                          part([](const kernels::InverseReport& r) { return r.jitter; }),
+                          part([](const kernels::InverseReport& r) { return r.residual; }),
+                          part([](const kernels::InverseReport& r) { return r.log_det; }), index, minor);
+}
+
+}  // namespace
+
+py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
+                          const py::object& scale, const py::object& weights, const py::object& bias, bool copy) {
+    Call call("update_factors");
+    const Group C = call.group(factors, "factors");
+    require_square(C);
+    const DType dtype = require_real(C);
+    const Group R = call.group_like(C, "factors", rows, "rows");
+    const Group w = weights.is_none() ? Group{} : call.group_like(C, "factors", weights, "weights");
+    const std::vector<bool> biases = call.flags(bias, "bias", C);
+    for (std::size_t k = 0; k < C.arrays.size(); ++k) {
+        require_rows(C.arrays[k], R.arrays[k], biases[k]);
+        if (!w.arrays.empty()) require_weights(R.arrays[k], w.arrays[k]);
+    }
+    const std::vector<double> decays = call.parameter(decay, "decay", C, 2, fraction);
+    const std::vector<double> scales =
+        scale.is_none() ? default_scale(C, R, decays) : call.parameter(scale, "scale", C, 2, finite);
+    if (!copy) {
+        require_writable(C, ": copy=True returns new factors instead");
+        Memory memory;
+        memory.writes(C), memory.reads(R), memory.reads(w);
+        memory.require_disjoint();
+    }
+    const NewArrays updated = copy ? new_arrays_like(C, dtype) : NewArrays{factors, C};
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::UpdateFactors<T>> tasks;
+        for_each_stack(C, {&R, &w}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            const int leading = C.arrays[k].ndim - 2;
+            tasks.push_back({stack<const T>(C.arrays[k], count, first), rows_view(R.arrays[k], leading, false, first),
+                             w.arrays.empty() ? Rows{} : rows_view(w.arrays[k], leading, true, first), biases[k],
+                             &decays[matrix], &scales[matrix], stack<T>(updated.group.arrays[k], count, first)});
+        });
+        const py::gil_scoped_release released;
+        kernels::update_factors<T>(current_queue(), tasks);
+    });
+    return updated.object;
+}
+
+py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping) {
+    Call call("factored_damping");
+    const Group As = call.group(A, "A");
+    const Group Gs = call.group_like(As, "A", G, "G");
+    require_square(As), require_square(Gs);
+    const DType dtype = require_real(As);
+    require_dtype(Gs, dtype, "A");
+    for (std::size_t k = 0; k < As.arrays.size(); ++k) require_same_batch(As.arrays[k], 2, Gs.arrays[k], 2);
+    const std::vector<double> dampings = call.parameter(damping, "damping", As, 2, non_negative);
+    std::vector<double> damping_A(dampings.size()), damping_G(dampings.size());
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::FactoredDamping<T>> tasks;
+        for_each_stack(As, {&Gs}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            tasks.push_back({stack<const T>(As.arrays[k], count, first), stack<const T>(Gs.arrays[k], count, first),
+                             &dampings[matrix], &damping_A[matrix], &damping_G[matrix]});
+        });
+        const py::gil_scoped_release released;
+        kernels::factored_damping<T>(current_queue(), tasks);
+    });
+    return py::make_tuple(per_matrix(As, 2, damping_A), per_matrix(As, 2, damping_G));
+}
+
+py::tuple damped_inverse(const py::object& factors, const py::object& damping, const std::string& on_failure,
+                         const py::object& out) {
+    Call call("damped_inverse");
+    const Group C = call.group(factors, "factors");
+    require_square(C);
+    const DType dtype = require_real(C);
+    const std::vector<double> dampings = call.parameter(damping, "damping", C, 2, non_negative);
+    const OnFailure policy = on_failure_from(on_failure, !out.is_none());
+    const NewArrays X = output_like(call, C, "factors", out, {&C});
+    std::vector<kernels::InverseReport> reports(dampings.size());
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::DampedInverse<T>> tasks;
+        for_each_stack(C, {&X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            tasks.push_back({stack<const T>(C.arrays[k], count, first), &dampings[matrix],
+                             stack<T>(X.group.arrays[k], count, first), &reports[matrix]});
+        });
+        const py::gil_scoped_release released;
+        kernels::damped_inverse<T>(current_queue(), tasks, policy);
+    });
+    return inverse_result(C, X.object, reports);
+}
+
+py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
+                        const py::object& out) {
+    Call call("precondition");
+    const Group V = call.group(grads, "grads");
+    const DType dtype = require_real(V);
+    const Group As = call.group_like(V, "grads", A_inv, "A_inv"), Gs = call.group_like(V, "grads", G_inv, "G_inv");
+    require_dtype(As, dtype, "grads"), require_dtype(Gs, dtype, "grads");
+    const auto require_side = [](const Array& v, const Array& inverse, int axis, const char* letter) {
+        const Index n = v.shape[v.ndim - axis];
+        const bool fits = inverse.ndim == v.ndim && inverse.shape[v.ndim - 2] == n && inverse.shape[v.ndim - 1] == n;
+        if (!fits)
+            wrong_value(inverse.argument.text(), " must have shape (", v.ndim > 2 ? "..., " : "", letter, ", ", letter,
+                        ") = (", n, ", ", n, ") for ", v.argument.short_text(), " of shape ", v.shape_text(), ", got ",
+                        inverse.shape_text());
+        require_same_batch(v, 2, inverse, 2);
+    };
+    for (std::size_t k = 0; k < V.arrays.size(); ++k) {
+        const Array& v = V.arrays[k];
+        if (V.ragged ? v.ndim != 2 : v.ndim < 2)
+            wrong_value(v.argument.text(), " must have shape (", V.ragged ? "" : "..., ",
+                        "out_features, in_features), got ", v.shape_text());
+        require_side(v, As.arrays[k], 1, "n");
+        require_side(v, Gs.arrays[k], 2, "m");
+    }
+    const NewArrays P = output_like(call, V, "grads", out, {&V, &As, &Gs});
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::Precondition<T>> tasks;
+        for_each_stack(V, {&As, &Gs, &P.group}, [&](std::size_t k, Index count, Index first, Index) {
+            tasks.push_back({stack<const T>(V.arrays[k], count, first), stack<const T>(As.arrays[k], count, first),
+                             stack<const T>(Gs.arrays[k], count, first), stack<T>(P.group.arrays[k], count, first)});
+        });
+        const py::gil_scoped_release released;
+        kernels::precondition<T>(current_queue(), tasks);
+    });
+    return P.object;
+}
+
+bool all_finite(const py::object& arrays) {
+    Call call("all_finite");
+    const Group group = call.group(arrays, "arrays");
+    std::vector<Rows> tasks;
+    for (const Array& a : group.arrays) append_flat_rows(a, tasks);
+    const py::gil_scoped_release released;
+    return kernels::all_finite(current_queue(), tasks);
+}
+
+}  // namespace curvblas

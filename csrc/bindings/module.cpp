@@ -1,0 +1,24 @@
+// The extension module of one backend: a table of contents.
+#include <pybind11/pybind11.h>
+
+
+#include "bindings/backend.h"
+#include "bindings/kronecker.h"
+
+namespace curvblas {
+
+PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
+    m.doc() = "Kernels of one backend. Private: import curvblas instead.";
+    py::register_local_exception<WrongType>(m, "WrongType", PyExc_TypeError);
+
+    m.def("update_factors", &update_factors);
+    m.def("factored_damping", &factored_damping);
+    m.def("damped_inverse", &damped_inverse);
+    m.def("precondition", &precondition);
+    m.def("all_finite", &all_finite);
+    m.def("library_of", &library_of);
+
+    register_backend(m);
+}
+
+}  // namespace curvblas

@@ -1,0 +1,67 @@
+// Views: how memory that somebody else owns is described. No ownership, no arithmetic, usable on host and device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace curvblas {
+
+using Index = std::int64_t;
+
+enum class DType : std::uint8_t { float64, float32, float16, bfloat16 };
+
+constexpr Index item_size(DType dtype) {
+    return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2;
+}
+
+constexpr const char* name(DType dtype) {
+    constexpr const char* names[] = {"float64", "float32", "float16", "bfloat16"};
+    return names[static_cast<int>(dtype)];
+}
+
+/// The DType of a C++ type; only the types that factors, inverses and memories may have.
+template <class T>
+constexpr DType dtype_of = sizeof(T) == 8 ? DType::float64 : DType::float32;
+
+/// A rows x columns matrix. Strides count elements, may be zero or negative.
+template <class T>
+struct Matrix {
+    T* data;
+    Index rows, columns;
+    Index row_stride, column_stride;
+
+    T& operator()(Index i, Index j) const { return data[i * row_stride + j * column_stride]; }
+    T* row(Index i) const { return data + i * row_stride; }
+};
+
+/// `batch` matrices of one shape, `batch_stride` elements apart: 1,000 stacked 4x4 factors are one Stack.
+template <class T>
+struct Stack {
+    T* data;
+    Index rows, columns;
+    Index row_stride, column_stride;
+    Index batch, batch_stride;
+
+    Matrix<T> operator[](Index b) const {
+        return {data + b * batch_stride, rows, columns, row_stride, column_stride};
+    }
+};
+
+/// `batch` sets of N x T rows of length d, of any row dtype. T counts the positions that share weights (1 if none).
+/// `data == nullptr` means that the argument is absent.
+struct Rows {
+    const void* data;
+    DType dtype;
+    Index N, T, d;
+    Index n_stride, t_stride, d_stride;
+    Index batch_stride;
+
+    Index count() const { return N * T; }
+    /// Where row r of set b starts; r = n T + t.
+    const void* row(Index b, Index r) const {
+        const Index offset = b * batch_stride + (r / T) * n_stride + (r % T) * t_stride;
+        return static_cast<const std::byte*>(data) + offset * item_size(dtype);
+    }
+};
+
+}  // namespace curvblas

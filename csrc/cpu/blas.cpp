@@ -1,0 +1,80 @@
+#include "cpu/blas.h"
+
+#include <cblas.h>
+
+#include <type_traits>
+
+extern "C" {
+void scipy_spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+void scipy_dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+void scipy_spotri_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+void scipy_dpotri_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+}
+
+namespace curvblas::cpu::blas {
+namespace {
+
+// LAPACK is column-major: the upper triangle of a row-major matrix is its lower one.
+constexpr const char* triangle = "L";
+
+struct Operand {
+    CBLAS_TRANSPOSE transpose;
+    int leading_dimension;
+};
+
+template <class T>
+Operand operand(const Matrix<T>& A) {
+    if (A.column_stride == 1 && A.row_stride >= A.columns) return {CblasNoTrans, static_cast<int>(A.row_stride)};
+    return {CblasTrans, static_cast<int>(A.column_stride)};
+}
+
+}  // namespace
+
+void stay_on_one_thread() {
+    if (scipy_openblas_get_num_threads() != 1) scipy_openblas_set_num_threads(1);
+}
+
+const char* description() { return scipy_openblas_get_config(); }
+
+template <class T>
+void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
+    const Operand a = operand(A), b = operand(B);
+    const int m = static_cast<int>(C.rows), n = static_cast<int>(C.columns), k = static_cast<int>(A.columns);
+    const int ldc = static_cast<int>(C.row_stride);
+    if constexpr (std::is_same_v<T, float>)
+        scipy_cblas_sgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
+                          b.leading_dimension, 0, C.data, ldc);
+    else
+        scipy_cblas_dgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
+                          b.leading_dimension, 0, C.data, ldc);
+}
+
+template <class T>
+Index cholesky(Index n, T* A) {
+    const int order = static_cast<int>(n);
+    int info = 0;
+    if constexpr (std::is_same_v<T, float>)
+        scipy_spotrf_(triangle, &order, A, &order, &info);
+    else
+        scipy_dpotrf_(triangle, &order, A, &order, &info);
+    return info;
+}
+
+template <class T>
+void inverse_from_cholesky(Index n, T* U) {
+    const int order = static_cast<int>(n);
+    int info = 0;
+    if constexpr (std::is_same_v<T, float>)
+        scipy_spotri_(triangle, &order, U, &order, &info);
+    else
+        scipy_dpotri_(triangle, &order, U, &order, &info);
+}
+
+template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
+template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
+template Index cholesky(Index, float*);
+template Index cholesky(Index, double*);
+template void inverse_from_cholesky(Index, float*);
+template void inverse_from_cholesky(Index, double*);
+
+}  // namespace curvblas::cpu::blas

@@ -1,0 +1,34 @@
+// The BLAS that we link (scipy-openblas32), behind our own few names. Row-major throughout.
+#pragma once
+
+#include "core/view.h"
+
+namespace curvblas::cpu::blas {
+
+/// Keeps the BLAS on the calling thread: our pool is the only one. Called at the start of every group that uses it, because
+/// a program may have set another number since (threadpoolctl reaches all copies of OpenBLAS).
+void stay_on_one_thread();
+
+/// The library's own description of its version, options and kernels.
+const char* description();
+
+/// C = A B with A (m, k), B (k, n), C (m, n). A and B need a unit stride along one axis, C along its rows (see `is_blas`).
+template <class T>
+void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
+
+/// True if a matrix can be handed to multiply as it is, transposed or not.
+template <class T>
+bool is_blas(const Matrix<T>& A) {
+    return (A.column_stride == 1 && A.row_stride >= A.columns) || (A.row_stride == 1 && A.column_stride >= A.rows);
+}
+
+/// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor that
+/// is not positive, or 0.
+template <class T>
+Index cholesky(Index n, T* A);
+
+/// The upper triangle of (U^T U)^-1 from that of U, in place.
+template <class T>
+void inverse_from_cholesky(Index n, T* U);
+
+}  // namespace curvblas::cpu::blas

@@ -1,0 +1,66 @@
+// The table of micro-kernels: what is compiled once per instruction set (micro.isa.cpp) and chosen once at import.
+#pragma once
+
+#include <cstdint>
+
+#include "core/view.h"
+
+namespace curvblas::cpu {
+
+/// C (rows, columns) += A^T B on packed panels: A (depth, rows), B (depth, columns), both contiguous; C row-major.
+/// rows and columns are the size of the register tile; `multiply` reads and writes all of it.
+template <class T>
+struct Tile {
+    Index rows, columns;
+    void (*multiply)(Index depth, const T* A, const T* B, T* C, Index ldc);
+};
+
+/// Kernels for one matrix that is small enough to stay in the first cache levels, n x n, contiguous.
+template <class T>
+struct Small {
+    /// A = U^T U, upper triangle, in place. Returns the order of the leading minor that is not positive, or 0.
+    Index (*cholesky)(Index n, T* A);
+    /// The upper triangle of (U^T U)^-1 from that of U, in place; `work` holds n^2.
+    void (*inverse_from_cholesky)(Index n, T* U, T* work);
+    /// y = A x in float64, A full.
+    void (*product)(Index n, const T* A, const double* x, double* y);
+};
+
+struct Micro {
+    const char* isa;
+    Tile<float> tile_float32;
+    Tile<double> tile_float64;
+    Small<float> small_float32;
+    Small<double> small_float64;
+    /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
+    void (*widen_float16)(Index n, const std::uint16_t* x, float* y);
+    void (*widen_bfloat16)(Index n, const std::uint16_t* x, float* y);
+    /// True if no element is NaN or Inf: the exponent is not all ones.
+    bool (*finite_16)(Index n, const std::uint16_t* x, std::uint16_t exponent_mask);
+    bool (*finite_32)(Index n, const std::uint32_t* x);
+    bool (*finite_64)(Index n, const std::uint64_t* x);
+
+    template <class T>
+    const Tile<T>& tile() const {
+        if constexpr (sizeof(T) == 4)
+            return tile_float32;
+        else
+            return tile_float64;
+    }
+    template <class T>
+    const Small<T>& small() const {
+        if constexpr (sizeof(T) == 4)
+            return small_float32;
+        else
+            return small_float64;
+    }
+};
+
+/// The tables that this machine can run, the plainest first.
+struct IsaLevels {
+    const Micro* tables[4];
+    int count;
+};
+IsaLevels usable_isa_levels();
+
+}  // namespace curvblas::cpu

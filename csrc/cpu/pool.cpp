@@ -1,0 +1,141 @@
+#include "cpu/pool.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+namespace curvblas::cpu {
+namespace {
+
+std::atomic<Pool*> process_pool{nullptr};
+std::atomic<int> wanted_threads{1};
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+/// True as soon as `ready()` is; false after 20 microseconds: about what a sleep and a wake-up cost. Longer spins were
+/// seen to slow other libraries' threads on the same cores, which alternate with ours.
+template <class Ready>
+bool spin_until(Ready ready) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+    do {
+        for (int i = 0; i < 32; ++i) {
+            if (ready()) return true;
+            pause();
+        }
+    } while (std::chrono::steady_clock::now() < end);
+    return ready();
+}
+
+// The child of a fork has none of the pool's threads and perhaps a half-finished job: it forgets the pool, leaking it.
+void forget_pool() { process_pool.store(nullptr); }
+
+}  // namespace
+
+Pool& Pool::instance() {
+    Pool* pool = process_pool.load(std::memory_order_acquire);
+    if (pool) return *pool;
+    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+    auto fresh = std::make_unique<Pool>();
+    fresh->threads_ = wanted_threads.load();
+    if (process_pool.compare_exchange_strong(pool, fresh.get())) pool = fresh.release();
+    return *pool;
+}
+
+void Pool::resize(int threads) {
+    while (busy_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    stop_workers();
+    threads_ = std::max(1, threads);
+    wanted_threads = threads_.load();
+    busy_.store(false, std::memory_order_release);
+}
+
+void Pool::run(Index count, Item item, const void* context) {
+    const bool alone = threads() == 1 || count < 2 || busy_.exchange(true, std::memory_order_acquire);
+    if (alone) {
+        for (Index i = 0; i < count; ++i) item(context, i);
+        return;
+    }
+    count_ = count, item_ = item, context_ = context, failure_ = nullptr;
+    failed_.store(false, std::memory_order_relaxed);
+    next_.store(0, std::memory_order_relaxed);
+    start_workers();
+    gate_.store(open, std::memory_order_release);
+    generation_.fetch_add(1, std::memory_order_release);
+    const Index useful = std::min<Index>(count - 1, static_cast<Index>(workers_.size()));
+    for (Index i = 0; i < useful; ++i) generation_.notify_one();
+    work_on_job();
+    close_job();
+    const std::exception_ptr failure = failure_;
+    busy_.store(false, std::memory_order_release);
+    if (failure) std::rethrow_exception(failure);
+}
+
+void Pool::start_workers() {
+    while (static_cast<int>(workers_.size()) < threads() - 1) workers_.emplace_back([this] { worker_loop(); });
+}
+
+void Pool::stop_workers() {
+    stopping_ = true;
+    generation_.fetch_add(1, std::memory_order_release);
+    generation_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+    stopping_ = false;
+}
+
+void Pool::worker_loop() {
+    for (;;) {
+        // Read before `stopping_` and the gate: what is announced after this wakes the wait below.
+        const std::uint32_t seen = generation_.load(std::memory_order_acquire);
+        if (stopping_) return;
+        if (join_job()) {
+            work_on_job();
+            leave_job();
+        }
+        wait_for_job(seen);
+    }
+}
+
+void Pool::wait_for_job(std::uint32_t seen) const {
+    const auto changed = [&] { return generation_.load(std::memory_order_acquire) != seen; };
+    while (!spin_until(changed)) generation_.wait(seen, std::memory_order_acquire);
+}
+
+bool Pool::join_job() {
+    std::uint32_t gate = gate_.load(std::memory_order_acquire);
+    while (gate & open)
+        if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) return true;
+    return false;
+}
+
+void Pool::leave_job() {
+    if (gate_.fetch_sub(1, std::memory_order_acq_rel) == 1) gate_.notify_all();
+}
+
+void Pool::close_job() {
+    gate_.fetch_and(~open, std::memory_order_acq_rel);
+    const auto empty = [&] { return gate_.load(std::memory_order_acquire) == 0; };
+    while (!spin_until(empty)) {
+        const std::uint32_t gate = gate_.load(std::memory_order_acquire);
+        if (gate != 0) gate_.wait(gate, std::memory_order_acquire);
+    }
+}
+
+void Pool::work_on_job() {
+    try {
+        for (Index i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) item_(context_, i);
+    } catch (...) {
+        if (!failed_.exchange(true)) failure_ = std::current_exception();
+        next_.store(count_, std::memory_order_relaxed);
+    }
+}
+
+}  // namespace curvblas::cpu

@@ -1,0 +1,65 @@
+// Where a kernel runs: the CPU's Queue hands the items of a group to the thread pool.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "cpu/micro.h"
+#include "cpu/pool.h"
+
+namespace curvblas::cpu {
+
+/// A piece of one task: `count` matrices from `first` on, or part `part` (a tile, a block of rows) of matrix `first`.
+struct Item {
+    Index task, first, count, part;
+    double cost;  // flops, or what takes as long
+};
+
+class Queue {
+  public:
+    explicit Queue(const Micro& micro) : micro_(&micro) {}
+
+    const Micro& micro() const { return *micro_; }
+
+    /// Calls work(item) once for each item, the most expensive first, over the pool's threads. Groups that end sooner than
+    /// a sleeping thread wakes run inline. What an item computes must not depend on the thread or on the other items.
+    template <class Work>
+    void run(std::vector<Item>& items, const Work& work) const {
+        double total = 0;
+        for (const Item& item : items) total += item.cost;
+        if (items.size() < 2 || total < worth_waking) {
+            for (const Item& item : items) work(item);
+            return;
+        }
+        std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.cost > b.cost; });
+        struct Context {
+            const Item* items;
+            const Work* work;
+        } context{items.data(), &work};
+        Pool::instance().run(
+            static_cast<Index>(items.size()),
+            [](const void* c, Index i) {
+                const auto& shared = *static_cast<const Context*>(c);
+                (*shared.work)(shared.items[i]);
+            },
+            &context);
+    }
+
+    /// The items of a task whose matrices are small: as many matrices an item as pay for its scheduling.
+    static void append_batches(std::vector<Item>& items, Index task, Index batch, double cost) {
+        const Index chunk = std::clamp<Index>(static_cast<Index>(worth_scheduling / std::max(cost, 1.0)), 1, 4096);
+        for (Index first = 0; first < batch; first += chunk) {
+            const Index count = std::min(chunk, batch - first);
+            items.push_back({task, first, count, 0, cost * static_cast<double>(count)});
+        }
+    }
+
+  private:
+    static constexpr double worth_waking = 2e5;      // about 20 microseconds of one core
+    static constexpr double worth_scheduling = 1e5;  // an item costs an atomic increment and perhaps a cache line or two
+
+    const Micro* micro_;
+};
+
+}  // namespace curvblas::cpu

@@ -1,0 +1,65 @@
+// Temporary memory that a thread keeps from call to call, so that kernels do not pay for page faults each time.
+#pragma once
+
+#include <memory>
+#include <new>
+
+#include "core/view.h"
+
+namespace curvblas::cpu {
+
+/// One growing block of 64-byte aligned memory. Uninitialised.
+class Block {
+  public:
+    std::byte* reserve(Index bytes) {
+        if (bytes > size_) {
+            memory_.reset();  // before the allocation: the old contents are not needed, their memory may be
+            size_ = 0;
+            memory_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), alignment)));
+            size_ = bytes;
+        }
+        return memory_.get();
+    }
+    void shrink(Index most) {
+        if (size_ > most) memory_.reset(), size_ = 0;
+    }
+
+    static constexpr std::align_val_t alignment{64};
+
+  private:
+    struct Free {
+        void operator()(std::byte* p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<std::byte, Free> memory_;
+    Index size_ = 0;
+};
+
+constexpr Index padded(Index bytes) { return (bytes + 63) / 64 * 64; }
+
+/// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that two
+/// kernels' scratch never overlaps. Blocks above 64 MiB go back to the system afterwards.
+template <class Tag>
+class Scratch {
+  public:
+    explicit Scratch(Index bytes) : top_(block().reserve(bytes)), end_(top_ + bytes) {}
+    ~Scratch() { block().shrink(Index{64} << 20); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    template <class T>
+    T* take(Index count) {
+        T* const taken = reinterpret_cast<T*>(top_);
+        top_ += padded(count * static_cast<Index>(sizeof(T)));
+        return top_ <= end_ ? taken : throw std::bad_alloc();  // a kernel that asked for too little, not the system
+    }
+
+  private:
+    static Block& block() {
+        thread_local Block own;
+        return own;
+    }
+    std::byte* top_;
+    std::byte* end_;
+};
+
+}  // namespace curvblas::cpu

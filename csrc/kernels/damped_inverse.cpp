@@ -1,0 +1,219 @@
+#include "kernels/damped_inverse.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cpu/blas.h"
+#include "cpu/scratch.h"
+
+namespace curvblas::cpu {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double retry_residual = 1e-3;          // above it, a float32 inverse is tried again in float64
+constexpr double surely_below = residual_bound / 4;  // an estimate below this needs no second look
+constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
+
+/// A full, contiguous, exactly symmetric copy of one matrix, from its lower triangle.
+template <class T>
+void load(const Matrix<const T>& C, T* A) {
+    const Index n = C.rows;
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j <= i; ++j) A[i * n + j] = C(i, j);
+    constexpr Index block = 16;  // reads rows and writes columns: a block of both fits the first-level cache
+    for (Index ib = 0; ib < n; ib += block)
+        for (Index jb = 0; jb <= ib; jb += block)
+            for (Index i = ib; i < std::min(ib + block, n); ++i)
+                for (Index j = jb; j < std::min(jb + block, i); ++j) A[j * n + i] = A[i * n + j];
+}
+
+template <class T>
+bool is_finite(const Micro& micro, Index n, const T* x) {
+    if constexpr (sizeof(T) == 4) return micro.finite_32(n, reinterpret_cast<const std::uint32_t*>(x));
+    return micro.finite_64(n, reinterpret_cast<const std::uint64_t*>(x));
+}
+
+template <class T>
+Index first_row_not_finite(const Micro& micro, Index n, const T* A) {
+    for (Index i = 0; i < n; ++i)
+        if (!is_finite(micro, i + 1, A + i * n)) return i + 1;
+    return 0;
+}
+
+/// The matrix of one attempt, W = A + shift I, is replaced by the upper triangle of its inverse.
+template <class W>
+Index invert(const Micro& micro, Index n, W* A, W* work, double& log_det) {
+    // Up to 64 the plain loops were as fast as LAPACK or faster (n = 8: 8 times, n = 64: the same).
+    const bool small = n <= 64;
+    const Index minor = small ? micro.small<W>().cholesky(n, A) : blas::cholesky(n, A);
+    if (minor) return minor;
+    log_det = 0;
+    for (Index i = 0; i < n; ++i) {
+        // LAPACK lets a NaN pass that an overflow made of finite numbers.
+        if (!(A[i * n + i] > 0) || std::isinf(A[i * n + i])) return i + 1;
+        log_det += 2 * std::log(static_cast<double>(A[i * n + i]));
+    }
+    small ? micro.small<W>().inverse_from_cholesky(n, A, work) : blas::inverse_from_cholesky(n, A);
+    return 0;
+}
+
+/// Copies the upper triangle of `from` into both triangles of `to`.
+template <class W, class T>
+void store_symmetric(Index n, const W* from, const Matrix<T>& to) {
+    constexpr Index block = 16;
+    for (Index ib = 0; ib < n; ib += block)
+        for (Index jb = ib; jb < n; jb += block)
+            for (Index i = ib; i < std::min(ib + block, n); ++i)
+                for (Index j = std::max(i, jb); j < std::min(jb + block, n); ++j)
+                    to(i, j) = to(j, i) = static_cast<T>(from[i * n + j]);
+}
+
+/// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
+double sign(std::uint64_t probe, Index i) {
+    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ (probe + 1) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
+    return h >> 63 ? 1 : -1;
+}
+
+double norm(Index n, const double* x) {
+    double sum = 0;
+    for (Index i = 0; i < n; ++i) sum += x[i] * x[i];
+    return std::sqrt(sum);
+}
+
+/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n.
+template <class T>
+double residual(const Micro& micro, Index n, const T* A, double shift, const T* X, double* vectors) {
+    const auto product = micro.small<T>().product;
+    double *const z = vectors, *const y = z + n, *const r = y + n;
+    const auto residual_of = [&] {  // ||R z||; leaves X z in y
+        product(n, X, z, y);
+        product(n, A, y, r);
+        for (Index i = 0; i < n; ++i) r[i] += shift * y[i] - z[i];
+        return norm(n, r);
+    };
+    for (Index i = 0; i < n; ++i) z[i] = sign(0, i);
+    double estimate = residual_of();
+    const double length = norm(n, y);
+    for (Index i = 0; i < n; ++i) z[i] = y[i] / length;
+    estimate = std::max(estimate, residual_of());
+    if (estimate <= surely_below) return estimate;
+    for (std::uint64_t probe = 1; probe <= 8; ++probe) {
+        for (Index i = 0; i < n; ++i) z[i] = sign(probe, i);
+        estimate = std::max(estimate, residual_of());
+    }
+    return estimate;
+}
+
+/// One matrix of a task, with the scratch that its attempts need.
+template <class T>
+class Solver {
+  public:
+    Solver(const Micro& micro, Index n, bool ladder) : micro_(micro), n_(n), scratch_(bytes(n, ladder)) {
+        A_ = scratch_.template take<T>(n * n);
+        X_ = scratch_.template take<T>(n * n);
+        work_ = scratch_.template take<double>(n * std::min(n, small));
+        vectors_ = scratch_.template take<double>(3 * n);
+        if (ladder && sizeof(T) == 4) wide_ = scratch_.template take<double>(n * n);
+    }
+
+    InverseReport solve(const Matrix<const T>& C, double damping, OnFailure on_failure) {
+        load(C, A_);
+        if (const Index row = first_row_not_finite(micro_, n_, A_)) return failed(Status::not_finite, row);
+        if (!(damping >= 0) || std::isinf(damping)) return failed(Status::invalid_parameter);
+        InverseReport report = attempt<T>(X_, damping, 0);
+        if (on_failure != OnFailure::jitter || report.residual <= retry_residual) return report;
+        const InverseReport first = report;
+        if constexpr (sizeof(T) == 4) report = attempt<double>(wide_, damping, 0);
+        if (report.status == Status::not_positive_definite) report = climb(damping, report);
+        // The minor that a caller is told is that of the matrix as it came.
+        if (report.status == Status::not_positive_definite && first.minor) report.minor = first.minor;
+        return report;
+    }
+    const T* inverse() const { return X_; }
+
+  private:
+    using Wide = double;
+    static constexpr Index small = 64;
+
+    static Index bytes(Index n, bool ladder) {
+        const Index word = static_cast<Index>(sizeof(T));
+        return 2 * padded(n * n * word) + padded(n * std::min(n, small) * 8) + padded(3 * n * 8) +
+               (ladder && sizeof(T) == 4 ? padded(n * n * 8) : 0);
+    }
+
+    InverseReport climb(double damping, InverseReport report) {
+        double size = 0;
+        for (Index i = 0; i < n_; ++i) size += std::abs(static_cast<double>(A_[i * n_ + i]));
+        size = std::max(size / static_cast<double>(n_), damping);
+        const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+        double relative = std::max(4 * static_cast<double>(n_) * eps, 1e-8);
+        for (; relative <= 1e-2 && report.status == Status::not_positive_definite; relative *= 10) {
+            if constexpr (sizeof(T) == 4)
+                report = attempt<Wide>(wide_, damping, relative * size);
+            else
+                report = attempt<T>(X_, damping, relative * size);
+        }
+        return report;
+    }
+
+    /// Inverts A + (damping + jitter) I in the precision of `W`; the result is in X, full, with its residual.
+    template <class W>
+    InverseReport attempt(W* inverse, double damping, double jitter) {
+        const double shift = damping + jitter;
+        std::copy_n(A_, n_ * n_, inverse);
+        for (Index i = 0; i < n_; ++i) inverse[i * n_ + i] = static_cast<W>(static_cast<double>(A_[i * n_ + i]) + shift);
+        double log_det = 0;
+        if (const Index minor = invert(micro_, n_, inverse, reinterpret_cast<W*>(work_), log_det))
+            return failed(Status::not_positive_definite, minor);
+        store_symmetric(n_, inverse, Matrix<T>{X_, n_, n_, n_, 1});
+        if (!is_finite(micro_, n_ * n_, X_)) return failed(Status::inaccurate);
+        const double estimate = residual(micro_, n_, A_, shift, X_, vectors_);
+        // Written as not(<=) so that NaN is inaccurate too.
+        const Status status = !(estimate <= residual_bound) ? Status::inaccurate
+                              : jitter > 0                  ? Status::jittered
+                                                            : Status::ok;
+        return {status, jitter, estimate, log_det, 0};
+    }
+
+    const Micro& micro_;
+    const Index n_;
+    Scratch<Solver> scratch_;
+    T *A_, *X_;
+    double *work_, *vectors_, *wide_ = nullptr;
+};
+
+template <class T>
+void write(const Matrix<T>& X, const T* inverse, const InverseReport& report, OnFailure on_failure) {
+    const bool usable = report.status <= Status::jittered;
+    if (!usable && on_failure == OnFailure::keep) return;
+    const bool computed = !std::isnan(report.log_det);  // an inaccurate inverse is handed out, with its status
+    for (Index i = 0; i < X.rows; ++i)
+        for (Index j = 0; j < X.columns; ++j) X(i, j) = computed ? inverse[i * X.columns + j] : static_cast<T>(nan);
+}
+
+}  // namespace
+
+template <class T>
+void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group, OnFailure on_failure) {
+    blas::stay_on_one_thread();
+    std::vector<Item> items;
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const double n = static_cast<double>(group[t].C.rows);
+        Queue::append_batches(items, t, group[t].C.batch, 2000 + 20 * n * n + n * n * n);
+    }
+    queue.run(items, [&](const Item& item) {
+        const auto& task = group[item.task];
+        Solver<T> solver(queue.micro(), task.C.rows, on_failure == OnFailure::jitter);
+        for (Index b = item.first; b < item.first + item.count; ++b) {
+            task.report[b] = solver.solve(task.C[b], task.damping[b], on_failure);
+            write(task.X[b], solver.inverse(), task.report[b], on_failure);
+        }
+    });
+}
+
+template void damped_inverse(const Queue&, std::span<const DampedInverse<float>>, OnFailure);
+template void damped_inverse(const Queue&, std::span<const DampedInverse<double>>, OnFailure);
+
+}  // namespace curvblas::cpu

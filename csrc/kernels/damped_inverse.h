@@ -1,0 +1,47 @@
+// Damped inverses of symmetric positive (semi-)definite matrices by Cholesky (Martens and Grosse 2015, section 6.3).
+#pragma once
+
+#include <span>
+
+#include "core/status.h"
+#include "core/view.h"
+#include "queue.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// What is known about one inverse, beside the inverse.
+struct InverseReport {
+    Status status;
+    double jitter;    ///< added on top of damping; 0 unless status is jittered, NaN where there is no inverse
+    double residual;  ///< estimate of ||(C + (damping + jitter) I) X - I||, NaN where there is no inverse
+    double log_det;   ///< log det(C + (damping + jitter) I), NaN where there is no inverse
+    Index minor;      ///< order of the leading minor that is not positive (status 2) or holds NaN or Inf (status 3); else 0
+};
+
+/// X = (C + damping I)^-1 for every matrix of every task. Shapes: C and X (batch, n, n); damping and report: one a matrix.
+/// Only the lower triangle of C is read, and never written; X is full, exactly symmetric, and may not overlap C.
+///
+/// The ladder of OnFailure::jitter: as is; in float64 (where T is narrower); then in float64 with
+/// jitter = max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping), j = 0, 1, ... up to 1e-2 of that maximum; eps is that of T.
+/// An inverse in T whose residual is above 1e-3 is computed again in float64 as well. With keep and raise there is no ladder.
+/// Statuses: ok, jittered, not_positive_definite (the ladder failed), not_finite (C holds NaN or Inf), invalid_parameter
+/// (damping is negative or not finite), inaccurate (the residual, after rounding to T, is above 1e-2).
+/// X of a failed matrix is NaN; with keep it is left as it was for every status above jittered.
+///
+/// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I in float64, z a fixed vector of signs (its mean
+/// square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction in which an
+/// ill-conditioned inverse is wrong. Near the bound eight more vectors of signs are tried.
+///
+/// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; scratch 2 n^2 words of T, n^2 doubles more on the ladder.
+template <class T>
+struct DampedInverse {
+    Stack<const T> C;
+    const double* damping;
+    Stack<T> X;
+    InverseReport* report;
+};
+
+template <class T>
+void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group, OnFailure on_failure);
+
+}  // namespace curvblas::CURVBLAS_BACKEND

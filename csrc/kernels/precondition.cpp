@@ -1,0 +1,82 @@
+#include "kernels/precondition.h"
+
+#include <algorithm>
+
+#include "cpu/blas.h"
+#include "cpu/scratch.h"
+
+namespace curvblas::cpu {
+namespace {
+
+// Rows of P that one item computes: P[rows, :] = (G_inv[rows, :] V) A_inv needs nothing of the other rows.
+constexpr Index block_rows = 192;
+
+template <class T>
+Index bytes(Index rows, Index columns) {
+    return padded(rows * columns * static_cast<Index>(sizeof(T)));
+}
+
+/// The matrix itself if the BLAS takes it, else a contiguous copy in scratch.
+template <class T>
+Matrix<const T> readable(const Matrix<const T>& A, Scratch<Precondition<T>>& scratch) {
+    if (blas::is_blas(A)) return A;
+    T* const copy = scratch.template take<T>(A.rows * A.columns);
+    for (Index i = 0; i < A.rows; ++i)
+        for (Index j = 0; j < A.columns; ++j) copy[i * A.columns + j] = A(i, j);
+    return {copy, A.rows, A.columns, A.columns, 1};
+}
+
+template <class T>
+void multiply_block(const Precondition<T>& task, Index b, Index first, Index rows) {
+    const Matrix<const T> V = task.V[b], A_inv = task.A_inv[b], G_inv = task.G_inv[b];
+    const Matrix<T> P = task.P[b];
+    const Index m = V.rows, n = V.columns;
+    const bool direct = P.column_stride == 1 && P.row_stride >= n;
+    Index need = bytes<T>(rows, n) + (direct ? 0 : bytes<T>(rows, n));
+    for (const auto& A : {V, A_inv, G_inv})
+        if (!blas::is_blas(A)) need += bytes<T>(A.rows, A.columns);
+    Scratch<Precondition<T>> scratch(need);
+
+    const Matrix<const T> G_rows{G_inv.row(first), rows, m, G_inv.row_stride, G_inv.column_stride};
+    T* const half = scratch.template take<T>(rows * n);
+    blas::multiply<T>(readable(G_rows, scratch), readable(V, scratch), {half, rows, n, n, 1});
+    const Matrix<T> target{P.row(first), rows, n, P.row_stride, P.column_stride};
+    const Matrix<T> product = direct ? target : Matrix<T>{scratch.template take<T>(rows * n), rows, n, n, 1};
+    blas::multiply<T>({half, rows, n, n, 1}, readable(A_inv, scratch), product);
+    if (direct) return;
+    for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < n; ++j) target(i, j) = product(i, j);
+}
+
+}  // namespace
+
+template <class T>
+void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
+    blas::stay_on_one_thread();
+    std::vector<Item> items;
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const auto& V = group[t].V;
+        const Index m = V.rows, n = V.columns;
+        if (m == 0 || n == 0) continue;
+        const double flops_per_row = 2.0 * static_cast<double>(n) * static_cast<double>(m + n);
+        if (m <= block_rows) {
+            Queue::append_batches(items, t, V.batch, 2000 + flops_per_row * static_cast<double>(m));
+            continue;
+        }
+        for (Index b = 0; b < V.batch; ++b)
+            for (Index first = 0; first < m; first += block_rows) {
+                const double rows = static_cast<double>(std::min(block_rows, m - first));
+                items.push_back({t, b, 1, first, flops_per_row * rows});
+            }
+    }
+    queue.run(items, [&](const Item& item) {
+        const auto& task = group[item.task];
+        const Index rows = std::min(block_rows, task.V.rows - item.part);
+        for (Index b = item.first; b < item.first + item.count; ++b) multiply_block(task, b, item.part, rows);
+    });
+}
+
+template void precondition(const Queue&, std::span<const Precondition<float>>);
+template void precondition(const Queue&, std::span<const Precondition<double>>);
+
+}  // namespace curvblas::cpu

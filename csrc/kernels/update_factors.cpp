@@ -1,0 +1,259 @@
+#include "kernels/update_factors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/scratch.h"
+
+namespace curvblas::cpu {
+namespace {
+
+// A factor is cut into square tiles, of which the lower ones are computed. 192 is a multiple of every register tile. Two
+// packed panels and the accumulator of a tile take 430 kB: they fit the second-level caches from 512 kB on.
+constexpr Index edge = 192;
+template <class T>
+constexpr Index depth = 768 / static_cast<Index>(sizeof(T));  // rows packed at a time
+
+/// How one matrix is cut into items: by its tiles, and where these are few, by ranges of rows as well, whose partial sums
+/// are added in the order of the ranges. Depends on the shape alone, so that the bits do not depend on the threads.
+struct Plan {
+    Index n, rows, side, tiles, splits, rows_per_split;
+
+    Plan(Index n_, Index rows_) : n(n_), rows(rows_), side((n_ + edge - 1) / edge), tiles(side * (side + 1) / 2) {
+        constexpr double flops_per_split = 1.6e7, most_splits = 16;
+        const double width = static_cast<double>(std::min(n, edge));
+        const double flops = 2 * width * width * static_cast<double>(rows);
+        splits = tiles >= 8 ? 1 : static_cast<Index>(std::clamp(flops / flops_per_split, 1.0, most_splits));
+        rows_per_split = (rows + splits - 1) / splits;
+    }
+    double flops() const { return static_cast<double>(n) * static_cast<double>(n + 1) * static_cast<double>(rows + 1); }
+};
+
+/// The rows [i0, i0 + height) and columns [j0, j0 + width) of the lower triangle that tile `t` covers.
+struct TileRange {
+    Index i0, j0, height, width;
+
+    TileRange(const Plan& plan, Index t) {
+        Index i = 0;
+        while ((i + 1) * (i + 2) / 2 <= t) ++i;
+        i0 = i * edge, j0 = (t - i * (i + 1) / 2) * edge;
+        height = std::min(edge, plan.n - i0), width = std::min(edge, plan.n - j0);
+    }
+    bool diagonal() const { return i0 == j0; }
+};
+
+/// Widens `count` contiguous 2-byte floats.
+template <class T>
+void widen(const Micro& micro, DType dtype, Index count, const std::uint16_t* x, T* y) {
+    const auto convert = dtype == DType::float16 ? micro.widen_float16 : micro.widen_bfloat16;
+    if constexpr (sizeof(T) == 4) {
+        convert(count, x, y);
+    } else {
+        float wide[edge];
+        convert(count, x, wide);
+        std::copy_n(wide, count, y);
+    }
+}
+
+/// Elements [first, first + count) of one row as T, contiguous: in place where they lie so, else in `buffer`.
+template <class T>
+const T* elements(const Micro& micro, const Rows& R, const void* row, Index first, Index count, T* buffer) {
+    const Index stride = R.d_stride;
+    const auto gather = [&](const auto* x, auto* y) {
+        for (Index j = 0; j < count; ++j) y[j] = static_cast<std::remove_pointer_t<decltype(y)>>(x[(first + j) * stride]);
+    };
+    if (R.dtype == dtype_of<T> && stride == 1) return static_cast<const T*>(row) + first;
+    if (R.dtype == DType::float32) {
+        gather(static_cast<const float*>(row), buffer);
+    } else if (R.dtype == DType::float64) {
+        gather(static_cast<const double*>(row), buffer);
+    } else if (stride == 1) {
+        widen(micro, R.dtype, count, static_cast<const std::uint16_t*>(row) + first, buffer);
+    } else {
+        std::uint16_t gathered[edge] = {};
+        gather(static_cast<const std::uint16_t*>(row), gathered);
+        widen(micro, R.dtype, count, gathered, buffer);
+    }
+    return buffer;
+}
+
+/// Rows of one task, with the implicit 1 of the bias appended.
+template <class T>
+class BiasedRows {
+  public:
+    BiasedRows(const Micro& micro, const UpdateFactors<T>& task, Index b) : micro_(micro), task_(task), b_(b) {}
+
+    /// Columns [first, first + count) of row r.
+    const T* segment(Index r, Index first, Index count, T* buffer) const {
+        const Rows& R = task_.R;
+        const Index stored = std::min(count, R.d - first);
+        const T* x = elements(micro_, R, R.row(b_, r), first, stored, buffer);
+        if (stored == count) return x;
+        if (x != buffer) std::copy_n(x, stored, buffer);
+        buffer[stored] = 1;
+        return buffer;
+    }
+    T weight(Index r) const {
+        if (!task_.w.data) return 1;
+        T buffer;
+        return *elements(micro_, task_.w, task_.w.row(b_, r), 0, 1, &buffer);
+    }
+
+  private:
+    const Micro& micro_;
+    const UpdateFactors<T>& task_;
+    Index b_;
+};
+
+/// Writes f x as row k of panels of `panel` columns each, (depth, panel), the last one filled up with zeros.
+template <class T>
+void scatter(const T* x, Index count, T f, Index k, Index rows, Index panel, T* panels) {
+    for (Index first = 0; first < count; first += panel) {
+        T* const to = panels + first * rows + k * panel;
+        const Index n = std::min(panel, count - first);
+        for (Index j = 0; j < n; ++j) to[j] = f * x[first + j];
+        for (Index j = n; j < panel; ++j) to[j] = 0;
+    }
+}
+
+constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// sum = sum of w_r x_r x_r^T over rows [begin, end), restricted to one tile; sum has leading dimension `edge`.
+template <class T>
+void sum_tile(const Tile<T>& tile, const BiasedRows<T>& rows, const TileRange& range, Index begin, Index end, T* panels,
+              T* sum) {
+    const Index height = round_up(range.height, tile.rows), width = round_up(range.width, tile.columns);
+    for (Index i = 0; i < height; ++i) std::fill_n(sum + i * edge, width, T(0));
+    T* const A = panels;
+    T* const B = panels + edge * depth<T>;
+    T buffer[edge];
+    for (Index start = begin; start < end; start += depth<T>) {
+        const Index count = std::min(depth<T>, end - start);
+        for (Index k = 0; k < count; ++k) {
+            const Index r = start + k;
+            const T* x = rows.segment(r, range.j0, range.width, buffer);
+            scatter(x, range.width, T(1), k, count, tile.columns, B);
+            if (!range.diagonal()) x = rows.segment(r, range.i0, range.height, buffer);
+            scatter(x, range.height, rows.weight(r), k, count, tile.rows, A);
+        }
+        for (Index j = 0; j < width; j += tile.columns)
+            for (Index i = 0; i < height; i += tile.rows)
+                if (range.i0 + i + tile.rows > range.j0 + j)  // it touches the lower triangle
+                    tile.multiply(count, A + i * count, B + j * count, sum + i * edge + j, edge);
+    }
+}
+
+/// updated = decay C + scale sum for the lower part of one tile, and its mirror image.
+template <class T>
+void finish_tile(const UpdateFactors<T>& task, Index b, const TileRange& range, const T* sum) {
+    const Matrix<const T> C = task.C[b];
+    const Matrix<T> updated = task.updated[b];
+    double decay = task.decay[b], scale = task.scale[b];
+    const bool valid = decay >= 0 && decay <= 1 && std::isfinite(scale);
+    if (!valid) decay = 0, scale = std::numeric_limits<double>::quiet_NaN();
+    const T keep = static_cast<T>(decay), add = static_cast<T>(scale);
+    constexpr Index block = 16;  // the mirror image is written along columns: a block of both fits the first-level cache
+    for (Index ib = 0; ib < range.height; ib += block)
+        for (Index jb = 0; jb < range.width; jb += block)
+            for (Index i = ib; i < std::min(ib + block, range.height); ++i) {
+                const Index row = range.i0 + i;
+                const Index end = std::min({jb + block, range.width, row - range.j0 + 1});
+                for (Index j = jb; j < end; ++j) {
+                    const Index column = range.j0 + j;
+                    const T old = keep == 0 ? T(0) : keep * C(row, column);
+                    updated(row, column) = updated(column, row) = old + add * sum[i * edge + j];
+                }
+            }
+}
+
+template <class T>
+Index panel_bytes() {
+    return padded(2 * edge * depth<T> * static_cast<Index>(sizeof(T)));
+}
+template <class T>
+constexpr Index sum_bytes = edge * edge * static_cast<Index>(sizeof(T));
+
+/// Where the partial sums of the split matrices lie, in one block that the calling thread keeps.
+template <class T>
+class Partials {
+  public:
+    explicit Partials(std::span<const UpdateFactors<T>> group) {
+        Index count = 0;
+        for (const auto& task : group) {
+            first_.push_back(count);
+            const Plan plan(task.updated.rows, task.R.count());
+            if (plan.splits > 1) count += task.updated.batch * plan.tiles * plan.splits;
+        }
+        thread_local Block block;
+        block.shrink(Index{64} << 20);
+        sums_ = reinterpret_cast<T*>(block.reserve(count * sum_bytes<T>));
+    }
+    T* operator()(const Plan& plan, const Item& item, Index split) const {
+        return sums_ + (first_[item.task] + (item.first * plan.tiles + item.part) * plan.splits + split) * edge * edge;
+    }
+
+  private:
+    std::vector<Index> first_;
+    T* sums_;
+};
+
+}  // namespace
+
+template <class T>
+void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group) {
+    const Tile<T>& tile = queue.micro().tile<T>();
+    std::vector<Item> whole, split, joined;  // tiles in one go; parts of split tiles; sums of those parts
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const Plan plan(group[t].updated.rows, group[t].R.count());
+        const double cost = plan.flops() / static_cast<double>(std::max<Index>(plan.tiles, 1));
+        if (plan.tiles == 1 && plan.splits == 1) {
+            Queue::append_batches(whole, t, group[t].updated.batch, cost + 500);
+            continue;
+        }
+        for (Index b = 0; b < group[t].updated.batch; ++b)
+            for (Index part = 0; part < plan.tiles; ++part) {
+                if (plan.splits == 1) whole.push_back({t, b, 1, part, cost});
+                if (plan.splits > 1) joined.push_back({t, b, 1, part, cost / 100});
+                for (Index s = 0; plan.splits > 1 && s < plan.splits; ++s)
+                    split.push_back({t, b, s, part, cost / static_cast<double>(plan.splits)});
+            }
+    }
+    const Partials<T> partials(group);
+
+    queue.run(split, [&](const Item& item) {  // item.count names the range of rows
+        const auto& task = group[item.task];
+        const Plan plan(task.updated.rows, task.R.count());
+        Scratch<T> scratch(panel_bytes<T>());
+        const Index begin = std::min(item.count * plan.rows_per_split, plan.rows);
+        const Index end = std::min(begin + plan.rows_per_split, plan.rows);
+        sum_tile(tile, BiasedRows<T>(queue.micro(), task, item.first), TileRange(plan, item.part), begin, end,
+                 scratch.template take<T>(2 * edge * depth<T>), partials(plan, item, item.count));
+    });
+    queue.run(joined, [&](const Item& item) {
+        const auto& task = group[item.task];
+        const Plan plan(task.updated.rows, task.R.count());
+        T* const sum = partials(plan, item, 0);
+        for (Index s = 1; s < plan.splits; ++s)
+            for (Index i = 0; i < edge * edge; ++i) sum[i] += partials(plan, item, s)[i];
+        finish_tile(task, item.first, TileRange(plan, item.part), sum);
+    });
+    queue.run(whole, [&](const Item& item) {
+        const auto& task = group[item.task];
+        const Plan plan(task.updated.rows, task.R.count());
+        const TileRange range(plan, item.part);
+        Scratch<T> scratch(panel_bytes<T>() + sum_bytes<T>);
+        T* const panels = scratch.template take<T>(2 * edge * depth<T>);
+        T* const sum = scratch.template take<T>(edge * edge);
+        for (Index b = item.first; b < item.first + item.count; ++b) {
+            sum_tile(tile, BiasedRows<T>(queue.micro(), task, b), range, 0, plan.rows, panels, sum);
+            finish_tile(task, b, range, sum);
+        }
+    });
+}
+
+template void update_factors(const Queue&, std::span<const UpdateFactors<float>>);
+template void update_factors(const Queue&, std::span<const UpdateFactors<double>>);
+
+}  // namespace curvblas::cpu

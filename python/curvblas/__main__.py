@@ -1,0 +1,43 @@
+"""The command line: ``python -m curvblas info`` and ``python -m curvblas demo``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import info
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Default: those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="curvblas", description="The BLAS of curvature.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="print version, backends, instruction set, threads, dependencies")
+    demo = commands.add_parser("demo", help="train on real data with SGD, Adam and K-FAC, and compare them")
+    demo.add_argument("--quick", action="store_true", help="under 20 seconds: fewer steps, one seed, smaller grids")
+    demo.add_argument("--output", type=Path, default=Path("demo-results"), help="folder for the plot and the numbers")
+    options = parser.parse_args(arguments)
+    if options.command == "info":
+        _print_info()
+    else:
+        from .examples.demo import main as run_demo  # noqa: PLC0415  (needs the packages of the extra `demo`)
+
+        run_demo(quick=options.quick, output=options.output)
+
+
+def _print_info() -> None:
+    for name, value in info().items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} ({text})" for key, text in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        print(f"{name:12} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Arrays in and out: the C++ side reads any library's arrays; here results go back to the library they came from."""
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""An array of any library: NumPy, or whatever offers DLPack or the buffer protocol."""
+
+Arrays: TypeAlias = Any
+"""One array, a stacked array with leading batch axes, or a flat list or tuple of arrays (a ragged group)."""
+
+Parameter: TypeAlias = Any
+"""A number, or one number per matrix: a list for a ragged group, or an array in the shape of the leading axes."""
+
+
+def in_kind(result: Any, like: Arrays) -> Any:
+    """Return NumPy results as arrays of the library of `like`, sharing their memory.
+
+    Parameters
+    ----------
+    result : ndarray or list of ndarray
+        What a backend returned.
+    like : array, or list of arrays
+        The argument whose library decides. Anything that is no DLPack array counts as NumPy.
+
+    Returns
+    -------
+    array or list of arrays
+        `result` itself for NumPy.
+    """
+    first = like[0] if isinstance(like, list | tuple) and like else like
+    if isinstance(first, np.ndarray) or not hasattr(first, "__dlpack__"):
+        return result
+    from_dlpack = _from_dlpack(type(first).__module__.partition(".")[0])
+    if isinstance(result, list):
+        return [from_dlpack(array) for array in result]
+    return from_dlpack(result)
+
+
+def _from_dlpack(library: str) -> Any:
+    # The library is imported already, or its array could not be here; jaxlib's arrays belong to jax.
+    if library in {"jax", "jaxlib"}:
+        return sys.modules["jax"].dlpack.from_dlpack
+    return sys.modules[library].from_dlpack

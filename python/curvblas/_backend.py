@@ -1,0 +1,136 @@
+"""Loading the backends and choosing one by the type of an array."""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ._threads import default_num_threads
+
+
+def _load_blas() -> None:
+    """Load scipy-openblas32, so that `_cpu` finds it wherever it is installed, and before it starts threads.
+
+    Loaded with local visibility: SciPy's own OpenBLAS exports the same names and must not get ours.
+    """
+    spec = importlib.util.find_spec("scipy_openblas32")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("curvblas needs the package scipy-openblas32, which is not installed: pip install curvblas")
+    suffix = ".dylib" if sys.platform == "darwin" else ".so"
+    library = Path(spec.submodule_search_locations[0]) / "lib" / f"libscipy_openblas{suffix}"
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_LOCAL)
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+_load_blas()
+from . import _cpu  # noqa: E402  (needs the BLAS)
+
+_cpu.set_num_threads(default_num_threads())
+if "CURVBLAS_ISA" in os.environ:
+    _cpu.set_isa(os.environ["CURVBLAS_ISA"])
+
+_CPU_DEVICES = (1, 3)  # DLPack: the CPU's memory, and pinned memory of it
+
+
+def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
+    """Return the extension module for an argument: an array, or a list whose first array decides.
+
+    Raises
+    ------
+    TypeError
+        The array lives on a device for which no backend is built.
+    """
+    first = arrays[0] if isinstance(arrays, list | tuple) and arrays else arrays
+    if isinstance(first, np.ndarray) or not _is_on_device(first):
+        return _cpu
+    raise TypeError(
+        f"{function}: {argument} must be in the CPU's memory, since this build has no CUDA backend; "
+        f"got a {type(first).__module__}.{type(first).__qualname__} on a device"
+    )
+
+
+def _is_on_device(array: Any) -> bool:
+    if hasattr(array, "__dlpack_device__"):
+        return array.__dlpack_device__()[0] not in _CPU_DEVICES
+    return hasattr(array, "__cuda_array_interface__")
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads work on a call, the caller included.
+
+    It may exceed the number of cores. The result of no function depends on it. Waits for a call that is running.
+
+    Parameters
+    ----------
+    threads : int >= 1
+        At the start: the environment variable ``CURVBLAS_NUM_THREADS``, else the cores that the process may use.
+
+    Raises
+    ------
+    TypeError
+        ``threads`` is not an integer.
+    ValueError
+        ``threads`` is less than 1.
+
+    Examples
+    --------
+    >>> import curvblas as cb
+    >>> before = cb.get_num_threads()
+    >>> cb.set_num_threads(2)
+    >>> cb.get_num_threads()
+    2
+    >>> cb.set_num_threads(before)
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
+        raise TypeError(f"set_num_threads: threads must be an integer >= 1, got {type(threads).__name__}")
+    if not 1 <= threads <= 1024:
+        raise ValueError(f"set_num_threads: threads must be in 1 ... 1024, got {threads}")
+    _cpu.set_num_threads(int(threads))
+
+
+def get_num_threads() -> int:
+    """Return how many threads work on a call, the caller included."""
+    return _cpu.get_num_threads()
+
+
+def info() -> dict[str, Any]:
+    """Return what this installation is and can do.
+
+    Returns
+    -------
+    dict
+        ``version``, ``backends`` (name: usable or why not), ``isa`` (the level in use), ``isa_levels`` (those this machine can
+        run), ``threads``, ``blas``, ``python``, ``numpy``, ``platform``.
+
+    Examples
+    --------
+    >>> import curvblas as cb
+    >>> cb.info()["backends"]["cpu"]
+    'usable'
+    """
+    from . import __version__  # noqa: PLC0415  (the package imports this module)
+
+    return {
+        "version": __version__,
+        "backends": {"cpu": "usable", "cuda": "not built"},
+        "isa": _cpu.isa(),
+        "isa_levels": _cpu.isa_levels(),
+        "threads": _cpu.get_num_threads(),
+        "blas": _cpu.blas(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }

@@ -1,0 +1,46 @@
+"""Statuses and exceptions: what became of a matrix."""
+
+import enum
+
+import numpy as np
+
+__all__ = ["NotPositiveDefiniteError", "Status"]
+
+
+class Status(enum.IntEnum):
+    """What became of one matrix of a solver's group; results hold them as int8 arrays.
+
+    `OK` and `JITTERED` promise a residual below 1e-2.
+    """
+
+    OK = 0
+    """Solved as asked."""
+    JITTERED = 1
+    """Solved after adding the reported jitter to the diagonal."""
+    NOT_POSITIVE_DEFINITE = 2
+    """Not positive definite, not even with the largest jitter; the result is NaN."""
+    NOT_FINITE = 3
+    """The input holds NaN or Inf; the result is NaN."""
+    NO_CONVERGENCE = 4
+    """An iteration did not converge; the result is NaN."""
+    INVALID_PARAMETER = 5
+    """An entry of an array of parameters is out of range; the result is NaN."""
+    INACCURATE = 6
+    """Finished, but the residual is above 1e-2."""
+
+
+class NotPositiveDefiniteError(np.linalg.LinAlgError):
+    """A matrix could not be factorised, and the call asked for an exception.
+
+    Attributes
+    ----------
+    index : int
+        Which matrix, counted over the group (for a stack: over its leading axes in C order).
+    minor : int
+        The order, from 1, of its first leading minor that is not positive, or that holds NaN or Inf.
+    """
+
+    def __init__(self, message: str, index: int, minor: int) -> None:
+        super().__init__(message)
+        self.index = index
+        self.minor = minor
