@@ -13,6 +13,7 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double retry_residual = 1e-3;          // above it, a float32 inverse is tried again in float64
 constexpr double surely_below = residual_bound / 4;  // an estimate below this needs no second look
+constexpr Index exact_up_to = 64;                    // the second look takes all columns up to this size, else 16 probes
 constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
 
 /// A full, contiguous, exactly symmetric copy of one matrix, from its lower triangle.
@@ -76,13 +77,18 @@ double sign(std::uint64_t probe, Index i) {
     return h >> 63 ? 1 : -1;
 }
 
-double norm(Index n, const double* x) {
-    double sum = 0;
-    for (Index i = 0; i < n; ++i) sum += x[i] * x[i];
-    return std::sqrt(sum);
+template <class T>
+double norm(Index n, const T* x) {
+    double sum[4] = {};  // one would be a chain of additions that wait for each other
+    Index i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; ++k) sum[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
+    for (; i < n; ++i) sum[0] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    return std::sqrt((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n.
+/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n. `rounding` bounds what the rounding of X to T
+/// adds: eps / 2 ||A|| ||X||, whose direction no single vector is sure to meet.
 template <class T>
 double residual(const Micro& micro, Index n, const T* A, double shift, const T* X, double* vectors) {
     const auto product = micro.small<T>().product;
@@ -98,8 +104,20 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
     const double length = norm(n, y);
     for (Index i = 0; i < n; ++i) z[i] = y[i] / length;
     estimate = std::max(estimate, residual_of());
-    if (estimate <= surely_below) return estimate;
-    for (std::uint64_t probe = 1; probe <= 8; ++probe) {
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    const double rounding = eps / 2 * (norm(n * n, A) + shift * std::sqrt(static_cast<double>(n))) * norm(n * n, X);
+    if (std::max(estimate, rounding) <= surely_below) return estimate;
+    if (n <= exact_up_to) {
+        double squares = 0;
+        for (Index column = 0; column < n; ++column) {
+            std::fill_n(z, n, 0.0);
+            z[column] = 1;
+            const double length_of_column = residual_of();
+            squares += length_of_column * length_of_column;
+        }
+        return std::sqrt(squares);
+    }
+    for (std::uint64_t probe = 1; probe <= 16; ++probe) {
         for (Index i = 0; i < n; ++i) z[i] = sign(probe, i);
         estimate = std::max(estimate, residual_of());
     }

@@ -1,0 +1,80 @@
+"""One row per kernel: how to make its arguments for a list of sizes, how to call it, and what it should give.
+
+`test_contract.py` runs the same claims over all rows. Adding a kernel means adding a row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import oracle
+
+import curvblas as cb
+
+
+def spd(rng, n, dtype):
+    """Return a well-conditioned symmetric matrix."""
+    X = rng.standard_normal((2 * n + 3, n))
+    return (X.T @ X / (2 * n + 3) + 0.1 * np.eye(n)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel seen as a function of a group: `arguments` are lists with one entry per matrix."""
+
+    name: str
+    arguments: Callable[[np.random.Generator, int, Any], dict[str, np.ndarray]]
+    call: Callable[..., Any]
+    oracle: Callable[..., np.ndarray]
+    first: str
+    """The argument that decides about form and library."""
+    written: str | None = None
+    """The argument that is updated in place."""
+    optional: tuple[str, ...] = ()
+
+    def make(self, rng, sizes, dtype):
+        """Return the arguments as lists, one entry for each size."""
+        made = [self.arguments(rng, n, dtype) for n in sizes]
+        return {name: [m[name] for m in made] for name in made[0]} if made else {}
+
+
+def _update_factors(rng, n, dtype):
+    N = 3 + n % 5
+    return {"factors": spd(rng, n, dtype), "rows": rng.standard_normal((N, n)).astype(dtype)}
+
+
+def _update_long(rng, n, dtype):
+    # Enough rows for the sum over rows to be split between threads.
+    return {"factors": spd(rng, n, dtype), "rows": rng.standard_normal((6000, n)).astype(dtype)}
+
+
+def _precondition(rng, n, dtype):
+    m = n + 2
+    return {
+        "grads": rng.standard_normal((m, n)).astype(dtype),
+        "A_inv": rng.standard_normal((n, n)).astype(dtype),
+        "G_inv": rng.standard_normal((m, m)).astype(dtype),
+    }
+
+
+CASES = [
+    Case("update_factors", _update_factors, cb.update_factors, oracle.update_factors, "factors", "factors"),
+    Case("update_factors, many rows", _update_long, cb.update_factors, oracle.update_factors, "factors", "factors"),
+    Case(
+        "factored_damping",
+        lambda rng, n, dtype: {"A": spd(rng, n, dtype), "G": spd(rng, n + 1, dtype)},
+        lambda A, G: cb.factored_damping(A, G, 0.01)[0],
+        lambda A, G: oracle.factored_damping(A, G, 0.01)[0],
+        "A",
+    ),
+    Case(
+        "damped_inverse",
+        lambda rng, n, dtype: {"factors": spd(rng, n, dtype)},
+        lambda factors, **options: cb.damped_inverse(factors, 0.1, **options).inverse,
+        lambda factors: oracle.damped_inverse(factors, 0.1),
+        "factors",
+        optional=("out",),
+    ),
+    Case("precondition", _precondition, cb.precondition, oracle.precondition, "grads", optional=("out",)),
+]

@@ -1,0 +1,234 @@
+"""What holds for every kernel: one test per clause of the contract, over all rows of `cases.py`."""
+
+import copy
+import threading
+import time
+
+import numpy as np
+import oracle
+import pytest
+from cases import CASES
+
+import curvblas as cb
+
+SIZES = [1, 2, 7, 31, 32, 33, 65, 257]
+DTYPES = [np.float32, np.float64]
+all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+all_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def flat(result):
+    return [np.array(x) for x in result]
+
+
+def run(case, arguments):
+    return flat(case.call(**copy.deepcopy(arguments)))
+
+
+@all_cases
+@all_dtypes
+def test_agrees_with_the_oracle(backend, rng, case, dtype):
+    arguments = case.make(rng, SIZES, dtype)
+
+    results = run(case, arguments)
+
+    for k, result in enumerate(results):
+        expected = case.oracle(**{name: values[k] for name, values in arguments.items()})
+        assert oracle.relative_error(result, expected) < oracle.tolerance(dtype, condition=10)
+
+
+@all_cases
+@all_dtypes
+def test_has_the_same_bits_for_any_number_of_threads(backend, rng, case, dtype):
+    arguments = case.make(rng, [1, 64, 200, 400, 33, 600], dtype)
+    results = {}
+
+    for threads in (1, 2, 3, 7):
+        cb.set_num_threads(threads)
+        results[threads] = run(case, arguments)
+
+    for threads in (2, 3, 7):
+        assert all(np.array_equal(a, b) for a, b in zip(results[1], results[threads], strict=True))
+
+
+@all_cases
+@all_dtypes
+def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
+    arguments = case.make(rng, SIZES, dtype)
+
+    group, again = run(case, arguments), run(case, arguments)
+
+    for k, result in enumerate(group):
+        (alone,) = run(case, {name: [values[k]] for name, values in arguments.items()})
+        single = np.array(case.call(**copy.deepcopy({name: values[k] for name, values in arguments.items()})))
+        assert np.array_equal(result, again[k])
+        assert np.array_equal(result, alone)
+        assert np.array_equal(result, single)
+
+
+@all_cases
+def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
+    arguments = case.make(rng, [9] * 6, np.float64)
+
+    stacked = case.call(**{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()})
+
+    assert np.array_equal(np.asarray(stacked).reshape(6, -1), np.stack(run(case, arguments)).reshape(6, -1))
+
+
+@all_cases
+def test_leaves_its_inputs_alone(backend, rng, case):
+    arguments = case.make(rng, SIZES, np.float64)
+    given = copy.deepcopy(arguments)
+
+    case.call(**given)
+
+    for name in arguments:
+        unchanged = all(np.array_equal(a, b) for a, b in zip(arguments[name], given[name], strict=True))
+        assert unchanged == (name != case.written)
+
+
+@all_cases
+def test_takes_strided_and_read_only_inputs(backend, rng, case):
+    arguments = case.make(rng, SIZES, np.float64)
+    expected = run(case, arguments)
+
+    def awkward(x, writable):
+        room = np.zeros((3 * x.shape[0], 2 * x.shape[1]))
+        view = room[::-3, ::2].T if x.shape[0] == x.shape[1] else room[::-3, 1::2]
+        view[...] = x
+        view.setflags(write=writable)
+        return view
+
+    strided = {name: [awkward(x, name == case.written) for x in values] for name, values in arguments.items()}
+
+    results = flat(case.call(**strided))
+
+    assert all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(results, expected, strict=True))
+
+
+@all_cases
+def test_keeps_nan_within_its_own_matrix(backend, rng, case):
+    arguments = case.make(rng, [5, 40, 70], np.float64)
+    expected = run(case, arguments)
+    arguments[case.first][1][0, 0] = np.nan
+
+    results = run(case, arguments)
+
+    assert np.array_equal(results[0], expected[0])
+    assert np.array_equal(results[2], expected[2])
+
+
+@all_cases
+def test_an_empty_group_is_an_empty_list(backend, case):
+    names = case.make(np.random.default_rng(0), [1], np.float64)
+
+    assert len(case.call(**{name: [] for name in names})) == 0
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "out" in case.optional], ids=lambda case: case.name)
+@pytest.mark.parametrize("out_of", ["strided", "contiguous"])
+def test_out_receives_the_result(backend, rng, case, out_of):
+    arguments = case.make(rng, SIZES, np.float32)
+    expected = run(case, arguments)
+    shapes = [x.shape for x in expected]
+    out = [np.zeros(s, np.float32) if out_of == "contiguous" else np.zeros((s[1], 2 * s[0]), np.float32)[:, ::2].T for s in shapes]
+
+    result = case.call(**arguments, out=out)
+
+    assert result is out
+    assert all(np.array_equal(a, b) for a, b in zip(out, expected, strict=True))
+
+
+@all_cases
+@pytest.mark.parametrize("dtype", [np.int64, np.complex128, ">f8", np.bool_, object])
+def test_refuses_other_dtypes_by_name(case, rng, dtype):
+    arguments = case.make(rng, [3, 4], np.float64)
+    arguments[case.first][1] = arguments[case.first][1].astype(dtype)
+
+    with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be .*float32.*got .*{np.dtype(dtype).name[:3]}|native byte order"):
+        case.call(**arguments)
+
+
+@all_cases
+def test_refuses_mixed_dtypes(case, rng):
+    arguments = case.make(rng, [3, 4], np.float64)
+    arguments[case.first][1] = arguments[case.first][1].astype(np.float32)
+
+    with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be float64 like {case.first}\[0\], got float32"):
+        case.call(**arguments)
+
+
+@all_cases
+@pytest.mark.parametrize("wrong", [None, 3.0, "text", [[1.0]], {}, np.ma.masked_array([[1.0]])])
+def test_refuses_what_is_no_array(case, rng, wrong):
+    arguments = {name: values[0] for name, values in case.make(rng, [3], np.float64).items()}
+    arguments[case.first] = wrong
+
+    with pytest.raises(TypeError, match=case.first):
+        case.call(**arguments)
+
+
+@all_cases
+def test_refuses_shapes_that_do_not_fit(case, rng):
+    arguments = case.make(rng, [3, 4], np.float64)
+    before = copy.deepcopy(arguments)
+
+    for name in arguments:
+        wrong = dict(arguments)
+        wrong[name] = [arguments[name][0], np.zeros((5, 9))]
+        with pytest.raises(ValueError, match=r"must have shape .*got \("):
+            case.call(**wrong)
+
+    assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], arguments[name], strict=True))
+
+
+@all_cases
+def test_refuses_lists_of_other_lengths_and_forms(case, rng):
+    arguments = case.make(rng, [3, 4], np.float64)
+
+    for name in [name for name in arguments if name != case.first]:
+        with pytest.raises(ValueError, match=f"{name} must have one array for each of the 2 of {case.first}, got 1"):
+            case.call(**{**arguments, name: arguments[name][:1]})
+        with pytest.raises(TypeError, match=f"{name} must be a list of arrays like {case.first}, got numpy.ndarray"):
+            case.call(**{**arguments, name: arguments[name][0]})
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name != "factored_damping"], ids=lambda case: case.name)
+def test_releases_the_gil(case, rng):
+    arguments = case.make(rng, [900], np.float64)
+    inside, ticks = threading.Event(), 0
+
+    def work():
+        inside.set()
+        case.call(**arguments)
+        inside.clear()
+
+    cb.set_num_threads(1)
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    while inside.is_set():
+        time.sleep(1e-4)
+        ticks += 1
+    thread.join()
+
+    assert ticks >= 5  # with the GIL held it is one, or two
+
+
+@all_cases
+def test_many_python_threads_at_once_get_the_same_bits(backend, rng, case):
+    arguments = case.make(rng, [33, 200, 65], np.float32)
+    expected = run(case, arguments)
+    results = [None] * 6
+
+    def work(k):
+        for _ in range(5):
+            results[k] = run(case, arguments)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(len(results))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all(np.array_equal(a, b) for r in results for a, b in zip(r, expected, strict=True))
