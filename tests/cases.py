@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import oracle
 
 import curvblas as cb
+
+import oracle
 
 
 def spd(rng, n, dtype):
@@ -60,7 +61,14 @@ def _precondition(rng, n, dtype):
 
 CASES = [
     Case("update_factors", _update_factors, cb.update_factors, oracle.update_factors, "factors", "factors"),
-    Case("update_factors, many rows", _update_long, cb.update_factors, oracle.update_factors, "factors", "factors"),
+    Case(
+        "update_factors, many rows",
+        _update_long,
+        cb.update_factors,
+        oracle.update_factors,
+        "factors",
+        "factors",
+    ),
     Case(
         "factored_damping",
         lambda rng, n, dtype: {"A": spd(rng, n, dtype), "G": spd(rng, n + 1, dtype)},

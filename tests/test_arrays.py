@@ -55,7 +55,9 @@ def test_read_only_dlpack_arrays_are_not_written(producer_library):
     C = np.eye(3)
     C.setflags(write=False)
 
-    with pytest.raises(ValueError, match="factors must be writable, got a read-only array: copy=True returns new factors"):
+    with pytest.raises(
+        ValueError, match="factors must be writable, got a read-only array: copy=True returns new factors"
+    ):
         cb.update_factors(Producer(C), Producer(np.ones((2, 3))))
     updated = cb.update_factors(Producer(C), Producer(np.ones((2, 3))), copy=True)
 
@@ -66,14 +68,20 @@ def test_read_only_dlpack_arrays_are_not_written(producer_library):
 def test_arrays_on_a_device_without_a_backend_are_refused(producer_library):
     on_cuda = Producer(np.eye(3), device=(2, 0))
 
-    with pytest.raises(TypeError, match="factors must be in the CPU's memory, since this build has no CUDA backend; got a producer"):
+    with pytest.raises(
+        TypeError,
+        match="factors must be in the CPU's memory, since this build has no CUDA backend; got a producer",
+    ):
         cb.damped_inverse(on_cuda, 0.1)
     with pytest.raises(TypeError, match=r"A_inv\[0\] must be in the CPU's memory like the rest of the call"):
         cb.precondition([Producer(np.eye(3))], [on_cuda], [Producer(np.eye(3))])
 
 
 def test_mixed_libraries_are_refused(producer_library):
-    with pytest.raises(TypeError, match=r"factors\[1\] must be an array of numpy like the arrays before it, got one of producer"):
+    with pytest.raises(
+        TypeError,
+        match=r"factors\[1\] must be an array of numpy like the arrays before it, got one of producer",
+    ):
         cb.damped_inverse([np.eye(2), Producer(np.eye(2))], 0.1)
 
 
@@ -82,7 +90,9 @@ def test_a_producer_that_refuses_is_quoted():
         def __dlpack__(self, **options):
             raise BufferError("detach it first")
 
-    with pytest.raises(TypeError, match="factors must be exportable through DLPack, but its library refused: detach it first"):
+    with pytest.raises(
+        TypeError, match="factors must be exportable through DLPack, but its library refused: detach it first"
+    ):
         cb.damped_inverse(Refusing(np.eye(2)), 0.1)
 
 
@@ -120,7 +130,10 @@ class TestMemory:
         C = np.eye(3)
         C.setflags(write=False)
 
-        with pytest.raises(ValueError, match="factors must be writable, got a read-only array: copy=True returns new factors instead"):
+        with pytest.raises(
+            ValueError,
+            match="factors must be writable, got a read-only array: copy=True returns new factors instead",
+        ):
             cb.update_factors(C, np.ones((2, 3)))
 
     def test_rows_that_share_memory_with_factors_are_refused(self):
@@ -135,7 +148,9 @@ class TestMemory:
     def test_factors_that_share_memory_are_refused(self):
         C = np.eye(3)
 
-        with pytest.raises(ValueError, match=r"factors\[[02]\] is written and must not share memory with factors\[[02]\]"):
+        with pytest.raises(
+            ValueError, match=r"factors\[[02]\] is written and must not share memory with factors\[[02]\]"
+        ):
             cb.update_factors([C, np.eye(3), C], [np.ones((2, 3))] * 3)
 
     def test_blocks_of_one_matrix_do_not_share_memory(self, rng):
@@ -167,7 +182,9 @@ class TestMemory:
     def test_memory_that_is_not_aligned_is_refused(self):
         memory = np.frombuffer(bytearray(8 * 9 + 1), np.uint8)[1:].view(np.float64).reshape(3, 3)
 
-        with pytest.raises(ValueError, match="factors must be aligned to its item size of 8 bytes, got an unaligned view"):
+        with pytest.raises(
+            ValueError, match="factors must be aligned to its item size of 8 bytes, got an unaligned view"
+        ):
             cb.damped_inverse(memory, 0.1)
 
     def test_more_axes_than_anybody_needs_are_refused(self):

@@ -5,11 +5,12 @@ import threading
 import time
 
 import numpy as np
-import oracle
 import pytest
-from cases import CASES
 
 import curvblas as cb
+
+import oracle
+from cases import CASES
 
 SIZES = [1, 2, 7, 31, 32, 33, 65, 257]
 DTYPES = [np.float32, np.float64]
@@ -70,7 +71,9 @@ def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
 def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
     arguments = case.make(rng, [9] * 6, np.float64)
 
-    stacked = case.call(**{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()})
+    stacked = case.call(
+        **{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()}
+    )
 
     assert np.array_equal(np.asarray(stacked).reshape(6, -1), np.stack(run(case, arguments)).reshape(6, -1))
 
@@ -131,7 +134,10 @@ def test_out_receives_the_result(backend, rng, case, out_of):
     arguments = case.make(rng, SIZES, np.float32)
     expected = run(case, arguments)
     shapes = [x.shape for x in expected]
-    out = [np.zeros(s, np.float32) if out_of == "contiguous" else np.zeros((s[1], 2 * s[0]), np.float32)[:, ::2].T for s in shapes]
+    out = [
+        np.zeros(s, np.float32) if out_of == "contiguous" else np.zeros((s[1], 2 * s[0]), np.float32)[:, ::2].T
+        for s in shapes
+    ]
 
     result = case.call(**arguments, out=out)
 
@@ -145,7 +151,10 @@ def test_refuses_other_dtypes_by_name(case, rng, dtype):
     arguments = case.make(rng, [3, 4], np.float64)
     arguments[case.first][1] = arguments[case.first][1].astype(dtype)
 
-    with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be .*float32.*got .*{np.dtype(dtype).name[:3]}|native byte order"):
+    with pytest.raises(
+        TypeError,
+        match=rf"{case.first}\[1\] must be .*float32.*got .*{np.dtype(dtype).name[:3]}|native byte order",
+    ):
         case.call(**arguments)
 
 
@@ -193,7 +202,9 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
             case.call(**{**arguments, name: arguments[name][0]})
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.name != "factored_damping"], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name != "factored_damping"], ids=lambda case: case.name
+)
 def test_releases_the_gil(case, rng):
     arguments = case.make(rng, [900], np.float64)
     inside, ticks = threading.Event(), 0

@@ -53,8 +53,9 @@ struct Array {
     }
 };
 
-/// Reads the memory description of `object`; `keep_alive` gets what must outlive its use. No copy. TypeError for what is no
-/// array on this backend's device, for other dtypes, and for results such as InverseResult; ValueError for memory that is not aligned.
+/// Reads the memory description of `object`; `keep_alive` gets what must outlive its use. No copy. TypeError for what
+/// is no array on this backend's device, for other dtypes, and for results such as InverseResult; ValueError for memory
+/// that is not aligned.
 Array read_array(py::handle object, const Argument& argument, py::list& keep_alive);
 
 /// The library an array belongs to: "numpy" (also for anything with the buffer protocol), "torch", "jax", ...

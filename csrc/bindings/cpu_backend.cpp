@@ -34,7 +34,8 @@ void set_isa(const std::string& name) {
             chosen = levels.tables[k];
             return;
         }
-    wrong_value("CURVBLAS_ISA must be one of ", py::str(isa_levels()).cast<std::string>(), " on this machine, got '", name, "'");
+    wrong_value("CURVBLAS_ISA must be one of ", py::str(isa_levels()).cast<std::string>(), " on this machine, got '",
+                name, "'");
 }
 
 void set_num_threads(int threads) {

@@ -43,7 +43,8 @@ Array Call::read(py::handle object, const char* name, Index index) {
         library_ = library;
         type_ = Py_TYPE(object.ptr());
     } else if (library != library_) {
-        wrong_type(argument.text(), " must be an array of ", library_, " like the arrays before it, got one of ", library);
+        wrong_type(argument.text(), " must be an array of ", library_, " like the arrays before it, got one of ",
+                   library);
     }
     return a;
 }
@@ -56,32 +57,33 @@ Group Call::group(py::handle object, const char* name) {
     }
     const Index size = static_cast<Index>(PySequence_Fast_GET_SIZE(object.ptr()));
     group.arrays.reserve(static_cast<std::size_t>(size));
-    for (Index k = 0; k < size; ++k)
-        group.arrays.push_back(read(PySequence_Fast_GET_ITEM(object.ptr(), k), name, k));
+    for (Index k = 0; k < size; ++k) group.arrays.push_back(read(PySequence_Fast_GET_ITEM(object.ptr(), k), name, k));
     return group;
 }
 
 Group Call::group_like(const Group& model, const char* model_name, py::handle object, const char* name) {
     if (is_list(object) != model.ragged)
-        wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ", model_name,
-                   ", got ", Py_TYPE(object.ptr())->tp_name);
+        wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ",
+                   model_name, ", got ", Py_TYPE(object.ptr())->tp_name);
     Group group = this->group(object, name);
     if (group.size() != model.size())
-        wrong_value(function_, ": ", name, " must have one array for each of the ", model.size(), " of ", model_name, ", got ",
-                    group.size());
+        wrong_value(function_, ": ", name, " must have one array for each of the ", model.size(), " of ", model_name,
+                    ", got ", group.size());
     return group;
 }
 
 double Call::number(py::handle value, const char* name, const Range& range) const {
     if (!is_number(value))
-        wrong_type(function_, ": ", name, " must be ", range.text, ", or one per matrix, got ", Py_TYPE(value.ptr())->tp_name);
+        wrong_type(function_, ": ", name, " must be ", range.text, ", or one per matrix, got ",
+                   Py_TYPE(value.ptr())->tp_name);
     const double x = PyFloat_AsDouble(value.ptr());
     if (x == -1 && PyErr_Occurred()) throw py::error_already_set();
     if (!range.holds(x)) wrong_value(function_, ": ", name, " must be ", range.text, ", got ", x);
     return x;
 }
 
-std::vector<double> Call::parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range) {
+std::vector<double> Call::parameter(py::handle value, const char* name, const Group& model, int inner,
+                                    const Range& range) {
     Index total = 0;
     for (const Array& a : model.arrays) total += batch_of(a, inner);
     if (is_list(value)) {
@@ -136,7 +138,8 @@ std::vector<bool> Call::flags(py::handle value, const char* name, const Group& m
         wrong_value(function_, ": ", name, " must be True or False, or a list with one of them for each of ", size,
                     " arrays, got a list of ", given);
     std::vector<bool> values;
-    for (std::size_t k = 0; k < size; ++k) values.push_back(flag(PySequence_Fast_GET_ITEM(value.ptr(), static_cast<Py_ssize_t>(k))));
+    for (std::size_t k = 0; k < size; ++k)
+        values.push_back(flag(PySequence_Fast_GET_ITEM(value.ptr(), static_cast<Py_ssize_t>(k))));
     return values;
 }
 

@@ -40,9 +40,10 @@ class Call {
     /// The same in the form of `model`: a list of the same length, or an array.
     Group group_like(const Group& model, const char* model_name, py::handle object, const char* name);
 
-    /// `total` numbers, one a matrix, from a number or one per matrix (for a stack: in the shape of its leading axes). Numbers out
-    /// of `range` are errors; entries of arrays are not looked at: they are data.
-    std::vector<double> parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range);
+    /// `total` numbers, one a matrix, from a number or one per matrix (for a stack: in the shape of its leading axes).
+    /// Numbers out of `range` are errors; entries of arrays are not looked at: they are data.
+    std::vector<double> parameter(py::handle value, const char* name, const Group& model, int inner,
+                                  const Range& range);
     /// One bool per array of the group.
     std::vector<bool> flags(py::handle value, const char* name, const Group& model) const;
 
@@ -73,9 +74,10 @@ bool single_stride(const Array& a, int inner, Index& stride);
 /// Where matrix b of a stack begins, in elements.
 Index offset_of(const Array& a, int inner, Index b);
 
-/// Calls emit(k, count, first, matrix) for pieces of array k that `model` and `others` (empty ones are skipped) can all walk with one
-/// stride: the whole stack in one piece, or each matrix in its own. `matrix` counts the matrices of the group before the piece.
-/// The last two axes of the model are the matrix; the others have the same leading axes, and as many inner ones as they like.
+/// Calls emit(k, count, first, matrix) for pieces of array k that `model` and `others` (empty ones are skipped) can all
+/// walk with one stride: the whole stack in one piece, or each matrix in its own. `matrix` counts the matrices of the
+/// group before the piece. The last two axes of the model are the matrix; the others have the same leading axes, and as
+/// many inner ones as they like.
 template <class Emit>
 void for_each_stack(const Group& model, std::initializer_list<const Group*> others, const Emit& emit) {
     Index matrix = 0, stride;

@@ -45,7 +45,8 @@ void require_rows(const Array& C, const Array& R, bool bias) {
     if ((inner == 2 || inner == 3) && d >= 0 && R.shape[R.ndim - 1] == d) return require_same_batch(C, 2, R, inner);
     const char* dots = leading ? "..., " : "";
     if (d < 0)
-        wrong_value(C.argument.text(), " must have at least one row and column with bias=True, got shape ", C.shape_text());
+        wrong_value(C.argument.text(), " must have at least one row and column with bias=True, got shape ",
+                    C.shape_text());
     wrong_value(R.argument.text(), " must have shape (", dots, "N, ", d, ") or (", dots, "N, T, ", d, ") for ",
                 C.argument.short_text(), " of shape ", C.shape_text(), bias ? " with bias=True" : "", ", got ",
                 R.shape_text());
@@ -98,7 +99,8 @@ OnFailure on_failure_from(const std::string& text, bool has_out) {
     if (text == "raise") return OnFailure::raise;
     if (text != "keep")
         wrong_value("damped_inverse: on_failure must be \"jitter\", \"keep\" or \"raise\", got \"", text, "\"");
-    if (!has_out) wrong_value("damped_inverse: out must be given with on_failure=\"keep\": it holds what is kept, got None");
+    if (!has_out)
+        wrong_value("damped_inverse: out must be given with on_failure=\"keep\": it holds what is kept, got None");
     return OnFailure::keep;
 }
 
@@ -126,7 +128,8 @@ void append_flat_rows(const Array& a, std::vector<Rows>& tasks) {
     }
 }
 
-py::tuple inverse_result(const Group& C, const py::object& inverse, const std::vector<kernels::InverseReport>& reports) {
+py::tuple inverse_result(const Group& C, const py::object& inverse,
+                         const std::vector<kernels::InverseReport>& reports) {
     const auto part = [&](auto member) {
         std::vector<std::decay_t<decltype(member(reports[0]))>> values;
         for (const kernels::InverseReport& report : reports) values.push_back(member(report));
@@ -136,7 +139,8 @@ py::tuple inverse_result(const Group& C, const py::object& inverse, const std::v
     for (std::size_t k = 0; k < reports.size() && index < 0; ++k)
         if (reports[k].status == Status::not_positive_definite || reports[k].status == Status::not_finite)
             index = static_cast<Index>(k), minor = reports[k].minor;
-    return py::make_tuple(inverse, part([](const kernels::InverseReport& r) { return static_cast<std::int8_t>(r.status); }),
+    return py::make_tuple(inverse,
+                          part([](const kernels::InverseReport& r) { return static_cast<std::int8_t>(r.status); }),
                           part([](const kernels::InverseReport& r) { return r.jitter; }),
                           part([](const kernels::InverseReport& r) { return r.residual; }),
                           part([](const kernels::InverseReport& r) { return r.log_det; }), index, minor);

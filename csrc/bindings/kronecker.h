@@ -1,5 +1,6 @@
-// The Python face of the Kronecker-factor kernels: each function reads and checks its arguments, before anything is written,
-// makes tasks of them, and calls one kernel with the GIL released. Arguments as in python/curvblas/kronecker.py.
+// The Python face of the Kronecker-factor kernels: each function reads and checks its arguments, before anything is
+// written, makes tasks of them, and calls one kernel with the GIL released. Arguments as in
+// python/curvblas/kronecker.py.
 #pragma once
 
 #include "bindings/array.h"
@@ -9,10 +10,12 @@ namespace curvblas {
 py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
                           const py::object& scale, const py::object& weights, const py::object& bias, bool copy);
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping);
-/// (inverse, status, jitter, residual, log_det, index, minor): the last two name the first failed matrix, -1 if there is none.
+/// (inverse, status, jitter, residual, log_det, index, minor): the last two name the first failed matrix, -1 if there
+/// is none.
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const std::string& on_failure,
                          const py::object& out);
-py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv, const py::object& out);
+py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
+                        const py::object& out);
 bool all_finite(const py::object& arrays);
 
 }  // namespace curvblas

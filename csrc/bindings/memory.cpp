@@ -22,7 +22,8 @@ void require_no_self_overlap(const Array& a) {
     for (const int k : axes) {
         const Index stride = std::abs(a.strides[k]);
         if (stride < reach)
-            wrong_value(a.argument.text(), " must not overlap itself, since it is written; got a view with repeated elements");
+            wrong_value(a.argument.text(),
+                        " must not overlap itself, since it is written; got a view with repeated elements");
         reach += stride * (a.shape[k] - 1);
     }
 }

@@ -7,8 +7,8 @@
 
 namespace curvblas {
 
-/// ValueError if an array that is written shares an element with another array of the call, or with itself. Exact: views that
-/// interleave without sharing an element (columns of one matrix, say) pass.
+/// ValueError if an array that is written shares an element with another array of the call, or with itself. Exact:
+/// views that interleave without sharing an element (columns of one matrix, say) pass.
 class Memory {
   public:
     void reads(const Group& group);

@@ -1,7 +1,6 @@
 // The extension module of one backend: a table of contents.
 #include <pybind11/pybind11.h>
 
-
 #include "bindings/backend.h"
 #include "bindings/kronecker.h"
 

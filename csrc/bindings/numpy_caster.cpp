@@ -16,10 +16,14 @@ std::optional<DType> dtype_from_numpy(const py::dtype& dtype) {
     const char order = dtype.byteorder();
     if (order != '=' && order != '|') return std::nullopt;
     switch (dtype.num()) {
-        case npy_double: return DType::float64;
-        case npy_float: return DType::float32;
-        case npy_half: return DType::float16;
-        default: break;
+        case npy_double:
+            return DType::float64;
+        case npy_float:
+            return DType::float32;
+        case npy_half:
+            return DType::float16;
+        default:
+            break;
     }
     if (dtype.num() >= npy_first_user_type && py::str(dtype).cast<std::string>() == "bfloat16") return DType::bfloat16;
     return std::nullopt;
@@ -99,7 +103,8 @@ Array read_dlpack(py::handle object, const Argument& argument, py::list& keep_al
     const py::object capsule = dlpack_capsule(object, argument);
     keep_alive.append(capsule);  // not consumed: its own destructor releases the tensor after the call
     const bool mutable_library = library_of(object) != "jax";
-    if (const auto* m = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned")))
+    if (const auto* m =
+            static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned")))
         return read_tensor(m->tensor, mutable_library && !(m->flags & dlpack::flag_read_only), argument);
     PyErr_Clear();
     if (const auto* m = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor")))

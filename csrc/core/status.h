@@ -7,12 +7,12 @@ namespace curvblas {
 
 enum class Status : std::int8_t {
     ok = 0,
-    jittered = 1,                ///< succeeded after adding the reported jitter
+    jittered = 1,  ///< succeeded after adding the reported jitter
     not_positive_definite = 2,
-    not_finite = 3,              ///< the input holds NaN or Inf
+    not_finite = 3,  ///< the input holds NaN or Inf
     no_convergence = 4,
-    invalid_parameter = 5,       ///< a bad entry inside an array of parameters
-    inaccurate = 6,              ///< finished, but the residual is above 1e-2
+    invalid_parameter = 5,  ///< a bad entry inside an array of parameters
+    inaccurate = 6,         ///< finished, but the residual is above 1e-2
 };
 
 /// Status ok or jittered promises a residual below this.

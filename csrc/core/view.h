@@ -10,9 +10,7 @@ using Index = std::int64_t;
 
 enum class DType : std::uint8_t { float64, float32, float16, bfloat16 };
 
-constexpr Index item_size(DType dtype) {
-    return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2;
-}
+constexpr Index item_size(DType dtype) { return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2; }
 
 constexpr const char* name(DType dtype) {
     constexpr const char* names[] = {"float64", "float32", "float16", "bfloat16"};
@@ -42,9 +40,7 @@ struct Stack {
     Index row_stride, column_stride;
     Index batch, batch_stride;
 
-    Matrix<T> operator[](Index b) const {
-        return {data + b * batch_stride, rows, columns, row_stride, column_stride};
-    }
+    Matrix<T> operator[](Index b) const { return {data + b * batch_stride, rows, columns, row_stride, column_stride}; }
 };
 
 /// `batch` sets of N x T rows of length d, of any row dtype. T counts the positions that share weights (1 if none).

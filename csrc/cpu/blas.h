@@ -5,14 +5,15 @@
 
 namespace curvblas::cpu::blas {
 
-/// Keeps the BLAS on the calling thread: our pool is the only one. Called at the start of every group that uses it, because
-/// a program may have set another number since (threadpoolctl reaches all copies of OpenBLAS).
+/// Keeps the BLAS on the calling thread: our pool is the only one. Called at the start of every group that uses it,
+/// because a program may have set another number since (threadpoolctl reaches all copies of OpenBLAS).
 void stay_on_one_thread();
 
 /// The library's own description of its version, options and kernels.
 const char* description();
 
-/// C = A B with A (m, k), B (k, n), C (m, n). A and B need a unit stride along one axis, C along its rows (see `is_blas`).
+/// C = A B with A (m, k), B (k, n), C (m, n). A and B need a unit stride along one axis, C along its rows (see
+/// `is_blas`).
 template <class T>
 void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 
@@ -22,8 +23,8 @@ bool is_blas(const Matrix<T>& A) {
     return (A.column_stride == 1 && A.row_stride >= A.columns) || (A.row_stride == 1 && A.column_stride >= A.rows);
 }
 
-/// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor that
-/// is not positive, or 0.
+/// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor
+/// that is not positive, or 0.
 template <class T>
 Index cholesky(Index n, T* A);
 

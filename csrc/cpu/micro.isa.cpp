@@ -1,5 +1,6 @@
-// Micro-kernels, compiled once per instruction set with CURVBLAS_ISA naming it. Nothing but the table leaves this file: the
-// rest has internal linkage, and no standard template enters it, because the linker would keep one copy for all levels.
+// Micro-kernels, compiled once per instruction set with CURVBLAS_ISA naming it. Nothing but the table leaves this file:
+// the rest has internal linkage, and no standard template enters it, because the linker would keep one copy for all
+// levels.
 #if defined(__F16C__)
 #include <immintrin.h>
 #endif
@@ -59,7 +60,8 @@ Index cholesky(Index n, T* A) {
         T* const row = A + k * n;
         // Written as not(>) so that NaN fails too.
         if (!(row[k] > 0)) return k + 1;
-        const T root = sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[k])) : static_cast<T>(__builtin_sqrt(row[k]));
+        const T root =
+            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[k])) : static_cast<T>(__builtin_sqrt(row[k]));
         const T reciprocal = 1 / root;
         row[k] = root;
         for (Index j = k + 1; j < n; ++j) row[j] *= reciprocal;
@@ -68,8 +70,8 @@ Index cholesky(Index n, T* A) {
     return 0;
 }
 
-// W = U^-1 row by row from the last one (row i needs the rows below it), then U^-1 U^-T as a sum of outer products of the
-// columns of W, which `work` holds as rows: every inner loop runs over contiguous memory.
+// W = U^-1 row by row from the last one (row i needs the rows below it), then U^-1 U^-T as a sum of outer products of
+// the columns of W, which `work` holds as rows: every inner loop runs over contiguous memory.
 template <class T>
 void inverse_from_cholesky(Index n, T* U, T* work) {
     for (Index i = n - 1; i >= 0; --i) {
@@ -146,8 +148,8 @@ bool finite_64(Index n, const std::uint64_t* x) { return finite(n, x, std::uint6
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
-    {tile_rows, tile_vectors* lanes<float>, multiply_tile<float>},
-    {tile_rows, tile_vectors* lanes<double>, multiply_tile<double>},
+    {tile_rows, tile_vectors * lanes<float>, multiply_tile<float>},
+    {tile_rows, tile_vectors * lanes<double>, multiply_tile<double>},
     {cholesky<float>, inverse_from_cholesky<float>, product<float>},
     {cholesky<double>, inverse_from_cholesky<double>, product<double>},
     widen_float16,

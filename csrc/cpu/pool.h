@@ -11,9 +11,9 @@
 
 namespace curvblas::cpu {
 
-/// Threads that share the items of one job. Workers spin shortly after a job and then sleep, so that other libraries' threads
-/// get the cores; a worker that wakes too late is not waited for. A second caller does not wait: it runs its job inline.
-/// After a fork the child starts with a new pool and takes no lock of the old one.
+/// Threads that share the items of one job. Workers spin shortly after a job and then sleep, so that other libraries'
+/// threads get the cores; a worker that wakes too late is not waited for. A second caller does not wait: it runs its
+/// job inline. After a fork the child starts with a new pool and takes no lock of the old one.
 class Pool {
   public:
     using Item = void (*)(const void* context, Index item);
@@ -24,7 +24,8 @@ class Pool {
     int threads() const { return threads_.load(std::memory_order_relaxed); }
     /// Waits for the running job. May exceed the number of cores.
     void resize(int threads);
-    /// Calls item(context, i) once for every i in [0, count), in increasing order of start. Rethrows the first exception.
+    /// Calls item(context, i) once for every i in [0, count), in increasing order of start. Rethrows the first
+    /// exception.
     void run(Index count, Item item, const void* context);
 
   private:

@@ -22,8 +22,9 @@ class Queue {
 
     const Micro& micro() const { return *micro_; }
 
-    /// Calls work(item) once for each item, the most expensive first, over the pool's threads. Groups that end sooner than
-    /// a sleeping thread wakes run inline. What an item computes must not depend on the thread or on the other items.
+    /// Calls work(item) once for each item, the most expensive first, over the pool's threads. Groups that end sooner
+    /// than a sleeping thread wakes run inline. What an item computes must not depend on the thread or on the other
+    /// items.
     template <class Work>
     void run(std::vector<Item>& items, const Work& work) const {
         double total = 0;
@@ -56,8 +57,9 @@ class Queue {
     }
 
   private:
-    static constexpr double worth_waking = 2e5;      // about 20 microseconds of one core
-    static constexpr double worth_scheduling = 1e5;  // an item costs an atomic increment and perhaps a cache line or two
+    static constexpr double worth_waking = 2e5;  // about 20 microseconds of one core
+    static constexpr double worth_scheduling =
+        1e5;  // an item costs an atomic increment and perhaps a cache line or two
 
     const Micro* micro_;
 };

@@ -36,8 +36,8 @@ class Block {
 
 constexpr Index padded(Index bytes) { return (bytes + 63) / 64 * 64; }
 
-/// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that two
-/// kernels' scratch never overlaps. Blocks above 64 MiB go back to the system afterwards.
+/// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
+/// two kernels' scratch never overlaps. Blocks above 64 MiB go back to the system afterwards.
 template <class Tag>
 class Scratch {
   public:

@@ -10,10 +10,14 @@ constexpr std::uint16_t float16_exponent = 0x7c00, bfloat16_exponent = 0x7f80;
 
 bool row_is_finite(const Micro& micro, DType dtype, const void* x, Index n) {
     switch (dtype) {
-        case DType::float64: return micro.finite_64(n, static_cast<const std::uint64_t*>(x));
-        case DType::float32: return micro.finite_32(n, static_cast<const std::uint32_t*>(x));
-        case DType::float16: return micro.finite_16(n, static_cast<const std::uint16_t*>(x), float16_exponent);
-        case DType::bfloat16: return micro.finite_16(n, static_cast<const std::uint16_t*>(x), bfloat16_exponent);
+        case DType::float64:
+            return micro.finite_64(n, static_cast<const std::uint64_t*>(x));
+        case DType::float32:
+            return micro.finite_32(n, static_cast<const std::uint32_t*>(x));
+        case DType::float16:
+            return micro.finite_16(n, static_cast<const std::uint16_t*>(x), float16_exponent);
+        case DType::bfloat16:
+            return micro.finite_16(n, static_cast<const std::uint16_t*>(x), bfloat16_exponent);
     }
     return false;
 }

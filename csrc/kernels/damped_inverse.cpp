@@ -11,9 +11,9 @@ namespace curvblas::cpu {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double retry_residual = 1e-3;          // above it, a float32 inverse is tried again in float64
+constexpr double retry_residual = 1e-3;              // above it, a float32 inverse is tried again in float64
 constexpr double surely_below = residual_bound / 4;  // an estimate below this needs no second look
-constexpr Index exact_up_to = 64;                    // the second look takes all columns up to this size, else 16 probes
+constexpr Index exact_up_to = 64;  // the second look takes all columns up to this size, else 16 probes
 constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
 
 /// A full, contiguous, exactly symmetric copy of one matrix, from its lower triangle.
@@ -87,8 +87,8 @@ double norm(Index n, const T* x) {
     return std::sqrt((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n. `rounding` bounds what the rounding of X to T
-/// adds: eps / 2 ||A|| ||X||, whose direction no single vector is sure to meet.
+/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n. `rounding` bounds what the
+/// rounding of X to T adds: eps / 2 ||A|| ||X||, whose direction no single vector is sure to meet.
 template <class T>
 double residual(const Micro& micro, Index n, const T* A, double shift, const T* X, double* vectors) {
     const auto product = micro.small<T>().product;
@@ -181,7 +181,8 @@ class Solver {
     InverseReport attempt(W* inverse, double damping, double jitter) {
         const double shift = damping + jitter;
         std::copy_n(A_, n_ * n_, inverse);
-        for (Index i = 0; i < n_; ++i) inverse[i * n_ + i] = static_cast<W>(static_cast<double>(A_[i * n_ + i]) + shift);
+        for (Index i = 0; i < n_; ++i)
+            inverse[i * n_ + i] = static_cast<W>(static_cast<double>(A_[i * n_ + i]) + shift);
         double log_det = 0;
         if (const Index minor = invert(micro_, n_, inverse, reinterpret_cast<W*>(work_), log_det))
             return failed(Status::not_positive_definite, minor);

@@ -15,23 +15,24 @@ struct InverseReport {
     double jitter;    ///< added on top of damping; 0 unless status is jittered, NaN where there is no inverse
     double residual;  ///< estimate of ||(C + (damping + jitter) I) X - I||, NaN where there is no inverse
     double log_det;   ///< log det(C + (damping + jitter) I), NaN where there is no inverse
-    Index minor;      ///< order of the leading minor that is not positive (status 2) or holds NaN or Inf (status 3); else 0
+    Index minor;  ///< order of the leading minor that is not positive (status 2) or holds NaN or Inf (status 3); else 0
 };
 
-/// X = (C + damping I)^-1 for every matrix of every task. Shapes: C and X (batch, n, n); damping and report: one a matrix.
-/// Only the lower triangle of C is read, and never written; X is full, exactly symmetric, and may not overlap C.
+/// X = (C + damping I)^-1 for every matrix of every task. Shapes: C and X (batch, n, n); damping and report: one a
+/// matrix. Only the lower triangle of C is read, and never written; X is full, exactly symmetric, and may not overlap
+/// C.
 ///
 /// The ladder of OnFailure::jitter: as is; in float64 (where T is narrower); then in float64 with
-/// jitter = max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping), j = 0, 1, ... up to 1e-2 of that maximum; eps is that of T.
-/// An inverse in T whose residual is above 1e-3 is computed again in float64 as well. With keep and raise there is no ladder.
-/// Statuses: ok, jittered, not_positive_definite (the ladder failed), not_finite (C holds NaN or Inf), invalid_parameter
-/// (damping is negative or not finite), inaccurate (the residual, after rounding to T, is above 1e-2).
-/// X of a failed matrix is NaN; with keep it is left as it was for every status above jittered.
+/// jitter = max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping), j = 0, 1, ... up to 1e-2 of that maximum; eps is that of
+/// T. An inverse in T whose residual is above 1e-3 is computed again in float64 as well. With keep and raise there is
+/// no ladder. Statuses: ok, jittered, not_positive_definite (the ladder failed), not_finite (C holds NaN or Inf),
+/// invalid_parameter (damping is negative or not finite), inaccurate (the residual, after rounding to T, is above
+/// 1e-2). X of a failed matrix is NaN; with keep it is left as it was for every status above jittered.
 ///
-/// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I in float64, z a fixed vector of signs (its mean
-/// square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction in which an
-/// ill-conditioned inverse is wrong. Where that, or the bound eps / 2 ||C|| ||X|| on what rounding adds, is above 2.5e-3, the Frobenius
-/// norm is computed exactly (n <= 64) or sixteen more vectors of signs are tried.
+/// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I in float64, z a fixed vector of signs (its
+/// mean square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction
+/// in which an ill-conditioned inverse is wrong. Where that, or the bound eps / 2 ||C|| ||X|| on what rounding adds, is
+/// above 2.5e-3, the Frobenius norm is computed exactly (n <= 64) or sixteen more vectors of signs are tried.
 ///
 /// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; scratch 2 n^2 words of T, n^2 doubles more on the ladder.
 template <class T>

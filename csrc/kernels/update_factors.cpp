@@ -10,14 +10,15 @@
 namespace curvblas::cpu {
 namespace {
 
-// A factor is cut into square tiles, of which the lower ones are computed. 192 is a multiple of every register tile. Two
-// packed panels and the accumulator of a tile take 430 kB: they fit the second-level caches from 512 kB on.
+// A factor is cut into square tiles, of which the lower ones are computed. 192 is a multiple of every register tile.
+// Two packed panels and the accumulator of a tile take 430 kB: they fit the second-level caches from 512 kB on.
 constexpr Index edge = 192;
 template <class T>
 constexpr Index depth = 768 / static_cast<Index>(sizeof(T));  // rows packed at a time
 
-/// How one matrix is cut into items: by its tiles, and where these are few, by ranges of rows as well, whose partial sums
-/// are added in the order of the ranges. Depends on the shape alone, so that the bits do not depend on the threads.
+/// How one matrix is cut into items: by its tiles, and where these are few, by ranges of rows as well, whose partial
+/// sums are added in the order of the ranges. Depends on the shape alone, so that the bits do not depend on the
+/// threads.
 struct Plan {
     Index n, rows, side, tiles, splits, rows_per_split;
 
@@ -62,7 +63,8 @@ template <class T>
 const T* elements(const Micro& micro, const Rows& R, const void* row, Index first, Index count, T* buffer) {
     const Index stride = R.d_stride;
     const auto gather = [&](const auto* x, auto* y) {
-        for (Index j = 0; j < count; ++j) y[j] = static_cast<std::remove_pointer_t<decltype(y)>>(x[(first + j) * stride]);
+        for (Index j = 0; j < count; ++j)
+            y[j] = static_cast<std::remove_pointer_t<decltype(y)>>(x[(first + j) * stride]);
     };
     if (R.dtype == dtype_of<T> && stride == 1) return static_cast<const T*>(row) + first;
     if (R.dtype == DType::float32) {
@@ -154,7 +156,8 @@ void finish_tile(const UpdateFactors<T>& task, Index b, const TileRange& range, 
     const bool valid = decay >= 0 && decay <= 1 && std::isfinite(scale);
     if (!valid) decay = 0, scale = std::numeric_limits<double>::quiet_NaN();
     const T keep = static_cast<T>(decay), add = static_cast<T>(scale);
-    constexpr Index block = 16;  // the mirror image is written along columns: a block of both fits the first-level cache
+    constexpr Index block =
+        16;  // the mirror image is written along columns: a block of both fits the first-level cache
     for (Index ib = 0; ib < range.height; ib += block)
         for (Index jb = 0; jb < range.width; jb += block)
             for (Index i = ib; i < std::min(ib + block, range.height); ++i) {

@@ -9,14 +9,14 @@
 namespace curvblas::CURVBLAS_BACKEND {
 
 /// updated = decay C + scale sum_r w_r x_r x_r^T for every matrix of every task, where r runs over the N T rows of R.
-/// Shapes: R (batch, N, T, d), w (batch, N, T) or absent (all ones), C and updated (batch, n, n) with n = d, or n = d + 1
-/// where bias appends an implicit 1 to every row. decay and scale: one number a matrix.
+/// Shapes: R (batch, N, T, d), w (batch, N, T) or absent (all ones), C and updated (batch, n, n) with n = d, or n = d +
+/// 1 where bias appends an implicit 1 to every row. decay and scale: one number a matrix.
 ///
 /// Only the lower triangle of C is read, and nothing of it where decay is 0; `updated` is written whole and exactly
-/// symmetric, and may be C itself. R and w may not overlap `updated`. N = 0 only decays. A decay outside [0, 1] or a scale
-/// that is not finite makes that matrix NaN (there is no status); NaN in R or C stays within its own matrix.
-/// Rows of any dtype are converted to T, which is what they are multiplied and accumulated in.
-/// Cost per matrix: N T n (n + 1) flops; N T d + n^2 (read) + n^2 (written) words. Same bits for any number of threads.
+/// symmetric, and may be C itself. R and w may not overlap `updated`. N = 0 only decays. A decay outside [0, 1] or a
+/// scale that is not finite makes that matrix NaN (there is no status); NaN in R or C stays within its own matrix. Rows
+/// of any dtype are converted to T, which is what they are multiplied and accumulated in. Cost per matrix: N T n (n +
+/// 1) flops; N T d + n^2 (read) + n^2 (written) words. Same bits for any number of threads.
 template <class T>
 struct UpdateFactors {
     Stack<const T> C;

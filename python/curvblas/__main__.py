@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.command == "info":
         _print_info()
     else:
-        from .examples.demo import main as run_demo  # noqa: PLC0415  (needs the packages of the extra `demo`)
+        from .examples.demo import main as run_demo  # not above: it needs the extra `demo`
 
         run_demo(quick=options.quick, output=options.output)
 

@@ -18,10 +18,17 @@ def _load_blas() -> None:
     """Load scipy-openblas32, so that `_cpu` finds it wherever it is installed, and before it starts threads.
 
     Loaded with local visibility: SciPy's own OpenBLAS exports the same names and must not get ours.
+
+    Raises
+    ------
+    ImportError
+        The package is not installed.
     """
     spec = importlib.util.find_spec("scipy_openblas32")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError("curvblas needs the package scipy-openblas32, which is not installed: pip install curvblas")
+        raise ImportError(
+            "curvblas needs the package scipy-openblas32, which is not installed: pip install scipy-openblas32"
+        )
     suffix = ".dylib" if sys.platform == "darwin" else ".so"
     library = Path(spec.submodule_search_locations[0]) / "lib" / f"libscipy_openblas{suffix}"
     before = os.environ.get("OPENBLAS_NUM_THREADS")
@@ -47,6 +54,18 @@ _CPU_DEVICES = (1, 3)  # DLPack: the CPU's memory, and pinned memory of it
 
 def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
     """Return the extension module for an argument: an array, or a list whose first array decides.
+
+    Parameters
+    ----------
+    function, argument : str
+        Named in the error.
+    arrays : array, or list of arrays
+        The argument itself.
+
+    Returns
+    -------
+    module
+        One of the backends' extension modules.
 
     Raises
     ------
@@ -112,8 +131,8 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``backends`` (name: usable or why not), ``isa`` (the level in use), ``isa_levels`` (those this machine can
-        run), ``threads``, ``blas``, ``python``, ``numpy``, ``platform``.
+        ``version``, ``backends`` (name: usable or why not), ``isa`` (the level in use), ``isa_levels`` (those this
+        machine can run), ``threads``, ``blas``, ``python``, ``numpy``, ``platform``.
 
     Examples
     --------
@@ -121,7 +140,7 @@ def info() -> dict[str, Any]:
     >>> cb.info()["backends"]["cpu"]
     'usable'
     """
-    from . import __version__  # noqa: PLC0415  (the package imports this module)
+    from . import __version__  # not above: the package imports this module
 
     return {
         "version": __version__,

@@ -1,8 +1,6 @@
 from typing import Any
 
-def update_factors(
-    factors: Any, rows: Any, decay: Any, scale: Any, weights: Any, bias: Any, copy: bool
-) -> Any: ...
+def update_factors(factors: Any, rows: Any, decay: Any, scale: Any, weights: Any, bias: Any, copy: bool) -> Any: ...
 def factored_damping(A: Any, G: Any, damping: Any) -> tuple[Any, Any]: ...
 def damped_inverse(
     factors: Any, damping: Any, on_failure: str, out: Any

@@ -7,7 +7,17 @@ ENVIRONMENT_VARIABLE = "CURVBLAS_NUM_THREADS"
 
 
 def default_num_threads() -> int:
-    """Return the number from the environment, else what affinity and control groups leave to this process."""
+    """Return the number from the environment, else what affinity and control groups leave to this process.
+
+    Returns
+    -------
+    int >= 1
+
+    Raises
+    ------
+    ValueError
+        The environment variable is no integer >= 1.
+    """
     wanted = os.environ.get(ENVIRONMENT_VARIABLE)
     if wanted is None:
         return min(_cores_by_affinity(), _cores_by_cgroup())

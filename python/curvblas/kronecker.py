@@ -13,7 +13,14 @@ from ._arrays import Array, Arrays, Parameter, in_kind
 from ._backend import backend_of
 from .errors import NotPositiveDefiniteError, Status
 
-__all__ = ["InverseResult", "all_finite", "damped_inverse", "factored_damping", "precondition", "update_factors"]
+__all__ = [
+    "InverseResult",
+    "all_finite",
+    "damped_inverse",
+    "factored_damping",
+    "precondition",
+    "update_factors",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +68,16 @@ def update_factors(
     Parameters
     ----------
     factors : float32 or float64 array, shape (..., n, n), or list of arrays (n_i, n_i)
-        Symmetric; only the lower triangle is read, and nothing of it where ``decay`` is 0. Written whole, exactly symmetric.
+        Symmetric; only the lower triangle is read, and nothing of it where ``decay`` is 0. Written whole, exactly
+        symmetric.
     rows : float64, float32, float16 or bfloat16 array, shape (..., N, d) or (..., N, T, d), or list of them
         N cases, or N cases with T positions that share the weights (time steps, locations): all N T rows are summed.
         d = n, or n - 1 with ``bias``. Converted to the dtype of the factor, in which everything is accumulated.
     decay : float in [0, 1], or one per matrix
-        How much of the old factor stays. A running mean over the first steps: ``min(1 - 1 / k, 0.95)`` at step k = 1, 2, ...
+        How much of the old factor stays. ``min(1 - 1 / k, 0.95)`` at step k = 1, 2, ... starts as a running mean.
     scale : float, or one per matrix
-        Default ``(1 - decay) / N``, whatever the weights and T: a mean over cases, a sum over positions. For a mean over
-        positions too, pass ``(1 - decay) / (N T)``.
+        Default ``(1 - decay) / N``, whatever the weights and T: a mean over cases, a sum over positions. For a mean
+        over positions too, pass ``(1 - decay) / (N T)``.
     weights : array shaped like ``rows`` without the last axis, or list of them
         w_n, any sign. Default: all 1.
     bias : bool, or list of bool
@@ -85,14 +93,15 @@ def update_factors(
     Raises
     ------
     ValueError
-        Shapes that do not fit, a number out of range, factors that are read-only, or that share memory with an argument.
+        Shapes that do not fit, a number out of range, factors that are read-only, or that share memory with an
+        argument.
     TypeError
         A dtype, device or library that does not fit, or that is mixed within ``factors``.
 
     Notes
     -----
-    There is no status. NaN in the rows or the factor stays within its matrix; an entry of an *array* ``decay`` or ``scale``
-    that is out of range makes that matrix NaN. No rows (N = 0) only decays. Cost N T n^2 flops a matrix.
+    There is no status. NaN in the rows or the factor stays within its matrix; an entry of an *array* ``decay`` or
+    ``scale`` that is out of range makes that matrix NaN. No rows (N = 0) only decays. Cost N T n^2 flops a matrix.
     The result has the same bits for any number of threads, alone or in a group.
     Source: Martens and Grosse 2015, section 3; shared weights: Grosse and Martens 2016, section 3.
 
@@ -136,8 +145,9 @@ def factored_damping(A: Arrays, G: Arrays, damping: Parameter) -> tuple[Array, A
 
     Notes
     -----
-    ``pi = sqrt((tr A / p) / (tr G / q))`` minimises the trace of what factored damping adds to exact damping; it is 1 where a
-    trace is not positive or not finite. ``(G + damping_G I) (x) (A + damping_A I)`` is at least ``G (x) A + damping I``.
+    ``pi = sqrt((tr A / p) / (tr G / q))`` minimises the trace of what factored damping adds to exact damping; it is 1
+    where a trace is not positive or not finite. ``(G + damping_G I) (x) (A + damping_A I)`` is at least
+    ``G (x) A + damping I``.
     An entry of an *array* ``damping`` that is negative or not finite gives NaN: status 5 in `damped_inverse`.
     Cost p + q flops a pair. Source: Martens and Grosse 2015, section 6.3.
 
@@ -172,10 +182,11 @@ def damped_inverse(
     method : {"cholesky"}
         How to invert.
     on_failure : {"jitter", "keep", "raise"}
-        What to do about a matrix that is not positive definite. ``"jitter"``: try again in float64, then with a growing jitter,
-        ``max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping)`` for j = 0, 1, ... up to 1e-2 of that maximum, then give up.
-        ``"keep"``: no second try; leave that matrix of ``out`` as it is, for every status above `Status.JITTERED`.
-        ``"raise"``: no second try; raise `NotPositiveDefiniteError`, also for NaN and Inf, after the rest of the group is done.
+        What to do about a matrix that is not positive definite. ``"jitter"``: try again in float64, then with a
+        growing jitter, ``max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping)`` for j = 0, 1, ... up to 1e-2 of that
+        maximum, then give up. ``"keep"``: no second try; leave that matrix of ``out`` as it is, for every status above
+        `Status.JITTERED`. ``"raise"``: no second try; raise `NotPositiveDefiniteError`, also for NaN and Inf, after the
+        rest of the group is done.
     out : arrays like ``factors``
         Where the inverses go; may not share memory with ``factors``.
 
@@ -187,7 +198,8 @@ def damped_inverse(
     Raises
     ------
     ValueError
-        A factor is not square, a number ``damping`` is negative or not finite, an option is unknown, ``out`` does not fit.
+        A factor is not square, a number ``damping`` is negative or not finite, an option is unknown, ``out`` does not
+        fit.
     TypeError
         A dtype, device or library that does not fit, or that is mixed within ``factors``.
     NotPositiveDefiniteError
@@ -196,10 +208,10 @@ def damped_inverse(
     Notes
     -----
     Not the inverse of the damped Kronecker *product*; `factored_damping` gives the two dampings that approximate it.
-    Statuses: ``OK``, ``JITTERED``, ``NOT_POSITIVE_DEFINITE``, ``NOT_FINITE``, ``INVALID_PARAMETER`` (a bad entry of an *array*
-    ``damping``), ``INACCURATE`` (a residual above 1e-2, after rounding to the dtype of the factor). One bad matrix never
-    touches another one. Cost n^3 flops a matrix. The result has the same bits for any number of threads, alone or in a group.
-    The inverses of a list share one allocation.
+    Statuses: ``OK``, ``JITTERED``, ``NOT_POSITIVE_DEFINITE``, ``NOT_FINITE``, ``INVALID_PARAMETER`` (a bad entry of an
+    *array* ``damping``), ``INACCURATE`` (a residual above 1e-2, after rounding to the dtype of the factor). One bad
+    matrix never touches another one. Cost n^3 flops a matrix. The result has the same bits for any number of threads,
+    alone or in a group. The inverses of a list share one allocation.
     Source: Martens and Grosse 2015, section 6.3.
 
     Examples
@@ -213,20 +225,20 @@ def damped_inverse(
     backend = backend_of("damped_inverse", "factors", factors)
     inverse, *parts, index, minor = backend.damped_inverse(factors, damping, on_failure, out)
     if index >= 0 and on_failure == "raise":
-        raise _not_positive_definite(index, minor, parts[0])
+        raise NotPositiveDefiniteError(_why_not(index, minor, parts[0]), index, minor)
     if type(factors) is not np.ndarray:
         inverse = in_kind(inverse, factors)
         parts = [in_kind(part, factors) for part in parts]
     return InverseResult(inverse if out is None else out, *parts)
 
 
-def _not_positive_definite(index: int, minor: int, status: Array) -> NotPositiveDefiniteError:
+def _why_not(index: int, minor: int, status: Array) -> str:
     if status.flat[index] == Status.NOT_FINITE:
         what = f"holds NaN or Inf, first in row {minor - 1}"
     else:
         what = f"is not positive definite: its leading minor of order {minor} is not positive"
     where = f"factors[{index}]" if status.ndim else "factors"
-    return NotPositiveDefiniteError(f"damped_inverse: {where} plus damping {what}", index, minor)
+    return f"damped_inverse: {where} plus damping {what}"
 
 
 def precondition(grads: Arrays, A_inv: Arrays, G_inv: Arrays, *, out: Arrays | None = None) -> Arrays:

@@ -1,0 +1,81 @@
+"""The package itself: info, command line, examples in docstrings, types, stubs."""
+
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import curvblas as cb
+from curvblas import __main__, _cpu
+
+MODULES = ["curvblas", "curvblas.kronecker", "curvblas.errors", "curvblas._backend"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(name)
+
+    failures, _ = doctest.testmod(module)
+
+    assert failures == 0
+
+
+@pytest.mark.parametrize("name", [name for name in cb.__all__ if inspect.isfunction(getattr(cb, name))])
+def test_public_functions_state_their_contract(name):
+    doc = inspect.getdoc(getattr(cb, name))
+
+    assert doc
+    if inspect.signature(getattr(cb, name)).parameters:
+        assert all(section in doc for section in ("Parameters", "Raises", "Examples"))
+
+
+def test_info_says_what_runs():
+    info = cb.info()
+
+    assert info["isa"] in info["isa_levels"]
+    assert info["backends"] == {"cpu": "usable", "cuda": "not built"}
+    assert info["threads"] == cb.get_num_threads()
+    assert info["numpy"] == np.__version__
+
+
+def test_the_command_line_prints_info(capsys):
+    __main__.main(["info"])
+    printed = capsys.readouterr().out
+
+    assert all(word in printed for word in ("version", "backends", "cpu (usable)", "OpenBLAS", _cpu.isa()))
+
+
+def test_the_command_line_names_its_commands():
+    result = subprocess.run([sys.executable, "-m", "curvblas"], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 2
+    assert "required: command" in result.stderr
+
+
+def test_the_isa_hook_forces_a_level(backend):
+    assert f"cpu-{_cpu.isa()}" == backend
+
+
+def test_stubs_name_everything_in_the_module():
+    stub = (Path(cb.__file__).parent / "_cpu.pyi").read_text()
+    functions = [
+        name for name in dir(_cpu) if not name.startswith("_") and callable(getattr(_cpu, name)) and name != "WrongType"
+    ]
+
+    assert all(f"def {name}(" in stub for name in functions)
+
+
+def test_import_is_fast():
+    """At most 150 ms over NumPy, best of five fresh processes; a loose bound here, the benchmark has the figure."""
+
+    def seconds(statement):
+        code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+        runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(5)]
+        return min(float(run.stdout) for run in runs)
+
+    assert seconds("import curvblas") - seconds("import numpy") < 0.15

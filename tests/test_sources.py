@@ -1,0 +1,78 @@
+"""Rules about the source tree: who may include whom, and that instruction sets stay apart."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CSRC = ROOT / "csrc"
+LAYERS = {"core": 0, "small": 1, "cpu": 2, "cuda": 2, "kernels": 3, "algorithms": 4, "bindings": 5}
+SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in {".h", ".cpp", ".cu", ".cuh"})
+
+
+def includes(path):
+    return re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', path.read_text(), re.MULTILINE)
+
+
+def layer(path):
+    return path.relative_to(CSRC).parts[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_includes_never_point_upwards(path):
+    for include in includes(path):
+        target = "cpu" if include == "queue.h" else include.split("/")[0]
+        if target in LAYERS:
+            assert LAYERS[target] <= LAYERS[layer(path)], f"{path.name} includes {include}"
+            assert {target, layer(path)} != {"cpu", "cuda"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_python_stays_in_bindings_and_cuda_in_its_dialect(path):
+    for include in includes(path):
+        assert "pybind11" not in include or layer(path) == "bindings"
+        assert "Python.h" not in include
+        assert "cuda" not in include.lower() or include.startswith("cuda/") or path.name == "dialect.h"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name.endswith(".isa.cpp")], ids=lambda p: p.name)
+def test_nothing_but_its_table_leaves_an_isa_file(path, tmp_path):
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if not compiler or not shutil.which("nm"):
+        pytest.skip("no compiler here")
+    flags = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}", "-DCURVBLAS_ISA=level"]
+    subprocess.run([compiler, *flags, "-c", path, "-o", tmp_path / "isa.o"], check=True)
+
+    symbols = subprocess.run(
+        ["nm", "-C", "--defined-only", tmp_path / "isa.o"], check=True, capture_output=True, text=True
+    ).stdout
+
+    leaving = [line.split(maxsplit=2)[2] for line in symbols.splitlines() if line.split(maxsplit=2)[1].isupper()]
+    assert leaving == ["curvblas::cpu::level::table"]
+    assert not any(include in {"vector", "algorithm", "cmath", "span"} for include in includes(path))
+
+
+def test_only_isa_files_get_architecture_flags():
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    flags = [line for line in cmake.splitlines() if re.search(r"-m(arch|avx|fma)|fast-math", line)]
+
+    assert len(cmake.splitlines()) <= 150
+    assert all("isa_flags" in line for line in flags)
+    assert "march" not in cmake
+
+
+def test_the_readme_and_the_package_agree_on_names():
+    import curvblas as cb
+
+    used = set(re.findall(r"\bcb\.(\w+)", (ROOT / "README.md").read_text()))
+
+    assert used <= set(dir(cb))
+
+
+def test_the_compiled_module_resolves_its_blas():
+    from curvblas import _cpu
+
+    assert _cpu.blas().startswith("OpenBLAS")
