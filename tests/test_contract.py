@@ -207,18 +207,18 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
 )
 def test_releases_the_gil(case, rng):
     arguments = case.make(rng, [900], np.float64)
-    inside, ticks = threading.Event(), 0
+    started, finished, ticks = threading.Event(), threading.Event(), 0
 
     def work():
-        inside.set()
+        started.set()
         case.call(**arguments)
-        inside.clear()
+        finished.set()
 
     cb.set_num_threads(1)
     thread = threading.Thread(target=work)
     thread.start()
-    inside.wait()
-    while inside.is_set():
+    started.wait()
+    while not finished.is_set():
         time.sleep(1e-4)
         ticks += 1
     thread.join()

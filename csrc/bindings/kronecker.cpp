@@ -36,6 +36,7 @@ Rows rows_view(const Array& a, int leading, bool weights, Index first) {
     rows.T = shared ? a.shape[t] : 1, rows.t_stride = shared ? a.strides[t] : 0;
     rows.d = weights ? 1 : a.shape[d], rows.d_stride = weights || rows.d == 1 ? 1 : a.strides[d];
     rows.batch_stride = batch_stride;
+    if (rows.n_stride == rows.T * rows.t_stride) rows.N *= rows.T, rows.n_stride = rows.t_stride, rows.T = 1;
     return rows;
 }
 

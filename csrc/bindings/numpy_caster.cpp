@@ -124,7 +124,7 @@ const char* part_that_was_meant(py::handle object) {
 }  // namespace
 
 std::string library_of(py::handle object) {
-    if (py::isinstance<py::array>(object) || PyObject_CheckBuffer(object.ptr())) return "numpy";
+    if (py::isinstance<py::array>(object) || !py::hasattr(object, "__dlpack__")) return "numpy";
     const auto module = py::str(py::type::of(object).attr("__module__")).cast<std::string>();
     const std::string root = module.substr(0, module.find('.'));
     return root == "jaxlib" ? "jax" : root;

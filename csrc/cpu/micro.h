@@ -7,12 +7,16 @@
 
 namespace curvblas::cpu {
 
-/// C (rows, columns) += A^T B on packed panels: A (depth, rows), B (depth, columns), both contiguous; C row-major.
-/// rows and columns are the size of the register tile; `multiply` reads and writes all of it.
+/// The register tile of a matrix product, and how its operands are packed.
 template <class T>
 struct Tile {
     Index rows, columns;
+    /// C (rows, columns) += A^T B on packed panels: A (depth, rows), B (depth, columns), both contiguous; C row-major.
     void (*multiply)(Index depth, const T* A, const T* B, T* C, Index ldc);
+    /// Writes f x[0..n) into panels of `rows` (`columns`) elements, `stride` elements apart; the last one is filled up
+    /// with zeros.
+    void (*pack_rows)(Index n, T f, const T* x, Index stride, T* panels);
+    void (*pack_columns)(Index n, const T* x, Index stride, T* panels);
 };
 
 /// Kernels for one matrix that is small enough to stay in the first cache levels, n x n, contiguous.

@@ -44,8 +44,30 @@ void multiply_tile(Index depth, const T* A, const T* B, T* C, Index ldc) {
         A += tile_rows;
         B += tile_vectors * lanes<T>;
     }
+#pragma GCC unroll 16
     for (int i = 0; i < tile_rows; ++i)
+#pragma GCC unroll 16
         for (int v = 0; v < tile_vectors; ++v) *reinterpret_cast<V*>(C + i * ldc + v * lanes<T>) += sum[i][v];
+}
+
+// With the panel's width known here, a panel of a row is copied by a few vector instructions.
+template <int panel, class T>
+inline void pack(Index n, T f, const T* x, Index stride, T* panels) {
+    Index first = 0;
+    for (; first + panel <= n; first += panel, panels += stride)
+        for (int j = 0; j < panel; ++j) panels[j] = f * x[first + j];
+    if (first == n) return;
+    for (int j = 0; j < panel; ++j) panels[j] = first + j < n ? f * x[first + j] : 0;
+}
+
+template <class T>
+void pack_rows(Index n, T f, const T* x, Index stride, T* panels) {
+    pack<tile_rows>(n, f, x, stride, panels);
+}
+
+template <class T>
+void pack_columns(Index n, const T* x, Index stride, T* panels) {
+    pack<tile_vectors * lanes<T>>(n, T(1), x, stride, panels);
 }
 
 // y[0..n) += f x[0..n)
@@ -148,8 +170,8 @@ bool finite_64(Index n, const std::uint64_t* x) { return finite(n, x, std::uint6
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
-    {tile_rows, tile_vectors * lanes<float>, multiply_tile<float>},
-    {tile_rows, tile_vectors * lanes<double>, multiply_tile<double>},
+    {tile_rows, tile_vectors * lanes<float>, multiply_tile<float>, pack_rows<float>, pack_columns<float>},
+    {tile_rows, tile_vectors * lanes<double>, multiply_tile<double>, pack_rows<double>, pack_columns<double>},
     {cholesky<float>, inverse_from_cholesky<float>, product<float>},
     {cholesky<double>, inverse_from_cholesky<double>, product<double>},
     widen_float16,

@@ -16,6 +16,10 @@ constexpr Index edge = 192;
 template <class T>
 constexpr Index depth = 768 / static_cast<Index>(sizeof(T));  // rows packed at a time
 
+// Both operands of a tile, packed; the narrowest register tile (4 rows) needs the most cache lines between its panels.
+template <class T>
+constexpr Index panels_size = 2 * (edge * depth<T> + edge / 4 * 64 / static_cast<Index>(sizeof(T)));
+
 /// How one matrix is cut into items: by its tiles, and where these are few, by ranges of rows as well, whose partial
 /// sums are added in the order of the ranges. Depends on the shape alone, so that the bits do not depend on the
 /// threads.
@@ -109,18 +113,14 @@ class BiasedRows {
     Index b_;
 };
 
-/// Writes f x as row k of panels of `panel` columns each, (depth, panel), the last one filled up with zeros.
-template <class T>
-void scatter(const T* x, Index count, T f, Index k, Index rows, Index panel, T* panels) {
-    for (Index first = 0; first < count; first += panel) {
-        T* const to = panels + first * rows + k * panel;
-        const Index n = std::min(panel, count - first);
-        for (Index j = 0; j < n; ++j) to[j] = f * x[first + j];
-        for (Index j = n; j < panel; ++j) to[j] = 0;
-    }
-}
-
 constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// From one panel to the next in packed memory: a cache line more than a panel, so that the panels of one row, which are
+// written together, do not fall into the same few cache sets.
+template <class T>
+constexpr Index panel_stride(Index panel) {
+    return depth<T> * panel + 64 / static_cast<Index>(sizeof(T));
+}
 
 /// sum = sum of w_r x_r x_r^T over rows [begin, end), restricted to one tile; sum has leading dimension `edge`.
 template <class T>
@@ -128,22 +128,23 @@ void sum_tile(const Tile<T>& tile, const BiasedRows<T>& rows, const TileRange& r
               T* sum) {
     const Index height = round_up(range.height, tile.rows), width = round_up(range.width, tile.columns);
     for (Index i = 0; i < height; ++i) std::fill_n(sum + i * edge, width, T(0));
+    const Index A_stride = panel_stride<T>(tile.rows), B_stride = panel_stride<T>(tile.columns);
     T* const A = panels;
-    T* const B = panels + edge * depth<T>;
+    T* const B = panels + panels_size<T> / 2;
     T buffer[edge];
     for (Index start = begin; start < end; start += depth<T>) {
         const Index count = std::min(depth<T>, end - start);
         for (Index k = 0; k < count; ++k) {
-            const Index r = start + k;
-            const T* x = rows.segment(r, range.j0, range.width, buffer);
-            scatter(x, range.width, T(1), k, count, tile.columns, B);
-            if (!range.diagonal()) x = rows.segment(r, range.i0, range.height, buffer);
-            scatter(x, range.height, rows.weight(r), k, count, tile.rows, A);
+            const T* x = rows.segment(start + k, range.j0, range.width, buffer);
+            tile.pack_columns(range.width, x, B_stride, B + k * tile.columns);
+            if (!range.diagonal()) x = rows.segment(start + k, range.i0, range.height, buffer);
+            tile.pack_rows(range.height, rows.weight(start + k), x, A_stride, A + k * tile.rows);
         }
         for (Index j = 0; j < width; j += tile.columns)
             for (Index i = 0; i < height; i += tile.rows)
                 if (range.i0 + i + tile.rows > range.j0 + j)  // it touches the lower triangle
-                    tile.multiply(count, A + i * count, B + j * count, sum + i * edge + j, edge);
+                    tile.multiply(count, A + i / tile.rows * A_stride, B + j / tile.columns * B_stride,
+                                  sum + i * edge + j, edge);
     }
 }
 
@@ -171,10 +172,6 @@ void finish_tile(const UpdateFactors<T>& task, Index b, const TileRange& range, 
             }
 }
 
-template <class T>
-Index panel_bytes() {
-    return padded(2 * edge * depth<T> * static_cast<Index>(sizeof(T)));
-}
 template <class T>
 constexpr Index sum_bytes = edge * edge * static_cast<Index>(sizeof(T));
 
@@ -228,11 +225,11 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
     queue.run(split, [&](const Item& item) {  // item.count names the range of rows
         const auto& task = group[item.task];
         const Plan plan(task.updated.rows, task.R.count());
-        Scratch<T> scratch(panel_bytes<T>());
+        Scratch<T> scratch(padded(panels_size<T> * static_cast<Index>(sizeof(T))));
         const Index begin = std::min(item.count * plan.rows_per_split, plan.rows);
         const Index end = std::min(begin + plan.rows_per_split, plan.rows);
         sum_tile(tile, BiasedRows<T>(queue.micro(), task, item.first), TileRange(plan, item.part), begin, end,
-                 scratch.template take<T>(2 * edge * depth<T>), partials(plan, item, item.count));
+                 scratch.template take<T>(panels_size<T>), partials(plan, item, item.count));
     });
     queue.run(joined, [&](const Item& item) {
         const auto& task = group[item.task];
@@ -246,8 +243,8 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
         const auto& task = group[item.task];
         const Plan plan(task.updated.rows, task.R.count());
         const TileRange range(plan, item.part);
-        Scratch<T> scratch(panel_bytes<T>() + sum_bytes<T>);
-        T* const panels = scratch.template take<T>(2 * edge * depth<T>);
+        Scratch<T> scratch(padded(panels_size<T> * static_cast<Index>(sizeof(T))) + sum_bytes<T>);
+        T* const panels = scratch.template take<T>(panels_size<T>);
         T* const sum = scratch.template take<T>(edge * edge);
         for (Index b = item.first; b < item.first + item.count; ++b) {
             sum_tile(tile, BiasedRows<T>(queue.micro(), task, b), range, 0, plan.rows, panels, sum);

@@ -1,0 +1,1 @@
+"""Demonstrations of curvblas: second-order optimisers in plain NumPy, on data that scikit-learn ships."""
