@@ -22,8 +22,7 @@ def lint(session: nox.Session) -> None:
     session.install(".[lint,demo,bench]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
-    session.run("mypy", "--explicit-package-bases", "python/curvblas")
-    session.run("mypy", "examples")
+    session.run("mypy", "-p", "curvblas")  # as installed, with the examples
     session.run("mypy", "bench")
     sources = session.run("git", "ls-files", "csrc/*.h", "csrc/*.cpp", "bench/*.cpp", external=True, silent=True)
     session.run("clang-format", "--dry-run", "--Werror", *sources.split())
@@ -32,7 +31,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def sanitize(session: nox.Session) -> None:
     """AddressSanitizer and UndefinedBehaviorSanitizer over the tests of the CPU backend."""
-    session.install(".[test]", "-C", "cmake.define.CURVBLAS_SANITIZE=address,undefined", "-C", "build-dir=build/sanitize")
+    options = ["cmake.define.CURVBLAS_SANITIZE=address,undefined", "build-dir=build/sanitize"]
+    session.install(".[test]", *(f"--config-settings={option}" for option in options))
     runtime = [
         subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libubsan.so", "libstdc++.so")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-NEEDED = ("matplotlib", "PIL", "rich", "sklearn")
+NEEDED = ("matplotlib", "PIL", "rich", "sklearn", "threadpoolctl")
 
 
 def main(quick: bool, output: Path) -> None:
@@ -22,11 +22,6 @@ def main(quick: bool, output: Path) -> None:
     ------
     SystemExit
         A package that only the demonstration needs is not installed.
-
-    Notes
-    -----
-    The threads of NumPy's BLAS wait for each other actively: beside other work, two of them were ten times slower
-    than one. On a busy machine set ``OPENBLAS_NUM_THREADS=1``; at these sizes it costs nothing.
     """
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
