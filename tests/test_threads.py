@@ -197,6 +197,19 @@ def test_another_setting_of_the_blas_does_not_change_results(rng):
     assert np.array_equal(result, expected)
 
 
+def test_threadpoolctl_sees_and_limits_the_pool():
+    code = """
+import threadpoolctl, curvblas as cb
+cb.set_num_threads(3)
+with threadpoolctl.threadpool_limits(1, user_api="curvblas"):
+    print(cb.get_num_threads())
+pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "curvblas"]
+print(cb.get_num_threads(), [pool["num_threads"] for pool in pools])
+"""
+
+    assert run_python(code).stdout.split("\n")[:2] == ["1", "3 [3]"]
+
+
 def test_idle_threads_sleep():
     code = """
 import time, numpy as np, curvblas as cb

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._threads import default_num_threads
+from ._threads import default_num_threads, register_with_threadpoolctl
 
 
 def _load_blas() -> None:
@@ -46,6 +46,7 @@ _load_blas()
 from . import _cpu  # noqa: E402  (needs the BLAS)
 
 _cpu.set_num_threads(default_num_threads())
+register_with_threadpoolctl(_cpu)
 if "CURVBLAS_ISA" in os.environ:
     _cpu.set_isa(os.environ["CURVBLAS_ISA"])
 

@@ -1,7 +1,10 @@
-"""How many threads the pool starts with."""
+"""How many threads the pool starts with, and who else may set them."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 ENVIRONMENT_VARIABLE = "CURVBLAS_NUM_THREADS"
 
@@ -62,3 +65,27 @@ def _quota_v1(folder: Path) -> float:
         return float(1 << 20)
     quota = int(quota_file.read_text())
     return float(1 << 20) if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
+
+
+def register_with_threadpoolctl(backend: ModuleType) -> None:
+    """Let threadpoolctl see and limit the pool, where it was imported before this package."""
+    threadpoolctl: Any = sys.modules.get("threadpoolctl")
+    if threadpoolctl is None:
+        return
+
+    class PoolController(threadpoolctl.LibController):  # type: ignore[misc]
+        user_api = "curvblas"
+        internal_api = "curvblas"
+        filename_prefixes = ("_cpu.",)
+        check_symbols = ("PyInit__cpu",)
+
+        def get_num_threads(self) -> int:
+            return int(backend.get_num_threads())
+
+        def set_num_threads(self, num_threads: int) -> None:
+            backend.set_num_threads(num_threads)
+
+        def get_version(self) -> None:
+            return None
+
+    threadpoolctl.register(PoolController)
