@@ -14,6 +14,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double retry_residual = 1e-3;              // above it, a float32 inverse is tried again in float64
 constexpr double surely_below = residual_bound / 4;  // an estimate below this needs no second look
 constexpr Index exact_up_to = 64;  // the second look takes all columns up to this size, else 16 probes
+template <class T>
+constexpr double half_unit = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
 constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
 
 /// A full, contiguous, exactly symmetric copy of one matrix, from its lower triangle.
@@ -87,8 +89,7 @@ double norm(Index n, const T* x) {
     return std::sqrt((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n. `rounding` bounds what the
-/// rounding of X to T adds: eps / 2 ||A|| ||X||, whose direction no single vector is sure to meet.
+/// Estimates ||(A + shift I) X - I|| from products with vectors; `vectors` holds 3 n.
 template <class T>
 double residual(const Micro& micro, Index n, const T* A, double shift, const T* X, double* vectors) {
     const auto product = micro.small<T>().product;
@@ -104,9 +105,12 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
     const double length = norm(n, y);
     for (Index i = 0; i < n; ++i) z[i] = y[i] / length;
     estimate = std::max(estimate, residual_of());
-    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    const double rounding = eps / 2 * (norm(n * n, A) + shift * std::sqrt(static_cast<double>(n))) * norm(n * n, X);
-    if (std::max(estimate, rounding) <= surely_below) return estimate;
+
+    // What the rounding of X to T adds has no direction that a single vector is sure to meet, and what the products
+    // above are rounded by cannot be told from a residual: the norms bound both.
+    const double norms = (norm(n * n, A) + shift * std::sqrt(static_cast<double>(n))) * norm(n * n, X);
+    const double rounding = half_unit<T> * norms, noise = half_unit<double> * norms;
+    if (std::max(estimate, rounding) + noise <= surely_below) return estimate + noise;
     if (n <= exact_up_to) {
         double squares = 0;
         for (Index column = 0; column < n; ++column) {
@@ -115,13 +119,13 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
             const double length_of_column = residual_of();
             squares += length_of_column * length_of_column;
         }
-        return std::sqrt(squares);
+        return std::sqrt(squares) + noise;
     }
     for (std::uint64_t probe = 1; probe <= 16; ++probe) {
         for (Index i = 0; i < n; ++i) z[i] = sign(probe, i);
         estimate = std::max(estimate, residual_of());
     }
-    return estimate;
+    return estimate + noise;
 }
 
 /// One matrix of a task, with the scratch that its attempts need.

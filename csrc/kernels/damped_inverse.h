@@ -31,8 +31,9 @@ struct InverseReport {
 ///
 /// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I in float64, z a fixed vector of signs (its
 /// mean square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction
-/// in which an ill-conditioned inverse is wrong. Where that, or the bound eps / 2 ||C|| ||X|| on what rounding adds, is
-/// above 2.5e-3, the Frobenius norm is computed exactly (n <= 64) or sixteen more vectors of signs are tried.
+/// in which an ill-conditioned inverse is wrong; plus what the products themselves are rounded by, at most 1.1e-16
+/// ||C|| ||X||. Where that, or the bound eps / 2 ||C|| ||X|| on what the rounding of X to T adds, is above 2.5e-3, the
+/// Frobenius norm is computed column by column (n <= 64) or sixteen more vectors of signs are tried.
 ///
 /// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; scratch 2 n^2 words of T, n^2 doubles more on the ladder.
 template <class T>
