@@ -202,11 +202,10 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
             case.call(**{**arguments, name: arguments[name][0]})
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.name != "factored_damping"], ids=lambda case: case.name
-)
-def test_releases_the_gil(case, rng):
-    arguments = case.make(rng, [900], np.float64)
+@pytest.mark.parametrize(("name", "size"), [("update_factors", 3000), ("damped_inverse", 900), ("precondition", 900)])
+def test_releases_the_gil(rng, name, size):
+    case = next(case for case in CASES if case.name == name)
+    arguments = case.make(rng, [size], np.float64)
     started, finished, ticks = threading.Event(), threading.Event(), 0
 
     def work():
@@ -223,7 +222,7 @@ def test_releases_the_gil(case, rng):
         ticks += 1
     thread.join()
 
-    assert ticks >= 5  # with the GIL held it is one, or two
+    assert ticks >= 4  # with the GIL held it is one, or two
 
 
 @all_cases
