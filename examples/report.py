@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from rich import box
 from rich.table import Table
 
 from curvblas.examples.kfac import KERNELS
@@ -25,24 +26,31 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
     -------
     rich.table.Table
     """
-    table = _table(f"{task.name}: loss in {task.loss}", [_verdict(comparison), *_warnings(tuned)])
+    caption = [_grids(tuned), _verdict(comparison), *_warnings(tuned)]
+    table = _table(f"{task.name}: loss in {task.loss}", caption)
     table.add_column("optimiser", no_wrap=True)
-    table.add_column("best (of grid)")
     after = [f"after {comparison.equal_steps} steps", f"after {comparison.equal_seconds:.2g} s"]
-    for heading in [*after, "at its end (seeds)", "ms a step"]:
-        table.add_column(heading, justify="right")
+    for heading in ["best", *after, "at its end", "over seeds", "ms a step"]:
+        table.add_column(heading, justify="right", overflow="fold")
     with_accuracy = any(row.accuracy is not None for row in comparison.rows)
     if with_accuracy:
-        table.add_column("test accuracy", justify="right")
+        table.add_column("test acc.", justify="right")
     for t, row in zip(tuned, comparison.rows, strict=True):
         cells = _cells(t, row)
         table.add_row(*(cells if with_accuracy else cells[:-1]), style="bold" if t.optimiser == KFAC else "")
     return table
 
 
+def _grids(tuned: list[Tuned]) -> str:
+    grids = [f"{t.optimiser} {SETTING[t.optimiser]} {t.grid[0]:g} to {t.grid[-1]:g}" for t in tuned]
+    return f"Best of {len(tuned[0].grid)} values each: {', '.join(grids)}."
+
+
 def _table(title: str, caption: list[str]) -> Table:
     return Table(
         title=title,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title_justify="left",
         title_style="bold",
         caption="\n".join(caption),
@@ -53,13 +61,13 @@ def _table(title: str, caption: list[str]) -> Table:
 
 def _cells(t: Tuned, row: Row) -> list[str]:
     low, high = row.spread
-    seeds = f" ({_short(low)}–{_short(high)})" if len(t.runs) > 1 else ""
     return [
         t.optimiser,
-        f"{SETTING[t.optimiser]} {t.best:g} ({t.grid[0]:g}–{t.grid[-1]:g})",
+        f"{t.best:g}",
         _short(row.loss_at_equal_steps),
         _short(row.loss_at_equal_time),
-        f"{_short(row.final_loss)}{seeds}",
+        _short(row.final_loss),
+        f"{_short(low)}–{_short(high)}" if len(t.runs) > 1 else "one seed",
         f"{row.milliseconds:.2f}",
         "" if row.accuracy is None else f"{row.accuracy:.1%}",
     ]
