@@ -7,8 +7,6 @@
 extern "C" {
 void scipy_spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
 void scipy_dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
-void scipy_spotri_(const char* uplo, const int* n, float* a, const int* lda, int* info);
-void scipy_dpotri_(const char* uplo, const int* n, double* a, const int* lda, int* info);
 }
 
 namespace curvblas::cpu::blas {
@@ -61,20 +59,44 @@ Index cholesky(Index n, T* A) {
 }
 
 template <class T>
-void inverse_from_cholesky(Index n, T* U) {
-    const int order = static_cast<int>(n);
-    int info = 0;
+void multiply_triangle_left(Index m, Index n, T f, const T* U, T* B, Index ld) {
+    const int rows = static_cast<int>(m), columns = static_cast<int>(n), l = static_cast<int>(ld);
     if constexpr (std::is_same_v<T, float>)
-        scipy_spotri_(triangle, &order, U, &order, &info);
+        scipy_cblas_strmm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasNonUnit, rows, columns, f, U, l, B,
+                          l);
     else
-        scipy_dpotri_(triangle, &order, U, &order, &info);
+        scipy_cblas_dtrmm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasNonUnit, rows, columns, f, U, l, B,
+                          l);
+}
+
+template <class T>
+void multiply_triangle_right(Index m, Index n, const T* U, bool transpose, T* B, Index ld) {
+    const int rows = static_cast<int>(m), columns = static_cast<int>(n), l = static_cast<int>(ld);
+    const CBLAS_TRANSPOSE t = transpose ? CblasTrans : CblasNoTrans;
+    if constexpr (std::is_same_v<T, float>)
+        scipy_cblas_strmm(CblasRowMajor, CblasRight, CblasUpper, t, CblasNonUnit, rows, columns, 1, U, l, B, l);
+    else
+        scipy_cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, t, CblasNonUnit, rows, columns, 1, U, l, B, l);
+}
+
+template <class T>
+void add_square(Index m, Index n, const T* B, T* C, Index ld) {
+    const int rows = static_cast<int>(m), columns = static_cast<int>(n), l = static_cast<int>(ld);
+    if constexpr (std::is_same_v<T, float>)
+        scipy_cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, l, 1, C, l);
+    else
+        scipy_cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, l, 1, C, l);
 }
 
 template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template Index cholesky(Index, float*);
 template Index cholesky(Index, double*);
-template void inverse_from_cholesky(Index, float*);
-template void inverse_from_cholesky(Index, double*);
+template void multiply_triangle_left(Index, Index, float, const float*, float*, Index);
+template void multiply_triangle_left(Index, Index, double, const double*, double*, Index);
+template void multiply_triangle_right(Index, Index, const float*, bool, float*, Index);
+template void multiply_triangle_right(Index, Index, const double*, bool, double*, Index);
+template void add_square(Index, Index, const float*, float*, Index);
+template void add_square(Index, Index, const double*, double*, Index);
 
 }  // namespace curvblas::cpu::blas

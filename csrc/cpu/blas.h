@@ -28,8 +28,16 @@ bool is_blas(const Matrix<T>& A) {
 template <class T>
 Index cholesky(Index n, T* A);
 
-/// The upper triangle of (U^T U)^-1 from that of U, in place.
+/// B <- f U B with U (m, m) upper triangular, B (m, n); leading dimension ld for both.
 template <class T>
-void inverse_from_cholesky(Index n, T* U);
+void multiply_triangle_left(Index m, Index n, T f, const T* U, T* B, Index ld);
+
+/// B <- B U, or B U^T, with U (n, n) upper triangular, B (m, n); leading dimension ld for both.
+template <class T>
+void multiply_triangle_right(Index m, Index n, const T* U, bool transpose, T* B, Index ld);
+
+/// C <- C + B B^T for the upper triangle of C (m, m), B (m, n); leading dimension ld for both.
+template <class T>
+void add_square(Index m, Index n, const T* B, T* C, Index ld);
 
 }  // namespace curvblas::cpu::blas

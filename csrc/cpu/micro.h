@@ -19,14 +19,16 @@ struct Tile {
     void (*pack_columns)(Index n, const T* x, Index stride, T* panels);
 };
 
-/// Kernels for one matrix that is small enough to stay in the first cache levels, n x n, contiguous.
+/// Kernels for one matrix, or one diagonal block of it, that stays in the first cache levels. Leading dimension `ld`.
 template <class T>
 struct Small {
     /// A = U^T U, upper triangle, in place. Returns the order of the leading minor that is not positive, or 0.
-    Index (*cholesky)(Index n, T* A);
-    /// The upper triangle of (U^T U)^-1 from that of U, in place; `work` holds n^2.
-    void (*inverse_from_cholesky)(Index n, T* U, T* work);
-    /// y = A x in float64, A full.
+    Index (*cholesky)(Index n, T* A, Index ld);
+    /// U <- U^-1, upper triangle, in place; `work` holds n.
+    void (*invert_triangle)(Index n, T* U, Index ld, T* work);
+    /// W <- W W^T, upper triangles, in place; `work` holds n^2.
+    void (*multiply_by_transpose)(Index n, T* W, Index ld, T* work);
+    /// y = A x in float64, A full, contiguous and symmetric.
     void (*product)(Index n, const T* A, const double* x, double* y);
 };
 

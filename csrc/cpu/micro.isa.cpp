@@ -76,41 +76,70 @@ inline void add_multiple(Index n, T f, const T* __restrict x, T* __restrict y) {
     for (Index j = 0; j < n; ++j) y[j] += f * x[j];
 }
 
+// y[0..n) += f0 x[0, 0..n) + ... + f3 x[3, 0..n): one load and store of y for four multiply-adds, where add_multiple
+// needs four.
 template <class T>
-Index cholesky(Index n, T* A) {
+inline void add_four(Index n, T f0, T f1, T f2, T f3, const T* __restrict x, Index ld, T* __restrict y) {
+    for (Index j = 0; j < n; ++j) y[j] += (f0 * x[j] + f1 * x[ld + j]) + (f2 * x[2 * ld + j] + f3 * x[3 * ld + j]);
+}
+
+// Row k of U is row k of A less the rows above it, times their entries in column k, over the root of its first entry.
+template <class T>
+Index cholesky(Index n, T* A, Index ld) {
     for (Index k = 0; k < n; ++k) {
-        T* const row = A + k * n;
+        T* const row = A + k * ld + k;
+        const T* above = A + k;
+        Index i = 0;
+        for (; i + 4 <= k; i += 4, above += 4 * ld)
+            add_four(n - k, -above[0], -above[ld], -above[2 * ld], -above[3 * ld], above, ld, row);
+        for (; i < k; ++i, above += ld) add_multiple(n - k, -above[0], above, row);
         // Written as not(>) so that NaN fails too.
-        if (!(row[k] > 0)) return k + 1;
+        if (!(row[0] > 0)) return k + 1;
         const T root =
-            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[k])) : static_cast<T>(__builtin_sqrt(row[k]));
+            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[0])) : static_cast<T>(__builtin_sqrt(row[0]));
         const T reciprocal = 1 / root;
-        row[k] = root;
-        for (Index j = k + 1; j < n; ++j) row[j] *= reciprocal;
-        for (Index i = k + 1; i < n; ++i) add_multiple(n - i, -row[i], row + i, A + i * n + i);
+        row[0] = root;
+        for (Index j = 1; j < n - k; ++j) row[j] *= reciprocal;
     }
     return 0;
 }
 
-// W = U^-1 row by row from the last one (row i needs the rows below it), then U^-1 U^-T as a sum of outer products of
-// the columns of W, which `work` holds as rows: every inner loop runs over contiguous memory.
+// Row i of U^-1 needs the rows below it: from the last one upwards, every inner loop runs along a row.
 template <class T>
-void inverse_from_cholesky(Index n, T* U, T* work) {
+void invert_triangle(Index n, T* U, Index ld, T* work) {
     for (Index i = n - 1; i >= 0; --i) {
-        T* const row = work + i * n;  // for now a plain row buffer: row i of W
-        for (Index j = i; j < n; ++j) row[j] = 0;
-        for (Index k = i + 1; k < n; ++k) add_multiple(n - k, -U[i * n + k], U + k * n + k, row + k);
-        const T reciprocal = 1 / U[i * n + i];
-        U[i * n + i] = reciprocal;
-        for (Index j = i + 1; j < n; ++j) U[i * n + j] = row[j] * reciprocal;
-    }
-    for (Index i = 0; i < n; ++i)
-        for (Index j = i; j < n; ++j) {
-            work[j * n + i] = U[i * n + j];
-            U[i * n + j] = 0;
+        T* const row = U + i * ld;
+        for (Index j = i; j < n; ++j) work[j] = 0;
+        Index k = i + 1;
+        for (; k + 4 <= n; k += 4) {  // a triangle of three columns, and what lies right of it
+            const T* below = U + k * ld + k;
+            for (Index r = 0; r < 3; ++r) add_multiple(3 - r, -row[k + r], below + r * ld + r, work + k + r);
+            add_four(n - k - 3, -row[k], -row[k + 1], -row[k + 2], -row[k + 3], below + 3, ld, work + k + 3);
         }
-    for (Index k = 0; k < n; ++k)
-        for (Index i = 0; i <= k; ++i) add_multiple(k - i + 1, work[k * n + i], work + k * n + i, U + i * n + i);
+        for (; k < n; ++k) add_multiple(n - k, -row[k], U + k * ld + k, work + k);
+        const T reciprocal = 1 / row[i];
+        row[i] = reciprocal;
+        for (Index j = i + 1; j < n; ++j) row[j] = work[j] * reciprocal;
+    }
+}
+
+// A sum of outer products of the columns of W, which `work` holds as rows, filled up with zeros.
+template <class T>
+void multiply_by_transpose(Index n, T* W, Index ld, T* work) {
+    for (Index i = 0; i < n; ++i) {
+        for (Index j = 0; j < i; ++j) work[j * n + i] = 0;
+        for (Index j = i; j < n; ++j) work[j * n + i] = W[i * ld + j];
+    }
+    for (Index i = 0; i < n; ++i) {
+        T* const row = W + i * ld + i;
+        for (Index j = 0; j < n - i; ++j) row[j] = 0;
+        Index k = i;
+        for (; k + 4 <= n; k += 4) {
+            const T* column = work + k * n + i;
+            add_four(k + 4 - i, column[0], column[n], column[2 * n], column[3 * n], column, n, row);
+        }
+        for (; k < n; ++k) add_multiple(k + 1 - i, work[k * n + i], work + k * n + i, row);
+    }
 }
 
 template <class T>
@@ -172,8 +201,8 @@ const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
     {tile_rows, tile_vectors * lanes<float>, multiply_tile<float>, pack_rows<float>, pack_columns<float>},
     {tile_rows, tile_vectors * lanes<double>, multiply_tile<double>, pack_rows<double>, pack_columns<double>},
-    {cholesky<float>, inverse_from_cholesky<float>, product<float>},
-    {cholesky<double>, inverse_from_cholesky<double>, product<double>},
+    {cholesky<float>, invert_triangle<float>, multiply_by_transpose<float>, product<float>},
+    {cholesky<double>, invert_triangle<double>, multiply_by_transpose<double>, product<double>},
     widen_float16,
     widen_bfloat16,
     finite_16,

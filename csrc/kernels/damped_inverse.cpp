@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "cpu/blas.h"
 #include "cpu/scratch.h"
@@ -13,22 +14,36 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double retry_residual = 1e-3;              // above it, a float32 inverse is tried again in float64
 constexpr double surely_below = residual_bound / 4;  // an estimate below this needs no second look
-constexpr Index exact_up_to = 64;  // the second look takes all columns up to this size, else 16 probes
+// Up to here plain loops are as fast as the BLAS or faster (n = 8: 8 times; n = 64: the same).
+constexpr Index small = 64;
 template <class T>
 constexpr double half_unit = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
 constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
+
+/// Mirrors the lower triangle of A into the upper one, or the upper one into the lower.
+template <bool from_lower, class T>
+void mirror(Index n, T* A) {
+    constexpr Index block = 16;  // reads rows and writes columns: a block of both fits the first-level cache
+    for (Index ib = 0; ib < n; ib += block)
+        for (Index jb = 0; jb <= ib; jb += block)
+            for (Index i = ib; i < std::min(ib + block, n); ++i)
+                for (Index j = jb; j < std::min(jb + block, i); ++j) {
+                    T &lower = A[i * n + j], &upper = A[j * n + i];
+                    from_lower ? upper = lower : lower = upper;
+                }
+}
 
 /// A full, contiguous, exactly symmetric copy of one matrix, from its lower triangle.
 template <class T>
 void load(const Matrix<const T>& C, T* A) {
     const Index n = C.rows;
-    for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j <= i; ++j) A[i * n + j] = C(i, j);
-    constexpr Index block = 16;  // reads rows and writes columns: a block of both fits the first-level cache
-    for (Index ib = 0; ib < n; ib += block)
-        for (Index jb = 0; jb <= ib; jb += block)
-            for (Index i = ib; i < std::min(ib + block, n); ++i)
-                for (Index j = jb; j < std::min(jb + block, i); ++j) A[j * n + i] = A[i * n + j];
+    for (Index i = 0; i < n; ++i) {
+        if (C.column_stride == 1)
+            std::copy_n(C.row(i), i + 1, A + i * n);
+        else
+            for (Index j = 0; j <= i; ++j) A[i * n + j] = C(i, j);
+    }
+    mirror<true>(n, A);
 }
 
 template <class T>
@@ -44,12 +59,38 @@ Index first_row_not_finite(const Micro& micro, Index n, const T* A) {
     return 0;
 }
 
-/// The matrix of one attempt, W = A + shift I, is replaced by the upper triangle of its inverse.
+/// Where a triangle is cut in two: the halves' sizes are multiples of `small` but for the last.
+Index first_half(Index n) { return (n / 2 + small - 1) / small * small; }
+
+/// U <- U^-1 by halves: the off-diagonal block becomes -U11^-1 U12 U22^-1. Twice as fast as LAPACK's trtri at n = 256,
+/// which works column by column within its blocks.
+template <class W>
+void invert_triangle(const Micro& micro, Index n, W* U, Index ld, W* work) {
+    if (n <= small) return micro.small<W>().invert_triangle(n, U, ld, work);
+    const Index n1 = first_half(n), n2 = n - n1;
+    W *const U12 = U + n1, *const U22 = U + n1 * ld + n1;
+    invert_triangle(micro, n1, U, ld, work);
+    invert_triangle(micro, n2, U22, ld, work);
+    blas::multiply_triangle_left(n1, n2, W(-1), U, U12, ld);
+    blas::multiply_triangle_right(n1, n2, U22, false, U12, ld);
+}
+
+/// U <- U U^T by halves.
+template <class W>
+void multiply_by_transpose(const Micro& micro, Index n, W* U, Index ld, W* work) {
+    if (n <= small) return micro.small<W>().multiply_by_transpose(n, U, ld, work);
+    const Index n1 = first_half(n), n2 = n - n1;
+    W *const U12 = U + n1, *const U22 = U + n1 * ld + n1;
+    multiply_by_transpose(micro, n1, U, ld, work);
+    blas::add_square(n1, n2, U12, U, ld);
+    blas::multiply_triangle_right(n1, n2, U22, true, U12, ld);
+    multiply_by_transpose(micro, n2, U22, ld, work);
+}
+
+/// The matrix of one attempt, A + shift I, is replaced by the upper triangle of its inverse; `work` holds small^2.
 template <class W>
 Index invert(const Micro& micro, Index n, W* A, W* work, double& log_det) {
-    // Up to 64 the plain loops were as fast as LAPACK or faster (n = 8: 8 times, n = 64: the same).
-    const bool small = n <= 64;
-    const Index minor = small ? micro.small<W>().cholesky(n, A) : blas::cholesky(n, A);
+    const Index minor = n <= small ? micro.small<W>().cholesky(n, A, n) : blas::cholesky(n, A);
     if (minor) return minor;
     log_det = 0;
     for (Index i = 0; i < n; ++i) {
@@ -57,19 +98,9 @@ Index invert(const Micro& micro, Index n, W* A, W* work, double& log_det) {
         if (!(A[i * n + i] > 0) || std::isinf(A[i * n + i])) return i + 1;
         log_det += 2 * std::log(static_cast<double>(A[i * n + i]));
     }
-    small ? micro.small<W>().inverse_from_cholesky(n, A, work) : blas::inverse_from_cholesky(n, A);
+    invert_triangle(micro, n, A, n, work);
+    multiply_by_transpose(micro, n, A, n, work);
     return 0;
-}
-
-/// Copies the upper triangle of `from` into both triangles of `to`.
-template <class W, class T>
-void store_symmetric(Index n, const W* from, const Matrix<T>& to) {
-    constexpr Index block = 16;
-    for (Index ib = 0; ib < n; ib += block)
-        for (Index jb = ib; jb < n; jb += block)
-            for (Index i = ib; i < std::min(ib + block, n); ++i)
-                for (Index j = std::max(i, jb); j < std::min(jb + block, n); ++j)
-                    to(i, j) = to(j, i) = static_cast<T>(from[i * n + j]);
 }
 
 /// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
@@ -111,7 +142,7 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
     const double norms = (norm(n * n, A) + shift * std::sqrt(static_cast<double>(n))) * norm(n * n, X);
     const double rounding = half_unit<T> * norms, noise = half_unit<double> * norms;
     if (std::max(estimate, rounding) + noise <= surely_below) return estimate + noise;
-    if (n <= exact_up_to) {
+    if (n <= small) {
         double squares = 0;
         for (Index column = 0; column < n; ++column) {
             std::fill_n(z, n, 0.0);
@@ -135,7 +166,7 @@ class Solver {
     Solver(const Micro& micro, Index n, bool ladder) : micro_(micro), n_(n), scratch_(bytes(n, ladder)) {
         A_ = scratch_.template take<T>(n * n);
         X_ = scratch_.template take<T>(n * n);
-        work_ = scratch_.template take<double>(n * std::min(n, small));
+        work_ = scratch_.template take<double>(small * small);
         vectors_ = scratch_.template take<double>(3 * n);
         if (ladder && sizeof(T) == 4) wide_ = scratch_.template take<double>(n * n);
     }
@@ -157,11 +188,9 @@ class Solver {
 
   private:
     using Wide = double;
-    static constexpr Index small = 64;
-
     static Index bytes(Index n, bool ladder) {
         const Index word = static_cast<Index>(sizeof(T));
-        return 2 * padded(n * n * word) + padded(n * std::min(n, small) * 8) + padded(3 * n * 8) +
+        return 2 * padded(n * n * word) + padded(small * small * 8) + padded(3 * n * 8) +
                (ladder && sizeof(T) == 4 ? padded(n * n * 8) : 0);
     }
 
@@ -190,7 +219,9 @@ class Solver {
         double log_det = 0;
         if (const Index minor = invert(micro_, n_, inverse, reinterpret_cast<W*>(work_), log_det))
             return failed(Status::not_positive_definite, minor);
-        store_symmetric(n_, inverse, Matrix<T>{X_, n_, n_, n_, 1});
+        if constexpr (!std::is_same_v<T, W>)
+            std::transform(inverse, inverse + n_ * n_, X_, [](W x) { return static_cast<T>(x); });
+        mirror<false>(n_, X_);
         if (!is_finite(micro_, n_ * n_, X_)) return failed(Status::inaccurate);
         const double estimate = residual(micro_, n_, A_, shift, X_, vectors_);
         // Written as not(<=) so that NaN is inaccurate too.
@@ -212,8 +243,12 @@ void write(const Matrix<T>& X, const T* inverse, const InverseReport& report, On
     const bool usable = report.status <= Status::jittered;
     if (!usable && on_failure == OnFailure::keep) return;
     const bool computed = !std::isnan(report.log_det);  // an inaccurate inverse is handed out, with its status
-    for (Index i = 0; i < X.rows; ++i)
-        for (Index j = 0; j < X.columns; ++j) X(i, j) = computed ? inverse[i * X.columns + j] : static_cast<T>(nan);
+    for (Index i = 0; i < X.rows; ++i) {
+        if (computed && X.column_stride == 1)
+            std::copy_n(inverse + i * X.columns, X.columns, X.row(i));
+        else
+            for (Index j = 0; j < X.columns; ++j) X(i, j) = computed ? inverse[i * X.columns + j] : static_cast<T>(nan);
+    }
 }
 
 }  // namespace
