@@ -8,8 +8,13 @@
 namespace curvblas::cpu {
 namespace {
 
-// Rows of P that one item computes: P[rows, :] = (G_inv[rows, :] V) A_inv needs nothing of the other rows.
-constexpr Index block_rows = 192;
+/// Rows of P that one item computes: P[rows, :] = (G_inv[rows, :] V) A_inv needs nothing of the other rows. Blocks of
+/// about equal size, and large, because the BLAS packs V and A_inv anew for each of them.
+Index block_rows(Index m) {
+    constexpr Index most = 384;
+    const Index blocks = (m + most - 1) / most;
+    return (m + blocks - 1) / blocks;
+}
 
 template <class T>
 Index bytes(Index rows, Index columns) {
@@ -59,19 +64,20 @@ void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
         const Index m = V.rows, n = V.columns;
         if (m == 0 || n == 0) continue;
         const double flops_per_row = 2.0 * static_cast<double>(n) * static_cast<double>(m + n);
-        if (m <= block_rows) {
+        const Index block = block_rows(m);
+        if (block == m) {
             Queue::append_batches(items, t, V.batch, 2000 + flops_per_row * static_cast<double>(m));
             continue;
         }
         for (Index b = 0; b < V.batch; ++b)
-            for (Index first = 0; first < m; first += block_rows) {
-                const double rows = static_cast<double>(std::min(block_rows, m - first));
+            for (Index first = 0; first < m; first += block) {
+                const double rows = static_cast<double>(std::min(block, m - first));
                 items.push_back({t, b, 1, first, flops_per_row * rows});
             }
     }
     queue.run(items, [&](const Item& item) {
         const auto& task = group[item.task];
-        const Index rows = std::min(block_rows, task.V.rows - item.part);
+        const Index rows = std::min(block_rows(task.V.rows), task.V.rows - item.part);
         for (Index b = item.first; b < item.first + item.count; ++b) multiply_block(task, b, item.part, rows);
     });
 }
