@@ -19,9 +19,15 @@ Styles: TypeAlias = dict[str, tuple[str, str]]
 # Okabe and Ito: told apart with every common kind of colour blindness; the marks differ as well.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKS = ("o", "s", "^", "D", "v", "P")
-INK, FAINT, OWN_GREY, GOAL = "#333333", "#808080", "#d0d0d0", "#b00020"
-WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.27, 1.75
-TICKS = [digit * 10.0**power for power in range(-3, 5) for digit in (1, 2, 5)]
+INK, FAINT, LINE, OWN_GREY, GOAL = "#333333", "#808080", "#e3e3e3", "#d0d0d0", "#b00020"
+WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.29, 1.75
+LANE = 0.14  # the peers of a case stand a little below each other, so that none hides another
+DECADES = [10.0**power for power in range(-3, 5)]
+TICKS = (
+    [step * decade for decade in DECADES for step in (1, 2, 5)],
+    [step * decade for decade in DECADES for step in (1, 1.5, 2, 3, 5, 7)],
+    [tenths / 10 for tenths in range(1, 50)],
+)
 
 
 def draw(results: Results, path: Path) -> None:
@@ -39,6 +45,7 @@ def draw(results: Results, path: Path) -> None:
     for members in groups:
         beside(axes, -0.015, y, members[0].case.group, "right", weight="bold")
         for row, record in enumerate(members, start=y + 1):
+            axes.axhline(row - 0.5, color=LINE, lw=0.7, zorder=0.5)
             draw_case(axes, record, row, styles)
             label(axes, record, row, results)
         y += len(members) + 1
@@ -54,13 +61,14 @@ def draw_case(axes: Axes, record: Record, y: int, styles: Styles) -> None:
     own = timings[OWN]
     low, high = min(own.rounds) / own.median, max(own.rounds) / own.median
     axes.barh(y, high - low, left=low, height=0.66, color=OWN_GREY, lw=0, zorder=1)
-    for peer, (colour, mark) in styles.items():
+    for number, (peer, (colour, mark)) in enumerate(styles.items()):
         if peer not in timings:
             continue
+        height = y + LANE * (number - (len(styles) - 1) / 2)
         ratios = [seconds / own.median for seconds in timings[peer].rounds]
-        axes.plot((min(ratios), max(ratios)), (y, y), color=colour, lw=2, alpha=0.5, zorder=2)
+        axes.plot((min(ratios), max(ratios)), (height, height), color=colour, lw=1.6, alpha=0.6, zorder=2)
         middle = timings[peer].median / own.median
-        axes.plot(middle, y, mark, color=colour, ms=6, mec="white", mew=0.6, zorder=3)
+        axes.plot(middle, height, mark, color=colour, ms=5.5, mec="white", mew=0.5, zorder=3)
     if record.case.goal_slowdown is not None:
         axes.plot(1 / record.case.goal_slowdown, y, "|", color=GOAL, ms=14, mew=2, zorder=2)
 
@@ -94,15 +102,20 @@ def frame(axes: Axes, lines: int, ratio: str) -> None:
     axes.set_ylim(lines - 0.4, -0.9)
     axes.axvline(1, color=INK, lw=1, zorder=1.5)
     axes.axvspan(left, 1, color="#f6efe7", lw=0, zorder=0)
-    ticks = [tick for tick in TICKS if left <= tick <= right]
-    axes.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) > 2 else [digit / 10 for digit in range(1, 50)]))
+    axes.xaxis.set_major_locator(FixedLocator(ticks(left, right)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}x"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(NullLocator())
-    axes.grid(axis="x", color="#e3e3e3", lw=0.7, zorder=0.5)
+    axes.grid(axis="x", color=LINE, lw=0.7, zorder=0.5)
     axes.tick_params(axis="x", length=0, labelsize=9, labelcolor=INK)
     axes.set_xlabel(ratio, size=9, color=INK)
     axes.spines[:].set_visible(False)
+
+
+def ticks(left: float, right: float) -> list[float]:
+    """Choose the coarsest ticks of which four stand between the ends."""
+    inside = [[tick for tick in choice if left <= tick <= right] for choice in TICKS]
+    return next((choice for choice in inside if len(choice) >= 4), inside[-1])
 
 
 def head(figure: Figure, axes: Axes, results: Results) -> None:
@@ -117,6 +130,8 @@ def head(figure: Figure, axes: Axes, results: Results) -> None:
     ]
     if limits := results.own_limits:
         parts.append(f"limits {limits['fma_float32'] / 1e9:.0f} GF float32, {limits['read'] / 1e9:.0f} GB/s read")
+    if results.busy:
+        parts.append("BUSY MACHINE, not to be quoted")
     axes.set_title(" ", size=9)  # keeps the height; the text itself starts left of the axes
     place = ("figure fraction", "axes fraction")
     text = axes.annotate(", ".join(parts), (0.012, 1), (0, 6), place, "offset points", size=9, color=FAINT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from pathlib import Path
 
@@ -17,7 +16,6 @@ console = Console()
 # A table with five peers needs the width even where the output is a file.
 wide = Console(width=max(console.width, 160))
 
-BUSY_CORES = 0.1
 LEGEND = "Times: medians of the rounds' medians. Ratios: peer / own, above 1 ours is faster. Bold: the best peer."
 SHARES = "FMA, read: least flops and bytes of the case in our time, over the machine's measured limits."
 
@@ -97,7 +95,7 @@ def machine_lines(results: Results) -> list[str]:
             lines.append(f"Limits with {counted(int(count), 'thread')}: {flops}, {read}.")
     taken = ", ".join(f"{max(cores, 0.0):.2f}" for cores in results.cores_taken_by_others)
     lines.append(f"Cores that other processes kept busy in each round: {taken}.")
-    if statistics.median(results.cores_taken_by_others or [0.0]) > BUSY_CORES:
+    if results.busy:
         lines.append("The machine was busy with other work: these times are not to be quoted.")
     return lines
 

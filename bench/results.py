@@ -10,6 +10,8 @@ from typing import Any
 
 from case import OWN, Case
 
+BUSY_CORES = 0.1
+
 
 @dataclass
 class Timing:
@@ -101,6 +103,11 @@ class Results:
     def own_limits(self) -> dict[str, float]:
         """The limits for as many threads as the peers had."""
         return self.limits.get(str(self.threads), {})
+
+    @property
+    def busy(self) -> bool:
+        """Whether other processes took so much of the machine that nothing here should be quoted."""
+        return statistics.median(self.cores_taken_by_others or [0.0]) > BUSY_CORES
 
     def failures(self) -> list[str]:
         """List every wrong answer and every crash."""

@@ -57,9 +57,11 @@ def one_thread() -> Iterator[None]:
     """
     before = cb.get_num_threads()
     cb.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    cb.set_num_threads(before)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        cb.set_num_threads(before)
 
 
 def train(tasks: list[Task], seeds: tuple[int, ...], console: Console) -> list[list[Tuned]]:

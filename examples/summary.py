@@ -79,7 +79,7 @@ def compare(tuned: list[Tuned]) -> Comparison:
             final_loss=_median(finals),
             spread=(min(finals), max(finals)),
             accuracy=_median(accuracies) if accuracies else None,
-            milliseconds=_median(1e3 * run.seconds[-1] / run.steps[-1] for run in t.runs),
+            milliseconds=_median(1e3 * run.seconds[-1] / max(run.steps[-1], 1) for run in t.runs),
         )
         rows.append(row)
     return Comparison(int(equal_steps), equal_seconds, rows)
@@ -109,7 +109,8 @@ def promises(tuned: list[Tuned]) -> list[Promise]:
 
 def _ratios(ours: Run, theirs: Run) -> tuple[float, float]:
     for step, seconds, loss in zip(ours.steps, ours.seconds, ours.losses, strict=True):
-        if loss <= theirs.final_loss:
+        # A rival that failed has an infinite loss, which is reached before the first step and says nothing.
+        if step > 0 and not theirs.failure and loss <= theirs.final_loss:
             return theirs.steps[-1] / step, theirs.seconds[-1] / seconds
     return 0.0, 0.0
 
@@ -127,7 +128,8 @@ def phase_shares(runs: list[Run]) -> dict[str, float]:
         Seconds in each phase per second of all phases.
     """
     total = sum(sum(run.phases.values()) for run in runs)
-    return {phase: sum(run.phases[phase] for run in runs) / total for phase in runs[0].phases}
+    phases = {phase for run in runs for phase in run.phases}
+    return {phase: sum(run.phases.get(phase, 0.0) for run in runs) / total for phase in sorted(phases)}
 
 
 def _median(values: Iterable[float]) -> float:

@@ -96,6 +96,51 @@ def test_a_producer_that_refuses_is_quoted():
         cb.damped_inverse(Refusing(np.eye(2)), 0.1)
 
 
+def test_objects_that_lie_about_dlpack_are_named():
+    class NoDevice:
+        def __dlpack__(self, **options):
+            return 7
+
+    class NoCapsule(NoDevice):
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    class Broken(NoCapsule):
+        def __dlpack_device__(self):
+            raise RuntimeError("lost device")
+
+    for lie, reason in [(NoDevice(), "no attribute"), (NoCapsule(), "capsule .* got 7"), (Broken(), "lost device")]:
+        with pytest.raises(
+            TypeError, match=f"damped_inverse: factors must export.*{reason}|must be exportable.*{reason}"
+        ):
+            cb.damped_inverse(lie, 0.1)
+
+
+def test_out_of_another_library_is_returned_as_it_is(producer_library):
+    out = (Producer(np.zeros((2, 2))),)
+
+    result = cb.damped_inverse((Producer(np.eye(2)),), 1.0, out=out)
+
+    assert result.inverse is out
+    assert np.allclose(out[0].data, np.eye(2) / 2)
+
+
+def test_a_list_that_changes_during_the_call_does_no_harm(rng):
+    import threading
+
+    good = [np.eye(300) * (k + 1) for k in range(8)]
+    factors = list(good)
+    thread = threading.Thread(target=lambda: results.append(cb.damped_inverse(factors, 0.0)))
+    results = []
+    thread.start()
+    for k in range(8):
+        factors[k] = np.full((300, 300), np.nan)
+    factors.clear()
+    thread.join()
+
+    assert len(results) == 1
+
+
 def test_the_buffer_protocol_is_read_and_written():
     memory = array.array("d", [1.0, 0.0, 0.0, 1.0])
     view = memoryview(memory).cast("B").cast("d", (2, 2))

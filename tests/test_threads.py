@@ -38,11 +38,11 @@ def test_the_environment_sets_the_number_of_threads():
     assert result.stdout.strip() == "5"
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "many", "1.5", ""])
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "1.5", "", "1000000000000"])
 def test_a_wrong_environment_is_an_error(wrong):
     result = run_python("import curvblas", CURVBLAS_NUM_THREADS=wrong)
 
-    assert f"ValueError: CURVBLAS_NUM_THREADS must be an integer >= 1, got '{wrong}'" in result.stderr
+    assert f"ValueError: CURVBLAS_NUM_THREADS must be an integer in 1 ... 64, got '{wrong}'" in result.stderr
 
 
 def test_a_wrong_isa_is_an_error():
@@ -99,12 +99,12 @@ def test_a_forked_child_computes_the_same(rng):
     cb.set_num_threads(3)
     expected = work(np.random.default_rng(0))
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
+    queue = context.Queue()
 
     children = [context.Process(target=lambda: queue.put(work(np.random.default_rng(0)))) for _ in range(3)]
     for child in children:
         child.start()
-    results = [queue.get() for _ in children]
+    results = [queue.get(timeout=60) for _ in children]
     for child in children:
         child.join(60)
 

@@ -6,6 +6,11 @@
 #include "bindings/backend.h"
 #include "cpu/blas.h"
 
+/// The symbol by which threadpoolctl tells this module from others that are called _cpu.
+extern "C" __attribute__((visibility("default"))) int curvblas_get_num_threads() {
+    return curvblas::cpu::Pool::instance().threads();
+}
+
 namespace curvblas {
 namespace {
 
@@ -52,7 +57,7 @@ void register_backend(py::module_& m) {
     m.def("isa", [] { return chosen.load()->isa; });
     m.def("isa_levels", &isa_levels);
     m.def("set_isa", &set_isa);
-    m.def("get_num_threads", [] { return Pool::instance().threads(); });
+    m.def("get_num_threads", &curvblas_get_num_threads);
     m.def("set_num_threads", &set_num_threads);
     m.def("blas", &cpu::blas::description);
 }

@@ -27,12 +27,21 @@ bool is_numpy(py::handle value) {
 bool is_number(py::handle value) {
     if (PyFloat_Check(value.ptr())) return true;
     if (PyBool_Check(value.ptr())) return false;
-    return PyLong_Check(value.ptr()) || is_numpy<'n', 'u', 'm', 'b', 'e', 'r'>(value);
+    return PyLong_Check(value.ptr()) || is_numpy<'f', 'l', 'o', 'a', 't', 'i', 'n', 'g'>(value) ||
+           PyIndex_Check(value.ptr());  // NumPy's integers
 }
 
 bool is_bool(py::handle value) { return PyBool_Check(value.ptr()) || is_numpy<'b', 'o', 'o', 'l', '_'>(value); }
 
 }  // namespace
+
+// A list may be changed by another thread while the kernel runs without the GIL: its items are held, not the list.
+py::tuple Call::kept_items(py::handle list) {
+    const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(list.ptr()));
+    if (!items) throw py::error_already_set();
+    keep_alive_.append(items);
+    return items;
+}
 
 Array Call::read(py::handle object, const char* name, Index index) {
     const Argument argument{function_, name, index};
@@ -55,9 +64,9 @@ Group Call::group(py::handle object, const char* name) {
         group.arrays.push_back(read(object, name, -1));
         return group;
     }
-    const Index size = static_cast<Index>(PySequence_Fast_GET_SIZE(object.ptr()));
-    group.arrays.reserve(static_cast<std::size_t>(size));
-    for (Index k = 0; k < size; ++k) group.arrays.push_back(read(PySequence_Fast_GET_ITEM(object.ptr(), k), name, k));
+    const py::tuple items = kept_items(object);
+    group.arrays.reserve(items.size());
+    for (const py::handle item : items) group.arrays.push_back(read(item, name, group.size()));
     return group;
 }
 
@@ -77,7 +86,10 @@ double Call::number(py::handle value, const char* name, const Range& range) cons
         wrong_type(function_, ": ", name, " must be ", range.text, ", or one per matrix, got ",
                    Py_TYPE(value.ptr())->tp_name);
     const double x = PyFloat_AsDouble(value.ptr());
-    if (x == -1 && PyErr_Occurred()) throw py::error_already_set();
+    if (x == -1 && PyErr_Occurred()) {  // an integer that no float64 holds
+        PyErr_Clear();
+        wrong_value(function_, ": ", name, " must be ", range.text, ", got an integer that is too large");
+    }
     if (!range.holds(x)) wrong_value(function_, ": ", name, " must be ", range.text, ", got ", x);
     return x;
 }
@@ -87,16 +99,15 @@ std::vector<double> Call::parameter(py::handle value, const char* name, const Gr
     Index total = 0;
     for (const Array& a : model.arrays) total += batch_of(a, inner);
     if (is_list(value)) {
-        const Index size = static_cast<Index>(PySequence_Fast_GET_SIZE(value.ptr()));
+        const py::tuple entries = kept_items(value);
+        const Index size = static_cast<Index>(entries.size());
         if (!model.ragged || size != model.size())
             wrong_value(function_, ": ", name, " must be ", range.text, ", or one per matrix (",
                         model.ragged ? sentence(model.size()) : "an array in the shape of the leading axes",
                         "), got a list of ", size);
         std::vector<double> values;
-        for (Index k = 0; k < size; ++k) {
-            const py::handle entry = PySequence_Fast_GET_ITEM(value.ptr(), k);
-            values.push_back(number(entry, sentence(name, "[", k, "]").c_str(), range));
-        }
+        for (const py::handle entry : entries)
+            values.push_back(number(entry, sentence(name, "[", values.size(), "]").c_str(), range));
         return values;
     }
     if (!py::isinstance<py::array>(value) && !py::hasattr(value, "__dlpack__"))
@@ -125,21 +136,22 @@ std::vector<double> Call::parameter(py::handle value, const char* name, const Gr
     return values;
 }
 
-std::vector<bool> Call::flags(py::handle value, const char* name, const Group& model) const {
-    const auto flag = [&](py::handle entry) {
-        if (is_bool(entry)) return PyObject_IsTrue(entry.ptr()) == 1;
-        wrong_type(function_, ": ", name, " must be True or False, or a list with one of them per array, got ",
-                   Py_TYPE(entry.ptr())->tp_name);
-    };
+bool Call::flag(py::handle value, const char* name) const {
+    if (is_bool(value)) return PyObject_IsTrue(value.ptr()) == 1;
+    wrong_type(function_, ": ", name, " must be True or False, got ", Py_TYPE(value.ptr())->tp_name);
+}
+
+std::vector<bool> Call::flags(py::handle value, const char* name, const Group& model) {
     const auto size = static_cast<std::size_t>(model.size());
-    if (!is_list(value)) return std::vector<bool>(size, flag(value));
-    const auto given = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(value.ptr()));
-    if (!model.ragged || given != size)
+    py::object source = py::reinterpret_borrow<py::object>(value);
+    if (py::isinstance<py::array>(source) && source.attr("ndim").cast<int>() == 1) source = source.attr("tolist")();
+    if (!is_list(source)) return std::vector<bool>(size, flag(source, name));
+    const py::tuple entries = kept_items(source);
+    if (!model.ragged || entries.size() != size)
         wrong_value(function_, ": ", name, " must be True or False, or a list with one of them for each of ", size,
-                    " arrays, got a list of ", given);
+                    " arrays, got a list of ", entries.size());
     std::vector<bool> values;
-    for (std::size_t k = 0; k < size; ++k)
-        values.push_back(flag(PySequence_Fast_GET_ITEM(value.ptr(), static_cast<Py_ssize_t>(k))));
+    for (const py::handle entry : entries) values.push_back(flag(entry, name));
     return values;
 }
 

@@ -44,12 +44,14 @@ class Call {
     /// Numbers out of `range` are errors; entries of arrays are not looked at: they are data.
     std::vector<double> parameter(py::handle value, const char* name, const Group& model, int inner,
                                   const Range& range);
-    /// One bool per array of the group.
-    std::vector<bool> flags(py::handle value, const char* name, const Group& model) const;
+    bool flag(py::handle value, const char* name) const;
+    /// One bool per array of the group, from one or from a list of them.
+    std::vector<bool> flags(py::handle value, const char* name, const Group& model);
 
     const char* function() const { return function_; }
 
   private:
+    py::tuple kept_items(py::handle list);
     Array read(py::handle object, const char* name, Index index);
     double number(py::handle value, const char* name, const Range& range) const;
 

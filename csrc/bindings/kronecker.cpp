@@ -95,7 +95,10 @@ NewArrays output_like(Call& call, const Group& model, const char* model_name, co
     return given;
 }
 
-OnFailure on_failure_from(const std::string& text, bool has_out) {
+OnFailure on_failure_from(const py::object& value, bool has_out) {
+    if (!py::isinstance<py::str>(value))
+        wrong_type("damped_inverse: on_failure must be a str, got ", Py_TYPE(value.ptr())->tp_name);
+    const auto text = value.cast<std::string>();
     if (text == "jitter") return OnFailure::jitter;
     if (text == "raise") return OnFailure::raise;
     if (text != "keep")
@@ -150,8 +153,10 @@ py::tuple inverse_result(const Group& C, const py::object& inverse,
 }  // namespace
 
 py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
-                          const py::object& scale, const py::object& weights, const py::object& bias, bool copy) {
+                          const py::object& scale, const py::object& weights, const py::object& bias,
+                          const py::object& copy_or_not) {
     Call call("update_factors");
+    const bool copy = call.flag(copy_or_not, "copy");
     const Group C = call.group(factors, "factors");
     require_square(C);
     const DType dtype = require_real(C);
@@ -210,7 +215,7 @@ py::tuple factored_damping(const py::object& A, const py::object& G, const py::o
     return py::make_tuple(per_matrix(As, 2, damping_A), per_matrix(As, 2, damping_G));
 }
 
-py::tuple damped_inverse(const py::object& factors, const py::object& damping, const std::string& on_failure,
+py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
                          const py::object& out) {
     Call call("damped_inverse");
     const Group C = call.group(factors, "factors");

@@ -8,11 +8,12 @@
 namespace curvblas {
 
 py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
-                          const py::object& scale, const py::object& weights, const py::object& bias, bool copy);
+                          const py::object& scale, const py::object& weights, const py::object& bias,
+                          const py::object& copy);
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping);
 /// (inverse, status, jitter, residual, log_det, index, minor): the last two name the first failed matrix, -1 if there
 /// is none.
-py::tuple damped_inverse(const py::object& factors, const py::object& damping, const std::string& on_failure,
+py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
                          const py::object& out);
 py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
                         const py::object& out);

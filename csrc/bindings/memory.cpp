@@ -14,6 +14,7 @@ struct Run {
 };
 
 void require_no_self_overlap(const Array& a) {
+    if (a.size() == 0) return;
     std::vector<int> axes;  // those that matter, the smallest stride first
     for (int k = 0; k < a.ndim; ++k)
         if (a.shape[k] > 1) axes.push_back(k);

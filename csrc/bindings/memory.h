@@ -7,8 +7,9 @@
 
 namespace curvblas {
 
-/// ValueError if an array that is written shares an element with another array of the call, or with itself. Exact:
-/// views that interleave without sharing an element (columns of one matrix, say) pass.
+/// ValueError if an array that is written shares an element with another array of the call: exact, views that
+/// interleave without sharing an element (columns of one matrix, say) pass. Also if the strides of a written array let
+/// it meet itself.
 class Memory {
   public:
     void reads(const Group& group);

@@ -8,7 +8,13 @@ namespace curvblas {
 
 PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.doc() = "Kernels of one backend. Private: import curvblas instead.";
-    py::register_local_exception<WrongType>(m, "WrongType", PyExc_TypeError);
+    py::register_local_exception_translator([](std::exception_ptr error) {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const WrongType& wrong) {
+            py::set_error(PyExc_TypeError, wrong.what());
+        }
+    });
 
     m.def("update_factors", &update_factors);
     m.def("factored_damping", &factored_damping);

@@ -1,5 +1,4 @@
 // The CPU's arrays: NumPy, DLPack, the buffer protocol.
-#include <cstring>
 #include <optional>
 
 #include "bindings/array.h"
@@ -44,6 +43,13 @@ void require_dimensions(Index ndim, const Argument& argument) {
         wrong_value(argument.text(), " must have at most ", most_dimensions, " dimensions, got ", ndim);
 }
 
+void require_aligned(const Array& a, bool strides_are_whole) {
+    const Index size = item_size(a.dtype);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(a.data) % static_cast<std::uintptr_t>(size) == 0;
+    if (!(aligned && strides_are_whole) && a.size() > 0)
+        wrong_value(a.argument.text(), " must be aligned to its item size of ", size, " bytes, got an unaligned view");
+}
+
 Array read_numpy(const py::array& x, const Argument& argument) {
     const auto dtype = dtype_from_numpy(x.dtype());
     if (!dtype)
@@ -52,14 +58,13 @@ Array read_numpy(const py::array& x, const Argument& argument) {
     require_dimensions(x.ndim(), argument);
     Array a{const_cast<void*>(x.data()), *dtype, x.writeable(), static_cast<int>(x.ndim()), {}, {}, argument};
     const Index size = item_size(*dtype);
-    bool aligned = reinterpret_cast<std::uintptr_t>(a.data) % static_cast<std::uintptr_t>(size) == 0;
+    bool aligned = true;
     for (int k = 0; k < a.ndim; ++k) {
         a.shape[k] = x.shape(k);
         a.strides[k] = x.strides(k) / size;
         aligned = aligned && (x.strides(k) % size == 0 || a.shape[k] < 2);
     }
-    if (!aligned && a.size() > 0)
-        wrong_value(argument.text(), " must be aligned to its item size of ", size, " bytes, got an unaligned view");
+    require_aligned(a, aligned);
     return a;
 }
 
@@ -76,24 +81,30 @@ Array read_tensor(const dlpack::Tensor& tensor, bool writable, const Argument& a
         a.strides[k] = tensor.strides ? tensor.strides[k] : stride;
         stride *= a.shape[k];
     }
+    require_aligned(a, true);
     return a;
 }
 
-py::object dlpack_capsule(py::handle object, const Argument& argument) {
-    const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
-    const int type = py::int_(device[0]).cast<int>();
-    if (type != dlpack::cpu && type != dlpack::cuda_host)
-        wrong_type(argument.text(), " must be in the CPU's memory like the rest of the call, got a ",
-                   Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
+py::object export_capsule(py::handle object) {
     const auto export_ = object.attr("__dlpack__");
     try {
-        try {
-            return export_(py::arg("max_version") = py::make_tuple(1, 0));
-        } catch (py::error_already_set& error) {
-            if (!error.matches(PyExc_TypeError)) throw;
-            return export_();  // a producer from before DLPack 1.0
-        }
+        return export_(py::arg("max_version") = py::make_tuple(1, 0));
     } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+        return export_();  // a producer from before DLPack 1.0
+    }
+}
+
+py::object dlpack_capsule(py::handle object, const Argument& argument) {
+    try {
+        const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
+        const int type = py::int_(device[0]).cast<int>();
+        if (type != dlpack::cpu && type != dlpack::cuda_host)
+            wrong_type(argument.text(), " must be in the CPU's memory like the rest of the call, got a ",
+                       Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
+        return export_capsule(object);
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like are not about the array
         wrong_type(argument.text(), " must be exportable through DLPack, but its library refused: ",
                    py::str(error.value()).cast<std::string>());
     }
@@ -103,16 +114,21 @@ Array read_dlpack(py::handle object, const Argument& argument, py::list& keep_al
     const py::object capsule = dlpack_capsule(object, argument);
     keep_alive.append(capsule);  // not consumed: its own destructor releases the tensor after the call
     const bool mutable_library = library_of(object) != "jax";
-    if (const auto* m =
-            static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned")))
+    if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
+        const auto* m =
+            static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
         return read_tensor(m->tensor, mutable_library && !(m->flags & dlpack::flag_read_only), argument);
-    PyErr_Clear();
-    if (const auto* m = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor")))
-        return read_tensor(m->tensor, mutable_library, argument);
-    throw py::error_already_set();
+    }
+    if (PyCapsule_IsValid(capsule.ptr(), "dltensor"))
+        return read_tensor(static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))->tensor,
+                           mutable_library, argument);
+    wrong_type(argument.text(), " must export a DLPack capsule that nobody has consumed, got ",
+               py::repr(capsule).cast<std::string>());
 }
 
-bool is_masked(py::handle object) { return std::strcmp(Py_TYPE(object.ptr())->tp_name, "MaskedArray") == 0; }
+bool is_masked(const py::array& x) {
+    return Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_ && py::hasattr(x, "mask");
+}
 
 // Results of several parts are a frequent slip: naming the part that was meant saves a look into the manual.
 const char* part_that_was_meant(py::handle object) {
@@ -132,8 +148,9 @@ std::string library_of(py::handle object) {
 
 Array read_array(py::handle object, const Argument& argument, py::list& keep_alive) {
     if (py::isinstance<py::array>(object)) {
-        if (is_masked(object)) wrong_type(argument.text(), " must be a plain array: masks are not supported");
-        return read_numpy(py::reinterpret_borrow<py::array>(object), argument);
+        const auto x = py::reinterpret_borrow<py::array>(object);
+        if (is_masked(x)) wrong_type(argument.text(), " must be a plain array: masks are not supported");
+        return read_numpy(x, argument);
     }
     if (py::hasattr(object, "__dlpack__")) return read_dlpack(object, argument, keep_alive);
     if (PyObject_CheckBuffer(object.ptr()) && !PyBytes_Check(object.ptr())) {

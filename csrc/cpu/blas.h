@@ -20,7 +20,9 @@ void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T
 /// True if a matrix can be handed to multiply as it is, transposed or not.
 template <class T>
 bool is_blas(const Matrix<T>& A) {
-    return (A.column_stride == 1 && A.row_stride >= A.columns) || (A.row_stride == 1 && A.column_stride >= A.rows);
+    constexpr Index most = 0x7fffffff;  // of the BLAS's integers
+    return (A.column_stride == 1 && A.row_stride >= A.columns && A.row_stride <= most) ||
+           (A.row_stride == 1 && A.column_stride >= A.rows && A.column_stride <= most);
 }
 
 /// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor

@@ -79,7 +79,11 @@ void Pool::run(Index count, Item item, const void* context) {
 }
 
 void Pool::start_workers() {
-    while (static_cast<int>(workers_.size()) < threads() - 1) workers_.emplace_back([this] { worker_loop(); });
+    try {
+        while (static_cast<int>(workers_.size()) < threads() - 1) workers_.emplace_back([this] { worker_loop(); });
+    } catch (const std::exception&) {
+        // The system gives no more threads: fewer do the same work.
+    }
 }
 
 void Pool::stop_workers() {

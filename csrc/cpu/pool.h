@@ -22,7 +22,7 @@ class Pool {
 
     /// The number of threads that work on a job, the caller included.
     int threads() const { return threads_.load(std::memory_order_relaxed); }
-    /// Waits for the running job. May exceed the number of cores.
+    /// Waits until the pool has no job; jobs that run inline go on. May exceed the number of cores.
     void resize(int threads);
     /// Calls item(context, i) once for every i in [0, count), in increasing order of start. Rethrows the first
     /// exception.

@@ -36,7 +36,7 @@ void multiply_block(const Precondition<T>& task, Index b, Index first, Index row
     const Matrix<const T> V = task.V[b], A_inv = task.A_inv[b], G_inv = task.G_inv[b];
     const Matrix<T> P = task.P[b];
     const Index m = V.rows, n = V.columns;
-    const bool direct = P.column_stride == 1 && P.row_stride >= n;
+    const bool direct = P.column_stride == 1 && blas::is_blas(P);
     Index need = bytes<T>(rows, n) + (direct ? 0 : bytes<T>(rows, n));
     for (const auto& A : {V, A_inv, G_inv})
         if (!blas::is_blas(A)) need += bytes<T>(A.rows, A.columns);

@@ -173,38 +173,58 @@ void finish_tile(const UpdateFactors<T>& task, Index b, const TileRange& range, 
 }
 
 template <class T>
+constexpr Index panel_bytes = padded(panels_size<T> * static_cast<Index>(sizeof(T)));
+template <class T>
 constexpr Index sum_bytes = edge * edge * static_cast<Index>(sizeof(T));
 
-/// Where the partial sums of the split matrices lie, in one block that the calling thread keeps.
-template <class T>
-class Partials {
-  public:
-    explicit Partials(std::span<const UpdateFactors<T>> group) {
-        Index count = 0;
-        for (const auto& task : group) {
-            first_.push_back(count);
-            const Plan plan(task.updated.rows, task.R.count());
-            if (plan.splits > 1) count += task.updated.batch * plan.tiles * plan.splits;
-        }
-        thread_local Block block;
-        block.shrink(Index{64} << 20);
-        sums_ = reinterpret_cast<T*>(block.reserve(count * sum_bytes<T>));
-    }
-    T* operator()(const Plan& plan, const Item& item, Index split) const {
-        return sums_ + (first_[item.task] + (item.first * plan.tiles + item.part) * plan.splits + split) * edge * edge;
-    }
+/// The matrices whose rows are summed in ranges: their items, and how many partial sums these need at once.
+struct SplitItems {
+    std::vector<Item> sums, joins;  // `count` is the number of an item's (first) partial sum
+    Index slots = 0;
 
-  private:
-    std::vector<Index> first_;
-    T* sums_;
+    void append(Index task, Index b, const Plan& plan, double cost) {
+        for (Index tile = 0; tile < plan.tiles; ++tile) {
+            joins.push_back({task, b, slots, tile, cost / 100});
+            for (Index s = 0; s < plan.splits; ++s)
+                sums.push_back({task, b, slots++, tile * plan.splits + s, cost / static_cast<double>(plan.splits)});
+        }
+    }
 };
+
+template <class T>
+void run_split(const Queue& queue, std::span<const UpdateFactors<T>> group, SplitItems& items) {
+    Scratch<SplitItems> shared(items.slots * sum_bytes<T>);
+    T* const sums = shared.template take<T>(items.slots * edge * edge);
+    queue.run(items.sums, [&](const Item& item) {
+        const auto& task = group[item.task];
+        const Plan plan(task.updated.rows, task.R.count());
+        Scratch<T> scratch(panel_bytes<T>);
+        const Index begin = std::min(item.part % plan.splits * plan.rows_per_split, plan.rows);
+        const Index end = std::min(begin + plan.rows_per_split, plan.rows);
+        sum_tile(queue.micro().tile<T>(), BiasedRows<T>(queue.micro(), task, item.first),
+                 TileRange(plan, item.part / plan.splits), begin, end, scratch.template take<T>(panels_size<T>),
+                 sums + item.count * edge * edge);
+    });
+    queue.run(items.joins, [&](const Item& item) {
+        const auto& task = group[item.task];
+        const Plan plan(task.updated.rows, task.R.count());
+        const TileRange range(plan, item.part);
+        T* const sum = sums + item.count * edge * edge;
+        for (Index s = 1; s < plan.splits; ++s)
+            for (Index i = 0; i < range.height; ++i)
+                for (Index j = 0; j < range.width; ++j) sum[i * edge + j] += sum[(s * edge + i) * edge + j];
+        finish_tile(task, item.first, range, sum);
+    });
+    items = {};
+}
 
 }  // namespace
 
 template <class T>
 void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group) {
-    const Tile<T>& tile = queue.micro().tile<T>();
-    std::vector<Item> whole, split, joined;  // tiles in one go; parts of split tiles; sums of those parts
+    constexpr Index most_slots = (Index{32} << 20) / sum_bytes<T>;
+    std::vector<Item> whole;  // tiles that sum all rows in one go
+    SplitItems split;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const Plan plan(group[t].updated.rows, group[t].R.count());
         const double cost = plan.flops() / static_cast<double>(std::max<Index>(plan.tiles, 1));
@@ -212,42 +232,22 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
             Queue::append_batches(whole, t, group[t].updated.batch, cost + 500);
             continue;
         }
-        for (Index b = 0; b < group[t].updated.batch; ++b)
-            for (Index part = 0; part < plan.tiles; ++part) {
-                if (plan.splits == 1) whole.push_back({t, b, 1, part, cost});
-                if (plan.splits > 1) joined.push_back({t, b, 1, part, cost / 100});
-                for (Index s = 0; plan.splits > 1 && s < plan.splits; ++s)
-                    split.push_back({t, b, s, part, cost / static_cast<double>(plan.splits)});
-            }
+        for (Index b = 0; b < group[t].updated.batch; ++b) {
+            if (plan.splits > 1) split.append(t, b, plan, cost);
+            if (split.slots >= most_slots) run_split(queue, group, split);
+            for (Index tile = 0; plan.splits == 1 && tile < plan.tiles; ++tile) whole.push_back({t, b, 1, tile, cost});
+        }
     }
-    const Partials<T> partials(group);
-
-    queue.run(split, [&](const Item& item) {  // item.count names the range of rows
-        const auto& task = group[item.task];
-        const Plan plan(task.updated.rows, task.R.count());
-        Scratch<T> scratch(padded(panels_size<T> * static_cast<Index>(sizeof(T))));
-        const Index begin = std::min(item.count * plan.rows_per_split, plan.rows);
-        const Index end = std::min(begin + plan.rows_per_split, plan.rows);
-        sum_tile(tile, BiasedRows<T>(queue.micro(), task, item.first), TileRange(plan, item.part), begin, end,
-                 scratch.template take<T>(panels_size<T>), partials(plan, item, item.count));
-    });
-    queue.run(joined, [&](const Item& item) {
-        const auto& task = group[item.task];
-        const Plan plan(task.updated.rows, task.R.count());
-        T* const sum = partials(plan, item, 0);
-        for (Index s = 1; s < plan.splits; ++s)
-            for (Index i = 0; i < edge * edge; ++i) sum[i] += partials(plan, item, s)[i];
-        finish_tile(task, item.first, TileRange(plan, item.part), sum);
-    });
+    if (split.slots > 0) run_split(queue, group, split);
     queue.run(whole, [&](const Item& item) {
         const auto& task = group[item.task];
         const Plan plan(task.updated.rows, task.R.count());
         const TileRange range(plan, item.part);
-        Scratch<T> scratch(padded(panels_size<T> * static_cast<Index>(sizeof(T))) + sum_bytes<T>);
+        Scratch<T> scratch(panel_bytes<T> + sum_bytes<T>);
         T* const panels = scratch.template take<T>(panels_size<T>);
         T* const sum = scratch.template take<T>(edge * edge);
         for (Index b = item.first; b < item.first + item.count; ++b) {
-            sum_tile(tile, BiasedRows<T>(queue.micro(), task, b), range, 0, plan.rows, panels, sum);
+            sum_tile(queue.micro().tile<T>(), BiasedRows<T>(queue.micro(), task, b), range, 0, plan.rows, panels, sum);
             finish_tile(task, b, range, sum);
         }
     });

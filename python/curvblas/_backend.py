@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._threads import default_num_threads, register_with_threadpoolctl
+from ._threads import MOST_THREADS, default_num_threads, register_with_threadpoolctl
 
 
 def _load_blas() -> None:
@@ -84,14 +84,17 @@ def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
 
 def _is_on_device(array: Any) -> bool:
     if hasattr(array, "__dlpack_device__"):
-        return array.__dlpack_device__()[0] not in _CPU_DEVICES
+        try:
+            return array.__dlpack_device__()[0] not in _CPU_DEVICES
+        except Exception:
+            return False
     return hasattr(array, "__cuda_array_interface__")
 
 
 def set_num_threads(threads: int) -> None:
     """Set how many threads work on a call, the caller included.
 
-    It may exceed the number of cores. The result of no function depends on it. Waits for a call that is running.
+    It may exceed the number of cores. The result of no function depends on it.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ def set_num_threads(threads: int) -> None:
     TypeError
         ``threads`` is not an integer.
     ValueError
-        ``threads`` is less than 1.
+        ``threads`` is not in 1 ... 64.
 
     Examples
     --------
@@ -116,8 +119,8 @@ def set_num_threads(threads: int) -> None:
     """
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
         raise TypeError(f"set_num_threads: threads must be an integer >= 1, got {type(threads).__name__}")
-    if not 1 <= threads <= 1024:
-        raise ValueError(f"set_num_threads: threads must be in 1 ... 1024, got {threads}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"set_num_threads: threads must be in 1 ... {MOST_THREADS}, got {threads}")
     _cpu.set_num_threads(int(threads))
 
 

@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 ENVIRONMENT_VARIABLE = "CURVBLAS_NUM_THREADS"
+# What OpenBLAS from PyPI is built for: it warns of crashes when more threads call it at once.
+MOST_THREADS = 64
 
 
 def default_num_threads() -> int:
@@ -19,13 +21,13 @@ def default_num_threads() -> int:
     Raises
     ------
     ValueError
-        The environment variable is no integer >= 1.
+        The environment variable is no integer in 1 ... 64.
     """
     wanted = os.environ.get(ENVIRONMENT_VARIABLE)
     if wanted is None:
-        return min(_cores_by_affinity(), _cores_by_cgroup())
-    if not wanted.strip().isdecimal() or int(wanted) < 1:
-        raise ValueError(f"{ENVIRONMENT_VARIABLE} must be an integer >= 1, got {wanted!r}")
+        return min(_cores_by_affinity(), _cores_by_cgroup(), MOST_THREADS)
+    if not wanted.strip().isdecimal() or not 1 <= int(wanted) <= MOST_THREADS:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} must be an integer in 1 ... {MOST_THREADS}, got {wanted!r}")
     return int(wanted)
 
 
@@ -77,7 +79,7 @@ def register_with_threadpoolctl(backend: ModuleType) -> None:
         user_api = "curvblas"
         internal_api = "curvblas"
         filename_prefixes = ("_cpu.",)
-        check_symbols = ("PyInit__cpu",)
+        check_symbols = ("curvblas_get_num_threads",)
 
         def get_num_threads(self) -> int:
             return int(backend.get_num_threads())

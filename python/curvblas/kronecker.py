@@ -186,7 +186,7 @@ def damped_inverse(
         growing jitter, ``max(4 n eps, 1e-8) 10^j max(mean |C_ii|, damping)`` for j = 0, 1, ... up to 1e-2 of that
         maximum, then give up. ``"keep"``: no second try; leave that matrix of ``out`` as it is, for every status above
         `Status.JITTERED`. ``"raise"``: no second try; raise `NotPositiveDefiniteError`, also for NaN and Inf, after the
-        rest of the group is done.
+        rest of the group is done. Statuses 5 and 6 never raise: look at ``.ok``.
     out : arrays like ``factors``
         Where the inverses go; may not share memory with ``factors``.
 
@@ -227,9 +227,9 @@ def damped_inverse(
     if index >= 0 and on_failure == "raise":
         raise NotPositiveDefiniteError(_why_not(index, minor, parts[0]), index, minor)
     if type(factors) is not np.ndarray:
-        inverse = in_kind(inverse, factors)
+        inverse = in_kind(inverse, factors) if out is None else out
         parts = [in_kind(part, factors) for part in parts]
-    return InverseResult(inverse if out is None else out, *parts)
+    return InverseResult(inverse, *parts)
 
 
 def _why_not(index: int, minor: int, status: Array) -> str:
@@ -304,7 +304,7 @@ def all_finite(arrays: Arrays) -> bool:
 
     Notes
     -----
-    One pass at memory speed, ended early where something is found.
+    One pass, ended early where something is found; at memory speed along contiguous memory.
 
     Examples
     --------
