@@ -36,6 +36,7 @@ def run_comparison(quick: bool, output: Path) -> None:
     """
     start = perf_counter()
     console = Console()
+    console.width = max(console.width, 90)  # what the widest table takes
     tasks = [quick_version(task) if quick else task for task in all_tasks()]
     with one_thread():
         tuned = train(tasks, SEEDS[:1] if quick else SEEDS, console)

@@ -28,13 +28,11 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
     """
     caption = [_grids(tuned), _verdict(comparison), *_warnings(tuned)]
     table = _table(f"{task.name}: loss in {task.loss}", caption)
-    table.add_column("optimiser", no_wrap=True)
-    after = [f"after {comparison.equal_steps} steps", f"after {comparison.equal_seconds:.2g} s"]
-    for heading in ["best", *after, "at its end", "over seeds", "ms a step"]:
-        table.add_column(heading, justify="right", overflow="fold")
+    after = [f"after\n{comparison.equal_steps} steps", f"after\n{comparison.equal_seconds:.2g} s"]
     with_accuracy = any(row.accuracy is not None for row in comparison.rows)
-    if with_accuracy:
-        table.add_column("test acc.", justify="right")
+    table.add_column("\noptimiser", no_wrap=True)
+    for heading in ["\nbest", *after, "\nat end", "\nover seeds", "ms a\nstep", *["test\nacc."] * with_accuracy]:
+        table.add_column(heading, justify="right", overflow="fold")
     for t, row in zip(tuned, comparison.rows, strict=True):
         cells = _cells(t, row)
         table.add_row(*(cells if with_accuracy else cells[:-1]), style="bold" if t.optimiser == KFAC else "")
@@ -48,9 +46,10 @@ def _grids(tuned: list[Tuned]) -> str:
 
 def _table(title: str, caption: list[str]) -> Table:
     return Table(
-        title=title,
+        title=f"\n{title}",
         box=box.SIMPLE_HEAD,
-        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
         title_justify="left",
         title_style="bold",
         caption="\n".join(caption),
