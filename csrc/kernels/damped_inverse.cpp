@@ -144,17 +144,22 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
         for (Index i = 0; i < n; ++i) r[i] += shift * y[i] - z[i];
         return norm(n, r);
     };
+    double estimate = 0;
+    const auto add_probe = [&] {  // the largest so far; once NaN, always NaN
+        const double size = residual_of();
+        if (size > estimate || std::isnan(size)) estimate = size;
+    };
     for (Index i = 0; i < n; ++i) z[i] = sign(0, i);
-    double estimate = residual_of();
+    add_probe();
     const double length = norm(n, y);
     for (Index i = 0; i < n; ++i) z[i] = y[i] / length;
-    estimate = std::max(estimate, residual_of());
+    add_probe();
 
     // What the rounding of X to T adds has no direction that a single vector is sure to meet, and what the products
     // above are rounded by cannot be told from a residual: the norms bound both.
     const double norms = (norm(n * n, A) + shift * std::sqrt(static_cast<double>(n))) * norm(n * n, X);
     const double rounding = half_unit<T> * norms, noise = half_unit<double> * norms;
-    if (std::max(estimate, rounding) + noise <= surely_below) return estimate + noise;
+    if (estimate + noise <= surely_below && rounding <= surely_below) return estimate + noise;
     if (n <= small) {
         double squares = 0;
         for (Index column = 0; column < n; ++column) {
@@ -167,7 +172,7 @@ double residual(const Micro& micro, Index n, const T* A, double shift, const T* 
     }
     for (std::uint64_t probe = 1; probe <= 16; ++probe) {
         for (Index i = 0; i < n; ++i) z[i] = sign(probe, i);
-        estimate = std::max(estimate, residual_of());
+        add_probe();
     }
     return estimate + noise;
 }
