@@ -45,7 +45,7 @@ def arguments(known: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("family", nargs="*", help=f"which of {', '.join(known)} (default: all)")
     add("--rounds", type=int, help="rounds, each with new processes (default: 5; with --quick 1)")
-    add("--quick", action="store_true", help="only the small groups: a smoke test, not a measurement")
+    add("--quick", action="store_true", help="only the small groups, one round unless --rounds")
     add("--threads", type=int, default=cores(), help="threads of every peer (default: the cores)")
     add("--peers", type=lambda text: text.split(","), default=[], help="only these, separated by commas")
     add(

@@ -25,7 +25,7 @@ def main(quick: bool, output: Path) -> None:
     """
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
-        raise SystemExit(f"The demo needs {', '.join(missing)}: pip install 'curvblas[demo]'")
+        raise SystemExit(f"The demo needs {', '.join(missing)}: pip install '.[demo]' in a clone of curvblas")
     # Imported only now, so that a missing package ends in the sentence above.
     from curvblas.examples.comparison import run_comparison
 

@@ -31,7 +31,7 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
     after = [f"after\n{comparison.equal_steps} steps", f"after\n{comparison.equal_seconds:.2g} s"]
     with_accuracy = any(row.accuracy is not None for row in comparison.rows)
     table.add_column("\noptimiser", no_wrap=True)
-    for heading in ["\nbest", *after, "\nat end", "\nover seeds", "ms a\nstep", *["test\nacc."] * with_accuracy]:
+    for heading in ["\nbest", *after, "last\nfive", "\nover seeds", "ms a\nstep", *["test\nacc."] * with_accuracy]:
         table.add_column(heading, justify="right", overflow="fold")
     for t, row in zip(tuned, comparison.rows, strict=True):
         cells = _cells(t, row)
@@ -41,7 +41,8 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
 
 def _grids(tuned: list[Tuned]) -> str:
     grids = [f"{t.optimiser} {SETTING[t.optimiser]} {t.grid[0]:g} to {t.grid[-1]:g}" for t in tuned]
-    return f"Best of {len(tuned[0].grid)} values each: {', '.join(grids)}."
+    last = "Last five, over seeds: the median of the last five evaluations, which also chooses the best value."
+    return f"Best of {len(tuned[0].grid)} values each: {', '.join(grids)}. {last}"
 
 
 def _table(title: str, caption: list[str]) -> Table:
@@ -137,8 +138,8 @@ def promise_lines(promises: list[Promise]) -> list[str]:
         asked = f"1/{promise.steps_asked:g} of the steps"
         if promise.time_asked:
             asked += f" and 1/{promise.time_asked:g} of the time"
-        verdict = "[bold green]kept[/]" if promise.kept else "[bold red]NOT kept[/]"
-        lines.append(f"to reach the final loss of the best {promise.rival} run, promised in at most {asked}: {verdict}")
+        verdict = "[bold green]met[/]" if promise.kept else "[bold red]NOT met[/]"
+        lines.append(f"to reach the final loss of the best {promise.rival} run; asked: at most {asked}: {verdict}")
         lines.append(f"  steps: {_fractions(promise.steps)};  time: {_fractions(promise.time)}")
     return lines
 

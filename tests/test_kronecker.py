@@ -424,8 +424,9 @@ class TestDampedInverse:
 
         with pytest.raises(AttributeError):
             result.status = 0
-        with pytest.raises(TypeError, match=r"A_inv must be an array .* got InverseResult: pass its \.inverse"):
-            cb.precondition(np.eye(2), result, np.eye(2))
+        for one_or_list in (lambda x: x, lambda x: [x]):
+            with pytest.raises(TypeError, match=r"A_inv must be .* got InverseResult: pass its \.inverse"):
+                cb.precondition(one_or_list(np.eye(2)), result, one_or_list(np.eye(2)))
         with pytest.raises(TypeError):
             iter(result)
 

@@ -7,7 +7,7 @@
 namespace curvblas {
 namespace {
 
-constexpr const char* accepted = "float64, float32, float16 or bfloat16";
+constexpr const char* accepted = "float64 or float32 (rows also float16 or bfloat16)";
 
 // NumPy's type numbers are part of its ABI; ml_dtypes registers bfloat16 at run time.
 std::optional<DType> dtype_from_numpy(const py::dtype& dtype) {
