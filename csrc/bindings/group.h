@@ -48,8 +48,6 @@ class Call {
     /// One bool per array of the group, from one or from a list of them.
     std::vector<bool> flags(py::handle value, const char* name, const Group& model);
 
-    const char* function() const { return function_; }
-
   private:
     py::tuple kept_items(py::handle list);
     Array read(py::handle object, const char* name, Index index);

@@ -21,7 +21,6 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_inverse", &damped_inverse);
     m.def("precondition", &precondition);
     m.def("all_finite", &all_finite);
-    m.def("library_of", &library_of);
 
     register_backend(m);
 }

@@ -55,7 +55,7 @@ struct Rows {
     Index count() const { return N * T; }
     /// Where row r of set b starts; r = n T + t.
     const void* row(Index b, Index r) const {
-        const Index in_set = T == 1 ? r * n_stride : r / T * n_stride + r % T * t_stride;  // a division takes 10 ns
+        const Index in_set = T == 1 ? r * n_stride : r / T * n_stride + r % T * t_stride;  // no division per row
         const Index offset = b * batch_stride + in_set;
         return static_cast<const std::byte*>(data) + offset * item_size(dtype);
     }
