@@ -4,8 +4,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <string>
 
+#include "bindings/dlpack.h"
 #include "core/require.h"
 #include "core/view.h"
 
@@ -27,6 +29,7 @@ struct Argument {
 };
 
 constexpr int most_dimensions = 8;
+constexpr const char* accepted_dtypes = "float64 or float32 (rows also float16 or bfloat16)";
 
 /// Memory of an array, whoever owns it. Strides count elements.
 struct Array {
@@ -51,14 +54,35 @@ struct Array {
     T* as() const {
         return static_cast<T*>(data);
     }
+    /// The elements from `low` up to, not including, `high`, counted from `data`, that the strides reach.
+    struct Extent {
+        Index low, high;
+    };
+    Extent extent() const;
 };
 
-/// Reads the memory description of `object`; `keep_alive` gets what must outlive its use. No copy. TypeError for what
-/// is no array on this backend's device, for other dtypes, and for results such as InverseResult; ValueError for memory
-/// that is not aligned.
-Array read_array(py::handle object, const Argument& argument, py::list& keep_alive);
+/// What a call holds while it runs: objects that own memory, and on a GPU the stream and the device of its arrays.
+struct Borrowed {
+    py::list keep_alive;
+    void* stream = nullptr;
+    int device = -1;  ///< -1: no array was read yet
+};
+
+/// Reads the memory description of `object`; no copy. TypeError for what is no array on this backend's device, for
+/// other dtypes, and for results such as InverseResult; ValueError for memory that is not aligned. Each backend has its
+/// own.
+Array read_array(py::handle object, const Argument& argument, Borrowed& borrowed);
 
 /// The library an array belongs to: "numpy" (also for anything with the buffer protocol), "torch", "jax", ...
 std::string library_of(py::handle object);
+
+// For the readers of the backends:
+std::optional<DType> dtype_from_dlpack(const dlpack::DataType& dtype);
+void require_dimensions(Index ndim, const Argument& argument);
+/// ValueError unless data and strides are whole elements.
+void require_aligned(const Array& a, bool strides_are_whole);
+/// Reads the tensor of an array that offers DLPack; `stream` is handed to the producer unless it is None.
+Array read_dlpack(py::handle object, const py::object& stream, const Argument& argument, Borrowed& borrowed);
+[[noreturn]] void refuse_other_object(py::handle object, const Argument& argument);
 
 }  // namespace curvblas

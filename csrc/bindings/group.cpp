@@ -39,13 +39,13 @@ bool is_bool(py::handle value) { return PyBool_Check(value.ptr()) || is_numpy<'b
 py::tuple Call::kept_items(py::handle list) {
     const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(list.ptr()));
     if (!items) throw py::error_already_set();
-    keep_alive_.append(items);
+    borrowed_.keep_alive.append(items);
     return items;
 }
 
 Array Call::read(py::handle object, const char* name, Index index) {
     const Argument argument{function_, name, index};
-    const Array a = read_array(object, argument, keep_alive_);
+    const Array a = read_array(object, argument, borrowed_);
     if (Py_TYPE(object.ptr()) == type_) return a;
     const std::string library = library_of(object);
     if (library_.empty()) {
@@ -97,10 +97,8 @@ double Call::number(py::handle value, const char* name, const Range& range) cons
     return x;
 }
 
-std::vector<double> Call::parameter(py::handle value, const char* name, const Group& model, int inner,
-                                    const Range& range) {
-    Index total = 0;
-    for (const Array& a : model.arrays) total += batch_of(a, inner);
+Numbers Call::parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range) {
+    const Index total = matrices_of(model, inner);
     if (is_list(value)) {
         const py::tuple entries = kept_items(value);
         const Index size = static_cast<Index>(entries.size());
@@ -111,32 +109,44 @@ std::vector<double> Call::parameter(py::handle value, const char* name, const Gr
         std::vector<double> values;
         for (const py::handle entry : entries)
             values.push_back(number(entry, sentence(name, "[", values.size(), "]").c_str(), range));
-        return values;
+        return numbers(queue(), values);
     }
-    if (!py::isinstance<py::array>(value) && !py::hasattr(value, "__dlpack__"))
-        return std::vector<double>(static_cast<std::size_t>(total), number(value, name, range));
-
-    py::object source = py::reinterpret_borrow<py::object>(value);
-    if (py::isinstance<py::array>(value)) {
-        const char kind = py::reinterpret_borrow<py::array>(value).dtype().kind();
-        if (kind == 'i' || kind == 'u') source = py::array_t<double>::ensure(value);
-    }
-    const Array a = read_array(source, {function_, name}, keep_alive_);
-    const Array& first = model.ragged || model.arrays.empty() ? a : model.arrays[0];
-    bool fits = model.ragged ? a.ndim == 1 && a.shape[0] == model.size() : a.ndim == first.ndim - inner;
-    for (int k = 0; fits && !model.ragged && k < a.ndim; ++k) fits = a.shape[k] == first.shape[k];
-    if (!fits && a.ndim != 0)
+    const bool is_numpy = py::isinstance<py::array>(value);
+    if (!is_numpy && !py::hasattr(value, "__dlpack__") && !py::hasattr(value, "__cuda_array_interface__"))
+        return numbers(queue(), std::vector<double>(static_cast<std::size_t>(total), number(value, name, range)));
+    const auto require_shape = [&](int ndim, const auto* shape) {
+        bool fits = ndim == 0 || (model.ragged && ndim == 1 && shape[0] == model.size());
+        if (!fits && !model.ragged) {
+            const Array& first = model.arrays[0];
+            fits = ndim == first.ndim - inner;
+            for (int k = 0; fits && k < ndim; ++k) fits = shape[k] == first.shape[k];
+        }
+        if (fits) return;
+        std::string text;
+        for (int k = 0; k < ndim; ++k) text += sentence(k ? ", " : "", shape[k]);
         wrong_value(function_, ": ", name, " must be a number or have one entry per matrix (",
                     model.ragged ? sentence("shape (", model.size(), ",)") : "the shape of the leading axes",
-                    "), got shape ", a.shape_text());
+                    "), got shape (", text, ndim == 1 ? ",)" : ")");
+    };
+    if (is_numpy) {  // in the host's memory, also beside arrays on a device
+        const auto array = py::reinterpret_borrow<py::array>(value);
+        require_shape(static_cast<int>(array.ndim()), array.shape());
+        const char kind = array.dtype().kind();
+        const bool real = kind == 'f' && (array.dtype().itemsize() == 8 || array.dtype().itemsize() == 4);
+        if (!real && kind != 'i' && kind != 'u')
+            wrong_type(function_, ": ", name, " must be float64 or float32, got ",
+                       py::str(array.dtype()).cast<std::string>());
+        const auto values = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(array);
+        if (!values) throw py::error_already_set();
+        if (array.ndim() == 0)
+            return numbers(queue(), std::vector<double>(static_cast<std::size_t>(total), *values.data()));
+        return numbers(queue(), std::vector<double>(values.data(), values.data() + total));
+    }
+    const Array a = read_array(value, {function_, name}, borrowed_);
+    require_shape(a.ndim, a.shape);
     if (a.dtype != DType::float64 && a.dtype != DType::float32)
         wrong_type(function_, ": ", name, " must be float64 or float32, got ", curvblas::name(a.dtype));
-    std::vector<double> values(static_cast<std::size_t>(total));
-    for (Index b = 0; b < total; ++b) {
-        const Index at = a.ndim == 0 ? 0 : offset_of(a, 0, b);
-        values[b] = a.dtype == DType::float64 ? a.as<double>()[at] : static_cast<double>(a.as<float>()[at]);
-    }
-    return values;
+    return numbers(queue(), a, total);
 }
 
 bool Call::flag(py::handle value, const char* name) const {
@@ -195,6 +205,20 @@ void require_same_batch(const Array& a, int a_inner, const Array& b, int b_inner
     if (!same)
         wrong_value(b.argument.text(), " must have the leading axes of ", a.argument.short_text(), " with shape ",
                     a.shape_text(), ", got ", b.shape_text());
+}
+
+Array contiguous_like(const Array& a, DType dtype) {
+    Array made = a;
+    made.data = nullptr, made.dtype = dtype, made.writable = true;
+    Index stride = 1;
+    for (int k = a.ndim - 1; k >= 0; --k) made.strides[k] = stride, stride *= a.shape[k];
+    return made;
+}
+
+std::vector<Index> shape_per_matrix(const Group& model, int inner) {
+    if (model.ragged) return {model.size()};
+    const Array& a = model.arrays[0];
+    return {a.shape, a.shape + a.ndim - inner};
 }
 
 bool single_stride(const Array& a, int inner, Index& stride) {

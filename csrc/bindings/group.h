@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/array.h"
+#include "bindings/backend.h"
 
 namespace curvblas {
 
@@ -22,6 +23,20 @@ inline Index batch_of(const Array& a, int inner) {
     for (int k = 0; k < a.ndim - inner; ++k) batch *= a.shape[k];
     return batch;
 }
+
+/// The matrices in the arrays of a group.
+inline Index matrices_of(const Group& group, int inner) {
+    Index total = 0;
+    for (const Array& a : group.arrays) total += batch_of(a, inner);
+    return total;
+}
+
+/// The shape of an array with one entry per matrix: () for a single array, the leading axes of a stack, (k,) for a list
+/// of k arrays.
+std::vector<Index> shape_per_matrix(const Group& model, int inner);
+
+/// The description of a new, contiguous array of this shape; its data is yet to come.
+Array contiguous_like(const Array& a, DType dtype);
 
 /// The range of a parameter, with the words for it.
 struct Range {
@@ -42,11 +57,12 @@ class Call {
 
     /// `total` numbers, one a matrix, from a number or one per matrix (for a stack: in the shape of its leading axes).
     /// Numbers out of `range` are errors; entries of arrays are not looked at: they are data.
-    std::vector<double> parameter(py::handle value, const char* name, const Group& model, int inner,
-                                  const Range& range);
+    Numbers parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range);
     bool flag(py::handle value, const char* name) const;
     /// One bool per array of the group, from one or from a list of them.
     std::vector<bool> flags(py::handle value, const char* name, const Group& model);
+    /// Where its kernels run; known once the first array is read.
+    Queue queue() const { return queue_for(borrowed_); }
 
   private:
     py::tuple kept_items(py::handle list);
@@ -56,7 +72,7 @@ class Call {
     const char* function_;
     std::string library_;
     PyTypeObject* type_ = nullptr;
-    py::list keep_alive_;
+    Borrowed borrowed_;
 };
 
 /// ValueError unless the last two axes of every array are equal; TypeError unless all are float32 or all float64.

@@ -36,7 +36,6 @@ Rows rows_view(const Array& a, int leading, bool weights, Index first) {
     rows.T = shared ? a.shape[t] : 1, rows.t_stride = shared ? a.strides[t] : 0;
     rows.d = weights ? 1 : a.shape[d], rows.d_stride = weights || rows.d == 1 ? 1 : a.strides[d];
     rows.batch_stride = batch_stride;
-    if (rows.n_stride == rows.T * rows.t_stride) rows.N *= rows.T, rows.n_stride = rows.t_stride, rows.T = 1;
     return rows;
 }
 
@@ -61,22 +60,11 @@ void require_weights(const Array& R, const Array& w) {
                     " without the last axis, got ", w.shape_text());
 }
 
-/// The default (1 - decay) / N, which leaves the factor alone where there are no rows.
-std::vector<double> default_scale(const Group& C, const Group& R, const std::vector<double>& decay) {
-    std::vector<double> scale;
-    for (std::size_t k = 0; k < C.arrays.size(); ++k) {
-        const Index N = R.arrays[k].shape[C.arrays[k].ndim - 2];
-        for (Index b = 0; b < batch_of(C.arrays[k], 2); ++b)
-            scale.push_back(N > 0 ? (1 - decay[scale.size()]) / static_cast<double>(N) : 0);
-    }
-    return scale;
-}
-
 /// `out` if the caller gave one, checked against the model and what the call reads; else new arrays.
 NewArrays output_like(Call& call, const Group& model, const char* model_name, const py::object& out,
                       std::initializer_list<const Group*> inputs) {
     const DType dtype = model.arrays.empty() ? DType::float64 : model.arrays[0].dtype;
-    if (out.is_none()) return new_arrays_like(model, dtype);
+    if (out.is_none()) return new_arrays_like(call.queue(), model, dtype);
     NewArrays given{out, call.group_like(model, model_name, out, "out")};
     require_dtype(given.group, dtype, model_name);
     for (std::size_t k = 0; k < model.arrays.size(); ++k) {
@@ -132,22 +120,17 @@ void append_flat_rows(const Array& a, std::vector<Rows>& tasks) {
     }
 }
 
-py::tuple inverse_result(const Group& C, const py::object& inverse,
-                         const std::vector<kernels::InverseReport>& reports) {
-    const auto part = [&](auto member) {
-        std::vector<std::decay_t<decltype(member(reports[0]))>> values;
-        for (const kernels::InverseReport& report : reports) values.push_back(member(report));
-        return per_matrix(C, 2, values);
-    };
+/// The first matrix that an exception is about.
+struct Failure {
     Index index = -1, minor = 0;
-    for (std::size_t k = 0; k < reports.size() && index < 0; ++k)
-        if (reports[k].status == Status::not_positive_definite || reports[k].status == Status::not_finite)
-            index = static_cast<Index>(k), minor = reports[k].minor;
-    return py::make_tuple(inverse,
-                          part([](const kernels::InverseReport& r) { return static_cast<std::int8_t>(r.status); }),
-                          part([](const kernels::InverseReport& r) { return r.jitter; }),
-                          part([](const kernels::InverseReport& r) { return r.residual; }),
-                          part([](const kernels::InverseReport& r) { return r.log_det; }), index, minor);
+    Status status = Status::ok;
+};
+
+Failure first_failure(const std::vector<Status>& status, const std::vector<Index>& minor) {
+    for (std::size_t k = 0; k < status.size(); ++k)
+        if (status[k] == Status::not_positive_definite || status[k] == Status::not_finite)
+            return {static_cast<Index>(k), minor[k], status[k]};
+    return {};
 }
 
 }  // namespace
@@ -167,16 +150,15 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
         require_rows(C.arrays[k], R.arrays[k], biases[k]);
         if (!w.arrays.empty()) require_weights(R.arrays[k], w.arrays[k]);
     }
-    const std::vector<double> decays = call.parameter(decay, "decay", C, 2, fraction);
-    const std::vector<double> scales =
-        scale.is_none() ? default_scale(C, R, decays) : call.parameter(scale, "scale", C, 2, finite);
+    const Numbers decays = call.parameter(decay, "decay", C, 2, fraction);
+    const Numbers scales = scale.is_none() ? nullptr : call.parameter(scale, "scale", C, 2, finite);
     if (!copy) {
         require_writable(C, ": copy=True returns new factors instead");
         Memory memory;
         memory.writes(C), memory.reads(R), memory.reads(w);
         memory.require_disjoint();
     }
-    const NewArrays updated = copy ? new_arrays_like(C, dtype) : NewArrays{factors, C};
+    const NewArrays updated = copy ? new_arrays_like(call.queue(), C, dtype) : NewArrays{factors, C};
     with_real(dtype, [&](auto real) {
         using T = decltype(real);
         std::vector<kernels::UpdateFactors<T>> tasks;
@@ -184,10 +166,12 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
             const int leading = C.arrays[k].ndim - 2;
             tasks.push_back({stack<const T>(C.arrays[k], count, first), rows_view(R.arrays[k], leading, false, first),
                              w.arrays.empty() ? Rows{} : rows_view(w.arrays[k], leading, true, first), biases[k],
-                             &decays[matrix], &scales[matrix], stack<T>(updated.group.arrays[k], count, first)});
+                             &decays[matrix], scales ? &scales[matrix] : nullptr,
+                             stack<T>(updated.group.arrays[k], count, first)});
         });
+        const Queue queue = call.queue();
         const py::gil_scoped_release released;
-        kernels::update_factors<T>(current_queue(), tasks);
+        kernels::update_factors<T>(queue, tasks);
     });
     return updated.object;
 }
@@ -200,19 +184,20 @@ py::tuple factored_damping(const py::object& A, const py::object& G, const py::o
     const DType dtype = require_real(As);
     require_dtype(Gs, dtype, "A");
     for (std::size_t k = 0; k < As.arrays.size(); ++k) require_same_batch(As.arrays[k], 2, Gs.arrays[k], 2);
-    const std::vector<double> dampings = call.parameter(damping, "damping", As, 2, non_negative);
-    std::vector<double> damping_A(dampings.size()), damping_G(dampings.size());
+    const Numbers dampings = call.parameter(damping, "damping", As, 2, non_negative);
+    const Queue queue = call.queue();
+    const auto damping_A = new_per_matrix<double>(queue, As, 2), damping_G = new_per_matrix<double>(queue, As, 2);
     with_real(dtype, [&](auto real) {
         using T = decltype(real);
         std::vector<kernels::FactoredDamping<T>> tasks;
         for_each_stack(As, {&Gs}, [&](std::size_t k, Index count, Index first, Index matrix) {
             tasks.push_back({stack<const T>(As.arrays[k], count, first), stack<const T>(Gs.arrays[k], count, first),
-                             &dampings[matrix], &damping_A[matrix], &damping_G[matrix]});
+                             &dampings[matrix], damping_A.data + matrix, damping_G.data + matrix});
         });
         const py::gil_scoped_release released;
-        kernels::factored_damping<T>(current_queue(), tasks);
+        kernels::factored_damping<T>(queue, tasks);
     });
-    return py::make_tuple(per_matrix(As, 2, damping_A), per_matrix(As, 2, damping_G));
+    return py::make_tuple(damping_A.object, damping_G.object);
 }
 
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
@@ -221,21 +206,31 @@ py::tuple damped_inverse(const py::object& factors, const py::object& damping, c
     const Group C = call.group(factors, "factors");
     require_square(C);
     const DType dtype = require_real(C);
-    const std::vector<double> dampings = call.parameter(damping, "damping", C, 2, non_negative);
+    const Numbers dampings = call.parameter(damping, "damping", C, 2, non_negative);
     const OnFailure policy = on_failure_from(on_failure, !out.is_none());
     const NewArrays X = output_like(call, C, "factors", out, {&C});
-    std::vector<kernels::InverseReport> reports(dampings.size());
+    const Queue queue = call.queue();
+    const Index total = matrices_of(C, 2);
+    const auto status = new_per_matrix<Status>(queue, C, 2);
+    const auto jitter = new_per_matrix<double>(queue, C, 2), residual = new_per_matrix<double>(queue, C, 2),
+               log_det = new_per_matrix<double>(queue, C, 2);
+    const auto minor = temporary<Index>(queue, total);
+    const kernels::InverseReports reports{status.data, jitter.data, residual.data, log_det.data, minor.get()};
+    Failure failure;
     with_real(dtype, [&](auto real) {
         using T = decltype(real);
         std::vector<kernels::DampedInverse<T>> tasks;
         for_each_stack(C, {&X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
             tasks.push_back({stack<const T>(C.arrays[k], count, first), &dampings[matrix],
-                             stack<T>(X.group.arrays[k], count, first), &reports[matrix]});
+                             stack<T>(X.group.arrays[k], count, first), reports.from(matrix)});
         });
         const py::gil_scoped_release released;
-        kernels::damped_inverse<T>(current_queue(), tasks, policy);
+        kernels::damped_inverse<T>(queue, tasks, policy);
+        if (policy == OnFailure::raise)
+            failure = first_failure(host_copy(queue, status.data, total), host_copy(queue, minor.get(), total));
     });
-    return inverse_result(C, X.object, reports);
+    return py::make_tuple(X.object, status.object, jitter.object, residual.object, log_det.object, failure.index,
+                          failure.minor, static_cast<int>(failure.status));
 }
 
 py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
@@ -270,8 +265,9 @@ py::object precondition(const py::object& grads, const py::object& A_inv, const 
             tasks.push_back({stack<const T>(V.arrays[k], count, first), stack<const T>(As.arrays[k], count, first),
                              stack<const T>(Gs.arrays[k], count, first), stack<T>(P.group.arrays[k], count, first)});
         });
+        const Queue queue = call.queue();
         const py::gil_scoped_release released;
-        kernels::precondition<T>(current_queue(), tasks);
+        kernels::precondition<T>(queue, tasks);
     });
     return P.object;
 }
@@ -281,8 +277,9 @@ bool all_finite(const py::object& arrays) {
     const Group group = call.group(arrays, "arrays");
     std::vector<Rows> tasks;
     for (const Array& a : group.arrays) append_flat_rows(a, tasks);
+    const Queue queue = call.queue();
     const py::gil_scoped_release released;
-    return kernels::all_finite(current_queue(), tasks);
+    return kernels::all_finite(queue, tasks);
 }
 
 }  // namespace curvblas

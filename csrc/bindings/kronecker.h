@@ -11,8 +11,8 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
                           const py::object& scale, const py::object& weights, const py::object& bias,
                           const py::object& copy);
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping);
-/// (inverse, status, jitter, residual, log_det, index, minor): the last two name the first failed matrix, -1 if there
-/// is none.
+/// (inverse, status, jitter, residual, log_det, index, minor, status): with on_failure="raise" the last three are about
+/// the first failed matrix; index is -1 if there is none.
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
                          const py::object& out);
 py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,

@@ -62,11 +62,7 @@ void Memory::writes(const Group& group) {
 
 void Memory::add(const Array& a, bool written) {
     if (a.size() == 0) return;
-    Index low = 0, high = 1;
-    for (int k = 0; k < a.ndim; ++k) {
-        const Index reach = a.strides[k] * (a.shape[k] - 1);
-        (reach < 0 ? low : high) += reach;
-    }
+    const auto [low, high] = a.extent();
     const auto* data = static_cast<const std::byte*>(a.data);
     const Index size = item_size(a.dtype);
     extents_.push_back({data + low * size, data + high * size, &a, written});

@@ -1,7 +1,9 @@
-// New arrays for results: made in one loop, 64-byte aligned.
+// New arrays for results, in the memory of the backend: made in one loop, aligned.
 #pragma once
 
+#include "bindings/backend.h"
 #include "bindings/group.h"
+#include "core/status.h"
 
 namespace curvblas {
 
@@ -12,15 +14,17 @@ struct NewArrays {
 };
 
 /// Arrays of the model's shapes. Those of a list share one allocation, which lives as long as any of them.
-NewArrays new_arrays_like(const Group& model, DType dtype);
+NewArrays new_arrays_like(const Queue& queue, const Group& model, DType dtype);
 
-/// `shape` of one entry per matrix: () for a single array, the leading axes of a stack, (k,) for a list of k arrays.
-std::vector<Index> shape_per_matrix(const Group& model, int inner);
-
-/// An array with one entry per matrix, copied from `values`.
+/// A new array with one entry per matrix.
 template <class T>
-py::object per_matrix(const Group& model, int inner, const std::vector<T>& values) {
-    return py::array_t<T>(shape_per_matrix(model, inner), values.data());
-}
+struct PerMatrix {
+    py::object object;
+    T* data;
+};
+
+/// `T` is double or Status (int8 in Python).
+template <class T>
+PerMatrix<T> new_per_matrix(const Queue& queue, const Group& model, int inner);
 
 }  // namespace curvblas

@@ -4,13 +4,21 @@
 #include <cstddef>
 #include <cstdint>
 
+#ifdef __CUDACC__
+#define CURVBLAS_DEVICE __host__ __device__  // a function that kernels may call too
+#else
+#define CURVBLAS_DEVICE
+#endif
+
 namespace curvblas {
 
 using Index = std::int64_t;
 
 enum class DType : std::uint8_t { float64, float32, float16, bfloat16 };
 
-constexpr Index item_size(DType dtype) { return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2; }
+CURVBLAS_DEVICE constexpr Index item_size(DType dtype) {
+    return dtype == DType::float64 ? 8 : dtype == DType::float32 ? 4 : 2;
+}
 
 constexpr const char* name(DType dtype) {
     constexpr const char* names[] = {"float64", "float32", "float16", "bfloat16"};
@@ -28,8 +36,8 @@ struct Matrix {
     Index rows, columns;
     Index row_stride, column_stride;
 
-    T& operator()(Index i, Index j) const { return data[i * row_stride + j * column_stride]; }
-    T* row(Index i) const { return data + i * row_stride; }
+    CURVBLAS_DEVICE T& operator()(Index i, Index j) const { return data[i * row_stride + j * column_stride]; }
+    CURVBLAS_DEVICE T* row(Index i) const { return data + i * row_stride; }
 };
 
 /// `batch` matrices of one shape, `batch_stride` elements apart: 1,000 stacked 4x4 factors are one Stack.
@@ -40,7 +48,9 @@ struct Stack {
     Index row_stride, column_stride;
     Index batch, batch_stride;
 
-    Matrix<T> operator[](Index b) const { return {data + b * batch_stride, rows, columns, row_stride, column_stride}; }
+    CURVBLAS_DEVICE Matrix<T> operator[](Index b) const {
+        return {data + b * batch_stride, rows, columns, row_stride, column_stride};
+    }
 };
 
 /// `batch` sets of N x T rows of length d, of any row dtype. T counts the positions that share weights (1 if none).
@@ -52,10 +62,13 @@ struct Rows {
     Index n_stride, t_stride, d_stride;
     Index batch_stride;
 
-    Index count() const { return N * T; }
+    CURVBLAS_DEVICE Index count() const { return N * T; }
     /// Where row r of set b starts; r = n T + t.
-    const void* row(Index b, Index r) const {
-        const Index in_set = T == 1 ? r * n_stride : r / T * n_stride + r % T * t_stride;  // no division per row
+    CURVBLAS_DEVICE const void* row(Index b, Index r) const {
+        // No division per row where one stride walks them all.
+        const Index in_set = T == 1                     ? r * n_stride
+                             : n_stride == T * t_stride ? r * t_stride
+                                                        : r / T * n_stride + r % T * t_stride;
         const Index offset = b * batch_stride + in_set;
         return static_cast<const std::byte*>(data) + offset * item_size(dtype);
     }

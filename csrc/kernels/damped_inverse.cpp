@@ -19,6 +19,12 @@ constexpr double surely_below = residual_bound / 4;  // an estimate below this n
 constexpr Index small = 64;
 template <class T>
 constexpr double half_unit = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
+/// One entry of the reports.
+struct InverseReport {
+    Status status;
+    double jitter, residual, log_det;
+    Index minor;
+};
 constexpr InverseReport failed(Status status, Index minor = 0) { return {status, nan, nan, nan, minor}; }
 
 /// Mirrors the lower triangle of A into the upper one, or the upper one into the lower.
@@ -283,8 +289,11 @@ void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group,
         const auto& task = group[item.task];
         Solver<T> solver(queue.micro(), task.C.rows, on_failure == OnFailure::jitter);
         for (Index b = item.first; b < item.first + item.count; ++b) {
-            task.report[b] = solver.solve(task.C[b], task.damping[b], on_failure);
-            write(task.X[b], solver.inverse(), task.report[b], on_failure);
+            const InverseReport report = solver.solve(task.C[b], task.damping[b], on_failure);
+            write(task.X[b], solver.inverse(), report, on_failure);
+            task.reports.status[b] = report.status, task.reports.minor[b] = report.minor;
+            task.reports.jitter[b] = report.jitter, task.reports.residual[b] = report.residual;
+            task.reports.log_det[b] = report.log_det;
         }
     });
 }

@@ -9,16 +9,20 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// What is known about one inverse, beside the inverse.
-struct InverseReport {
-    Status status;
-    double jitter;    ///< added on top of damping; 0 unless status is jittered, NaN where there is no inverse
-    double residual;  ///< estimate of ||(C + (damping + jitter) I) X - I||, NaN where there is no inverse
-    double log_det;   ///< log det(C + (damping + jitter) I), NaN where there is no inverse
-    Index minor;  ///< order of the leading minor that is not positive (status 2) or holds NaN or Inf (status 3); else 0
+/// What is known about the inverses, beside the inverses: one entry a matrix.
+struct InverseReports {
+    Status* status;
+    double* jitter;    ///< added on top of damping; 0 unless status is jittered, NaN where there is no inverse
+    double* residual;  ///< estimate of ||(C + (damping + jitter) I) X - I||, NaN where there is no inverse
+    double* log_det;   ///< log det(C + (damping + jitter) I), NaN where there is no inverse
+    Index* minor;      ///< order of the leading minor that is not positive (status 2) or holds NaN or Inf (3); else 0
+
+    InverseReports from(Index matrix) const {
+        return {status + matrix, jitter + matrix, residual + matrix, log_det + matrix, minor + matrix};
+    }
 };
 
-/// X = (C + damping I)^-1 for every matrix of every task. Shapes: C and X (batch, n, n); damping and report: one a
+/// X = (C + damping I)^-1 for every matrix of every task. Shapes: C and X (batch, n, n); damping and reports: one a
 /// matrix. Only the lower triangle of C is read, and never written; X is full, exactly symmetric, and may not overlap
 /// C.
 ///
@@ -41,7 +45,7 @@ struct DampedInverse {
     Stack<const T> C;
     const double* damping;
     Stack<T> X;
-    InverseReport* report;
+    InverseReports reports;
 };
 
 template <class T>

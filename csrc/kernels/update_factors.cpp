@@ -148,12 +148,18 @@ void sum_tile(const Tile<T>& tile, const BiasedRows<T>& rows, const TileRange& r
     }
 }
 
+template <class T>
+double scale_of(const UpdateFactors<T>& task, Index b) {
+    if (task.scale) return task.scale[b];
+    return task.R.N > 0 ? (1 - task.decay[b]) / static_cast<double>(task.R.N) : 0;
+}
+
 /// updated = decay C + scale sum for the lower part of one tile, and its mirror image.
 template <class T>
 void finish_tile(const UpdateFactors<T>& task, Index b, const TileRange& range, const T* sum) {
     const Matrix<const T> C = task.C[b];
     const Matrix<T> updated = task.updated[b];
-    double decay = task.decay[b], scale = task.scale[b];
+    double decay = task.decay[b], scale = scale_of(task, b);
     const bool valid = decay >= 0 && decay <= 1 && std::isfinite(scale);
     if (!valid) decay = 0, scale = std::numeric_limits<double>::quiet_NaN();
     const T keep = static_cast<T>(decay), add = static_cast<T>(scale);

@@ -10,7 +10,8 @@ namespace curvblas::CURVBLAS_BACKEND {
 
 /// updated = decay C + scale sum_r w_r x_r x_r^T for every matrix of every task, where r runs over the N T rows of R.
 /// Shapes: R (batch, N, T, d), w (batch, N, T) or absent (all ones), C and updated (batch, n, n) with n = d, or n = d +
-/// 1 where bias appends an implicit 1 to every row. decay and scale: one number a matrix.
+/// 1 where bias appends an implicit 1 to every row. decay and scale: one number a matrix; without scale (null) it is
+/// (1 - decay) / N, and 0 where N = 0.
 ///
 /// Only the lower triangle of C is read, and nothing of it where decay is 0; `updated` is written whole and exactly
 /// symmetric, and may be C itself. R and w may not overlap `updated`. N = 0 only decays. A decay outside [0, 1] or a

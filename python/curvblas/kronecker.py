@@ -223,21 +223,21 @@ def damped_inverse(
     if method != "cholesky":
         raise ValueError(f'damped_inverse: method must be "cholesky", got {method!r}')
     backend = backend_of("damped_inverse", "factors", factors)
-    inverse, *parts, index, minor = backend.damped_inverse(factors, damping, on_failure, out)
-    if index >= 0 and on_failure == "raise":
-        raise NotPositiveDefiniteError(_why_not(index, minor, parts[0]), index, minor)
+    inverse, *parts, index, minor, status = backend.damped_inverse(factors, damping, on_failure, out)
+    if index >= 0:
+        where = "factors" if parts[0].ndim == 0 else f"factors[{index}]"
+        raise NotPositiveDefiniteError(_why_not(where, minor, status), index, minor)
     if type(factors) is not np.ndarray:
         inverse = in_kind(inverse, factors) if out is None else out
         parts = [in_kind(part, factors) for part in parts]
     return InverseResult(inverse, *parts)
 
 
-def _why_not(index: int, minor: int, status: Array) -> str:
-    if status.flat[index] == Status.NOT_FINITE:
+def _why_not(where: str, minor: int, status: int) -> str:
+    if status == Status.NOT_FINITE:
         what = f"holds NaN or Inf, first in row {minor - 1}"
     else:
         what = f"is not positive definite: its leading minor of order {minor} is not positive"
-    where = f"factors[{index}]" if status.ndim else "factors"
     return f"damped_inverse: {where} plus damping {what}"
 
 

@@ -11,7 +11,7 @@ Index padded_bytes(const Array& a, DType dtype) { return (a.size() * item_size(d
 
 }  // namespace
 
-NewArrays new_arrays_like(const Group& model, DType dtype) {
+NewArrays new_arrays_like(const Queue&, const Group& model, DType dtype) {
     Index bytes = 0;
     for (const Array& a : model.arrays) bytes += padded_bytes(a, dtype);
     auto* memory = static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), alignment));
@@ -20,10 +20,8 @@ NewArrays new_arrays_like(const Group& model, DType dtype) {
     NewArrays result{py::none(), {model.ragged, {}}};
     py::list list;
     for (const Array& a : model.arrays) {
-        Array view = a;
-        view.data = memory, view.dtype = dtype, view.writable = true;
-        Index stride = 1;
-        for (int k = a.ndim - 1; k >= 0; --k) view.strides[k] = stride, stride *= a.shape[k];
+        Array view = contiguous_like(a, dtype);
+        view.data = memory;
         result.group.arrays.push_back(view);
         const std::vector<Index> shape(a.shape, a.shape + a.ndim);
         py::array array(numpy_dtype, shape, memory, owner);
@@ -37,10 +35,15 @@ NewArrays new_arrays_like(const Group& model, DType dtype) {
     return result;
 }
 
-std::vector<Index> shape_per_matrix(const Group& model, int inner) {
-    if (model.ragged) return {model.size()};
-    const Array& a = model.arrays[0];
-    return {a.shape, a.shape + a.ndim - inner};
+template <class T>
+PerMatrix<T> new_per_matrix(const Queue&, const Group& model, int inner) {
+    using Element = std::conditional_t<std::is_same_v<T, Status>, std::int8_t, T>;
+    py::array_t<Element> array(shape_per_matrix(model, inner));
+    auto* const data = reinterpret_cast<T*>(array.mutable_data());
+    return {std::move(array), data};
 }
+
+template PerMatrix<double> new_per_matrix(const Queue&, const Group&, int);
+template PerMatrix<Status> new_per_matrix(const Queue&, const Group&, int);
 
 }  // namespace curvblas

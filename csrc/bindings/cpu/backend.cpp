@@ -1,9 +1,11 @@
 // The CPU's own entries: threads, instruction set, BLAS.
+#include "bindings/backend.h"
+
 #include <atomic>
 #include <string>
 
-#include "bindings/array.h"
-#include "bindings/backend.h"
+#include "bindings/group.h"
+#include "core/status.h"
 #include "cpu/blas.h"
 
 /// The symbol by which threadpoolctl tells this module from others that are called _cpu.
@@ -50,7 +52,36 @@ void set_num_threads(int threads) {
 
 }  // namespace
 
-cpu::Queue current_queue() { return cpu::Queue(*chosen); }
+Queue queue_for(const Borrowed&) { return Queue(*chosen); }
+
+Numbers numbers(const Queue&, const std::vector<double>& values) {
+    auto copy = std::make_shared<double[]>(values.size());
+    std::copy(values.begin(), values.end(), copy.get());
+    return copy;
+}
+
+Numbers numbers(const Queue&, const Array& a, Index total) {
+    auto values = std::make_shared<double[]>(static_cast<std::size_t>(total));
+    for (Index b = 0; b < total; ++b) {
+        const Index at = a.ndim == 0 ? 0 : offset_of(a, 0, b);
+        values[b] = a.dtype == DType::float64 ? a.as<double>()[at] : static_cast<double>(a.as<float>()[at]);
+    }
+    return values;
+}
+
+template <class T>
+std::shared_ptr<T[]> temporary(const Queue&, Index count) {
+    return std::make_shared_for_overwrite<T[]>(static_cast<std::size_t>(count));
+}
+
+template <class T>
+std::vector<T> host_copy(const Queue&, const T* data, Index count) {
+    return {data, data + count};
+}
+
+template std::shared_ptr<Index[]> temporary(const Queue&, Index);
+template std::vector<Index> host_copy(const Queue&, const Index*, Index);
+template std::vector<Status> host_copy(const Queue&, const Status*, Index);
 
 void register_backend(py::module_& m) {
     chosen = best();
