@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-
 import oracle
 
 
@@ -27,6 +25,7 @@ class Case:
     name: str
     arguments: Callable[[np.random.Generator, int, Any], dict[str, np.ndarray]]
     call: Callable[..., Any]
+    """Takes a backend, or the package itself, and the arguments."""
     oracle: Callable[..., np.ndarray]
     first: str
     """The argument that decides about form and library."""
@@ -60,11 +59,11 @@ def _precondition(rng, n, dtype):
 
 
 CASES = [
-    Case("update_factors", _update_factors, cb.update_factors, oracle.update_factors, "factors", "factors"),
+    Case("update_factors", _update_factors, lambda on, **given: on.update_factors(**given), oracle.update_factors, "factors", "factors"),
     Case(
         "update_factors, many rows",
         _update_long,
-        cb.update_factors,
+        lambda on, **given: on.update_factors(**given),
         oracle.update_factors,
         "factors",
         "factors",
@@ -72,17 +71,17 @@ CASES = [
     Case(
         "factored_damping",
         lambda rng, n, dtype: {"A": spd(rng, n, dtype), "G": spd(rng, n + 1, dtype)},
-        lambda A, G: cb.factored_damping(A, G, 0.01)[0],
+        lambda on, A, G: on.factored_damping(A, G, 0.01)[0],
         lambda A, G: oracle.factored_damping(A, G, 0.01)[0],
         "A",
     ),
     Case(
         "damped_inverse",
         lambda rng, n, dtype: {"factors": spd(rng, n, dtype)},
-        lambda factors, **options: cb.damped_inverse(factors, 0.1, **options).inverse,
+        lambda on, factors, **options: on.damped_inverse(factors, 0.1, **options).inverse,
         lambda factors: oracle.damped_inverse(factors, 0.1),
         "factors",
         optional=("out",),
     ),
-    Case("precondition", _precondition, cb.precondition, oracle.precondition, "grads", optional=("out",)),
+    Case("precondition", _precondition, lambda on, **given: on.precondition(**given), oracle.precondition, "grads", optional=("out",)),
 ]

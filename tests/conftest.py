@@ -8,14 +8,44 @@ import pytest
 import curvblas as cb
 from curvblas import _cpu
 
+import backends
+import emulation
 
-@pytest.fixture(params=[f"cpu-{level}" for level in _cpu.isa_levels()])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Name the backend under test, and make it the one that runs."""
+CPU = [f"cpu-{level}" for level in _cpu.isa_levels()]
+EMULATED = {"emu": "_emu", "emu-checked": "_emu_checked"}
+CUDA = ["cuda"] if cb.info()["backends"]["cuda"].startswith("usable") else []
+
+
+def _backend(name: str) -> backends.Cpu | backends.Device:
+    if name in EMULATED:
+        return backends.Device(name, emulation.load(EMULATED[name]))
+    if name == "cuda":
+        from curvblas import _cuda
+
+        return backends.Device(name, _cuda)
+    return backends.Cpu(name.removeprefix("cpu-"))
+
+
+@pytest.fixture(params=[*CPU, *EMULATED, *CUDA])
+def backend(request: pytest.FixtureRequest) -> Iterator[backends.Cpu | backends.Device]:
+    """Return the public functions on the backend under test."""
     before = _cpu.isa()
-    _cpu.set_isa(request.param.removeprefix("cpu-"))
-    yield request.param
+    yield _backend(request.param)
     _cpu.set_isa(before)
+
+
+@pytest.fixture(params=CPU)
+def cpu(request: pytest.FixtureRequest) -> Iterator[backends.Cpu]:
+    """Return the public functions on a level of the CPU, for what only the CPU has."""
+    before = _cpu.isa()
+    yield _backend(request.param)
+    _cpu.set_isa(before)
+
+
+@pytest.fixture(params=list(EMULATED))
+def emulated(request: pytest.FixtureRequest) -> backends.Device:
+    """Return the public functions on an emulated device, for what only the emulator can tell."""
+    return _backend(request.param)
 
 
 @pytest.fixture(autouse=True)

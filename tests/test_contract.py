@@ -22,8 +22,8 @@ def flat(result):
     return [np.array(x) for x in result]
 
 
-def run(case, arguments):
-    return flat(case.call(**copy.deepcopy(arguments)))
+def run(on, case, arguments):
+    return flat(case.call(on, **copy.deepcopy(arguments)))
 
 
 @all_cases
@@ -31,7 +31,7 @@ def run(case, arguments):
 def test_agrees_with_the_oracle(backend, rng, case, dtype):
     arguments = case.make(rng, SIZES, dtype)
 
-    results = run(case, arguments)
+    results = run(backend, case, arguments)
 
     for k, result in enumerate(results):
         expected = case.oracle(**{name: values[k] for name, values in arguments.items()})
@@ -40,13 +40,13 @@ def test_agrees_with_the_oracle(backend, rng, case, dtype):
 
 @all_cases
 @all_dtypes
-def test_has_the_same_bits_for_any_number_of_threads(backend, rng, case, dtype):
+def test_has_the_same_bits_for_any_number_of_threads(cpu, rng, case, dtype):
     arguments = case.make(rng, [1, 64, 200, 400, 33, 600], dtype)
     results = {}
 
     for threads in (1, 2, 3, 7):
         cb.set_num_threads(threads)
-        results[threads] = run(case, arguments)
+        results[threads] = run(cpu, case, arguments)
 
     for threads in (2, 3, 7):
         assert all(np.array_equal(a, b) for a, b in zip(results[1], results[threads], strict=True))
@@ -57,11 +57,11 @@ def test_has_the_same_bits_for_any_number_of_threads(backend, rng, case, dtype):
 def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
     arguments = case.make(rng, SIZES, dtype)
 
-    group, again = run(case, arguments), run(case, arguments)
+    group, again = run(backend, case, arguments), run(backend, case, arguments)
 
     for k, result in enumerate(group):
-        (alone,) = run(case, {name: [values[k]] for name, values in arguments.items()})
-        single = np.array(case.call(**copy.deepcopy({name: values[k] for name, values in arguments.items()})))
+        (alone,) = run(backend, case, {name: [values[k]] for name, values in arguments.items()})
+        single = np.array(case.call(backend, **copy.deepcopy({name: values[k] for name, values in arguments.items()})))
         assert np.array_equal(result, again[k])
         assert np.array_equal(result, alone)
         assert np.array_equal(result, single)
@@ -71,11 +71,11 @@ def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
 def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
     arguments = case.make(rng, [9] * 6, np.float64)
 
-    stacked = case.call(
+    stacked = case.call(backend,
         **{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()}
     )
 
-    assert np.array_equal(np.asarray(stacked).reshape(6, -1), np.stack(run(case, arguments)).reshape(6, -1))
+    assert np.array_equal(np.asarray(stacked).reshape(6, -1), np.stack(run(backend, case, arguments)).reshape(6, -1))
 
 
 @all_cases
@@ -83,7 +83,7 @@ def test_leaves_its_inputs_alone(backend, rng, case):
     arguments = case.make(rng, SIZES, np.float64)
     given = copy.deepcopy(arguments)
 
-    case.call(**given)
+    case.call(backend, **given)
 
     for name in arguments:
         unchanged = all(np.array_equal(a, b) for a, b in zip(arguments[name], given[name], strict=True))
@@ -93,7 +93,7 @@ def test_leaves_its_inputs_alone(backend, rng, case):
 @all_cases
 def test_takes_strided_and_read_only_inputs(backend, rng, case):
     arguments = case.make(rng, SIZES, np.float64)
-    expected = run(case, arguments)
+    expected = run(backend, case, arguments)
 
     def awkward(x, writable):
         room = np.zeros((3 * x.shape[0], 2 * x.shape[1]))
@@ -104,7 +104,7 @@ def test_takes_strided_and_read_only_inputs(backend, rng, case):
 
     strided = {name: [awkward(x, name == case.written) for x in values] for name, values in arguments.items()}
 
-    results = flat(case.call(**strided))
+    results = flat(case.call(backend, **strided))
 
     assert all(np.allclose(a, b, rtol=1e-12, atol=1e-12) for a, b in zip(results, expected, strict=True))
 
@@ -112,10 +112,10 @@ def test_takes_strided_and_read_only_inputs(backend, rng, case):
 @all_cases
 def test_keeps_nan_within_its_own_matrix(backend, rng, case):
     arguments = case.make(rng, [5, 40, 70], np.float64)
-    expected = run(case, arguments)
+    expected = run(backend, case, arguments)
     arguments[case.first][1][0, 0] = np.nan
 
-    results = run(case, arguments)
+    results = run(backend, case, arguments)
 
     assert np.array_equal(results[0], expected[0])
     assert np.array_equal(results[2], expected[2])
@@ -126,8 +126,8 @@ def test_matrices_without_elements_are_ordinary(backend, rng, case):
     arguments = case.make(rng, [0, 3, 0], np.float64)
     stacked = {name: np.zeros((4, *values[0].shape)) for name, values in arguments.items()}
 
-    results = case.call(**arguments)
-    stack = case.call(**stacked)
+    results = case.call(backend, **arguments)
+    stack = case.call(backend, **stacked)
 
     assert [np.size(x) == 0 or np.isfinite(x).all() for x in results] == [True] * 3
     assert len(stack) == 4
@@ -137,21 +137,21 @@ def test_matrices_without_elements_are_ordinary(backend, rng, case):
 def test_an_empty_group_is_an_empty_list(backend, case):
     names = case.make(np.random.default_rng(0), [1], np.float64)
 
-    assert len(case.call(**{name: [] for name in names})) == 0
+    assert len(case.call(backend, **{name: [] for name in names})) == 0
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "out" in case.optional], ids=lambda case: case.name)
 @pytest.mark.parametrize("out_of", ["strided", "contiguous"])
 def test_out_receives_the_result(backend, rng, case, out_of):
     arguments = case.make(rng, SIZES, np.float32)
-    expected = run(case, arguments)
+    expected = run(backend, case, arguments)
     shapes = [x.shape for x in expected]
     out = [
         np.zeros(s, np.float32) if out_of == "contiguous" else np.zeros((s[1], 2 * s[0]), np.float32)[:, ::2].T
         for s in shapes
     ]
 
-    result = case.call(**arguments, out=out)
+    result = case.call(backend, **arguments, out=out)
 
     assert result is out
     assert all(np.array_equal(a, b) for a, b in zip(out, expected, strict=True))
@@ -166,7 +166,7 @@ def test_refuses_other_dtypes_by_name(case, rng, dtype):
     before = copy.deepcopy(arguments)
     expected = rf"{case.first}\[1\] must be float64 or float32 .* in native byte order, got dtype {np.dtype(dtype)}"
     with pytest.raises(TypeError, match=expected):
-        case.call(**arguments)
+        case.call(cb, **arguments)
 
     assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], arguments[name], strict=True))
 
@@ -177,7 +177,7 @@ def test_refuses_mixed_dtypes(case, rng):
     arguments[case.first][1] = arguments[case.first][1].astype(np.float32)
 
     with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be float64 like {case.first}\[0\], got float32"):
-        case.call(**arguments)
+        case.call(cb, **arguments)
 
 
 @all_cases
@@ -187,7 +187,7 @@ def test_refuses_what_is_no_array(case, rng, wrong):
     arguments[case.first] = wrong
 
     with pytest.raises(TypeError, match=case.first):
-        case.call(**arguments)
+        case.call(cb, **arguments)
 
 
 @all_cases
@@ -199,7 +199,7 @@ def test_refuses_shapes_that_do_not_fit(case, rng):
         wrong = dict(arguments)
         wrong[name] = [arguments[name][0], np.zeros((5, 9))]
         with pytest.raises(ValueError, match=r"must have shape .*got \("):
-            case.call(**wrong)
+            case.call(cb, **wrong)
 
     assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], arguments[name], strict=True))
 
@@ -210,9 +210,9 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
 
     for name in [name for name in arguments if name != case.first]:
         with pytest.raises(ValueError, match=f"{name} must have one array for each of the 2 of {case.first}, got 1"):
-            case.call(**{**arguments, name: arguments[name][:1]})
+            case.call(cb, **{**arguments, name: arguments[name][:1]})
         with pytest.raises(TypeError, match=f"{name} must be a list of arrays like {case.first}, got numpy.ndarray"):
-            case.call(**{**arguments, name: arguments[name][0]})
+            case.call(cb, **{**arguments, name: arguments[name][0]})
 
 
 @pytest.mark.parametrize(("name", "size"), [("update_factors", 3000), ("damped_inverse", 900), ("precondition", 900)])
@@ -223,7 +223,7 @@ def test_releases_the_gil(rng, name, size):
 
     def work():
         started.set()
-        case.call(**arguments)
+        case.call(cb, **arguments)
         finished.set()
 
     cb.set_num_threads(1)
@@ -239,14 +239,14 @@ def test_releases_the_gil(rng, name, size):
 
 
 @all_cases
-def test_many_python_threads_at_once_get_the_same_bits(backend, rng, case):
+def test_many_python_threads_at_once_get_the_same_bits(cpu, rng, case):
     arguments = case.make(rng, [33, 200, 65], np.float32)
-    expected = run(case, arguments)
+    expected = run(cpu, case, arguments)
     results = [None] * 6
 
     def work(k):
         for _ in range(5):
-            results[k] = run(case, arguments)
+            results[k] = run(cpu, case, arguments)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(len(results))]
     for thread in threads:

@@ -24,7 +24,7 @@ class TestUpdateFactors:
         C = spd(rng, 211, dtype)
         expected = oracle.update_factors(C, rows.astype(np.float64))
 
-        cb.update_factors(C, rows)
+        backend.update_factors(C, rows)
 
         assert oracle.relative_error(C, expected) < oracle.tolerance(dtype)
 
@@ -35,7 +35,7 @@ class TestUpdateFactors:
             values = bits[exponent != exponent.max()].view(dtype)
             C = np.zeros((len(values), 1, 1), np.float64)
 
-            cb.update_factors(C, values.reshape(-1, 1, 1), decay=0.0)
+            backend.update_factors(C, values.reshape(-1, 1, 1), decay=0.0)
 
             assert np.array_equal(C[:, 0, 0], values.astype(np.float64) ** 2)
 
@@ -51,7 +51,7 @@ class TestUpdateFactors:
         options = {"decay": 0.7, "weights": weights, "bias": bias}
         expected = oracle.update_factors(C, rows, **options)
 
-        cb.update_factors(C, rows, **options)
+        backend.update_factors(C, rows, **options)
 
         assert oracle.relative_error(C, expected) < 1e-13
 
@@ -67,7 +67,7 @@ class TestUpdateFactors:
             for k in range(4)
         ]
 
-        result = cb.update_factors(C, rows, decay=decay, scale=scale, weights=weights, bias=bias)
+        result = backend.update_factors(C, rows, decay=decay, scale=scale, weights=weights, bias=bias)
 
         assert result is C
         assert max(map(oracle.relative_error, C, expected)) < oracle.tolerance(np.float32)
@@ -77,7 +77,7 @@ class TestUpdateFactors:
         C = np.zeros((3, 2, 4, 4)).swapaxes(0, 1)
         decay = np.linspace(0, 1, 6).reshape(2, 3)
 
-        cb.update_factors(C, rows, decay=decay, scale=1.0)
+        backend.update_factors(C, rows, decay=decay, scale=1.0)
 
         assert np.allclose(C, rows.swapaxes(-1, -2) @ rows)
 
@@ -86,8 +86,8 @@ class TestUpdateFactors:
         spoiled = np.tril(C) + np.triu(np.full_like(C, np.nan), 1)
         rows = rng.standard_normal((50, 300)).astype(np.float32)
 
-        cb.update_factors(C, rows)
-        cb.update_factors(spoiled, rows)
+        backend.update_factors(C, rows)
+        backend.update_factors(spoiled, rows)
 
         assert np.array_equal(C, C.T)
         assert np.array_equal(C, spoiled)
@@ -95,24 +95,24 @@ class TestUpdateFactors:
     def test_decay_zero_does_not_read_the_old_factor(self, backend, rng):
         rows = rng.standard_normal((5, 4))
 
-        C = cb.update_factors(np.full((4, 4), np.nan), rows, decay=0.0)
+        C = backend.update_factors(np.full((4, 4), np.nan), rows, decay=0.0)
 
         assert np.allclose(C, rows.T @ rows / 5)
 
     def test_no_rows_only_decay(self, backend, rng):
         C = spd(rng, 5, np.float64)
 
-        assert np.array_equal(cb.update_factors(C.copy(), np.zeros((0, 5)), decay=0.5), 0.5 * C)
-        assert np.array_equal(cb.update_factors(C.copy(), np.zeros((3, 0, 5)), decay=0.5), 0.5 * C)
+        assert np.array_equal(backend.update_factors(C.copy(), np.zeros((0, 5)), decay=0.5), 0.5 * C)
+        assert np.array_equal(backend.update_factors(C.copy(), np.zeros((3, 0, 5)), decay=0.5), 0.5 * C)
 
     def test_copy_returns_new_factors(self, backend, rng):
         C = spd(rng, 40, np.float32)
         C.setflags(write=False)
         rows = rng.standard_normal((9, 40)).astype(np.float32)
 
-        updated = cb.update_factors([C], [rows], copy=True)
+        updated = backend.update_factors([C], [rows], copy=True)
 
-        assert np.array_equal(updated[0], cb.update_factors(C.copy(), rows))
+        assert np.array_equal(updated[0], backend.update_factors(C.copy(), rows))
         assert updated[0].ctypes.data % 64 == 0
 
     def test_a_running_mean_has_no_bias_towards_its_start(self, backend, rng):
@@ -120,14 +120,14 @@ class TestUpdateFactors:
         C = np.zeros((3, 3))
 
         for k, rows in enumerate(batches, start=1):
-            cb.update_factors(C, rows, decay=min(1 - 1 / k, 0.95))
+            backend.update_factors(C, rows, decay=min(1 - 1 / k, 0.95))
 
         assert np.allclose(C, np.einsum("kni,knj->ij", batches, batches) / (12 * 8))
 
     def test_a_bad_entry_of_a_parameter_array_makes_its_matrix_nan(self, backend, rng):
         C, rows = np.zeros((3, 2, 2)), rng.standard_normal((3, 5, 2))
 
-        cb.update_factors(C, rows, decay=np.array([0.5, 1.5, np.nan]))
+        backend.update_factors(C, rows, decay=np.array([0.5, 1.5, np.nan]))
 
         assert np.isfinite(C[0]).all()
         assert np.isnan(C[1:]).all()

@@ -45,6 +45,12 @@ def _load_blas() -> None:
 _load_blas()
 from . import _cpu  # noqa: E402  (needs the BLAS)
 
+_cuda: ModuleType | None
+try:
+    from . import _cuda  # type: ignore[attr-defined,no-redef]
+except ImportError:
+    _cuda = None
+
 _cpu.set_num_threads(default_num_threads())
 register_with_threadpoolctl(_cpu)
 if "CURVBLAS_ISA" in os.environ:
@@ -74,8 +80,14 @@ def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
         The array lives on a device for which no backend is built.
     """
     first = arrays[0] if isinstance(arrays, list | tuple) and arrays else arrays
-    if isinstance(first, np.ndarray) or not _is_on_device(first):
+    if isinstance(first, np.ndarray):
         return _cpu
+    if type(first).__module__.startswith("curvblas._"):  # an array of one of the backends
+        return sys.modules[type(first).__module__]
+    if not _is_on_device(first):
+        return _cpu
+    if _cuda is not None:
+        return _cuda
     raise TypeError(
         f"{function}: {argument} must be in the CPU's memory, since this build has no CUDA backend; "
         f"got a {type(first).__module__}.{type(first).__qualname__} on a device"
@@ -129,6 +141,13 @@ def get_num_threads() -> int:
     return _cpu.get_num_threads()
 
 
+def _cuda_state() -> str:
+    if _cuda is None:
+        return "not built"
+    reason = _cuda.why_not_usable()
+    return f"built for {_cuda.architectures}, not usable: {reason}" if reason else f"usable: {_cuda.device_name()}"
+
+
 def info() -> dict[str, Any]:
     """Return what this installation is and can do.
 
@@ -148,7 +167,7 @@ def info() -> dict[str, Any]:
 
     return {
         "version": __version__,
-        "backends": {"cpu": "usable", "cuda": "not built"},
+        "backends": {"cpu": "usable", "cuda": _cuda_state()},
         "isa": _cpu.isa(),
         "isa_levels": _cpu.isa_levels(),
         "threads": _cpu.get_num_threads(),

@@ -1,0 +1,16 @@
+// On which stream a call runs: that of its first array, so that the library it belongs to sees the results in its own
+// order. Other arrays' streams are waited for.
+#pragma once
+
+#include "bindings/array.h"
+
+namespace curvblas {
+
+/// CUDA's default stream, which waits for all others and they for it: where no stream is known.
+inline void* const legacy_stream = reinterpret_cast<void*>(1);
+
+/// The stream on which an array was made: what the interface says (`entry`, None if it has no such entry), or PyTorch's
+/// current one. Null where there is nothing to wait for.
+void* stream_of(py::handle object, const py::object& entry, const Argument& argument);
+
+}  // namespace curvblas

@@ -1,0 +1,47 @@
+// Where a kernel runs: a stream of one device, with scratch memory in the stream's order.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "core/view.h"
+#include "cuda/runtime.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+struct Release {
+    Stream stream;
+    void operator()(const void* memory) const noexcept { release(const_cast<void*>(memory), stream); }
+};
+
+/// Device memory that goes back when what was queued before its end of life is done.
+template <class T>
+using Scratch = std::unique_ptr<T[], Release>;
+
+class Queue {
+  public:
+    Queue(Stream stream, int device) : stream_(stream), device_(device), current_(device) {}
+
+    Stream stream() const { return stream_; }
+    int device() const { return device_; }
+
+    template <class T>
+    Scratch<T> scratch(Index count) const {
+        return Scratch<T>(static_cast<T*>(allocate(static_cast<std::size_t>(count) * sizeof(T), stream_)), {stream_});
+    }
+    /// A copy of the host's `values` on the device.
+    template <class T>
+    Scratch<T> copy_of(std::span<const T> values) const {
+        static_assert(std::is_trivially_copyable_v<T>);
+        auto copy = scratch<T>(static_cast<Index>(values.size()));
+        upload(copy.get(), values.data(), values.size_bytes(), stream_);
+        return copy;
+    }
+
+  private:
+    Stream stream_;
+    int device_;
+    OnDevice current_;
+};
+
+}  // namespace curvblas::CURVBLAS_BACKEND

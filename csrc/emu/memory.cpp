@@ -1,0 +1,111 @@
+#include "emu/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+#include "emu/check.h"
+#include "emu/finding.h"
+
+namespace curvblas::emulator {
+namespace {
+
+std::byte* reserve(std::size_t bytes, int protection) {
+    void* const memory = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    return static_cast<std::byte*>(memory);
+}
+
+std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// The last granule belongs to nobody, so that running over the end of one allocation does not end in the next.
+std::size_t room_for(std::size_t bytes) {
+    return round_up(std::max<std::size_t>(bytes, 1), Memory::granule) + Memory::granule;
+}
+
+}  // namespace
+
+Memory& Memory::instance() {
+    static auto* memory = new Memory;  // never destroyed: Python may release arrays after static destructors
+    return *memory;
+}
+
+Memory::Memory() : arena_(reserve(arena_bytes, PROT_NONE)) {
+    const std::size_t room = round_up(most_shared, page);
+    shared_end_ = reserve(room + page, PROT_READ | PROT_WRITE) + room;
+    mprotect(shared_end_, page, PROT_NONE);
+}
+
+void Memory::protect(int protection) {
+    if (top_ > 0) mprotect(arena_, round_up(top_, page), protection);
+}
+
+Memory::Open::Open(Memory& memory) : memory_(memory) {
+    memory_.mutex_.lock();
+    if (memory_.opened_++ == 0) memory_.protect(PROT_READ | PROT_WRITE);
+}
+
+Memory::Open::~Open() {
+    if (--memory_.opened_ == 0) memory_.protect(PROT_NONE);
+    memory_.mutex_.unlock();
+}
+
+std::byte* Memory::allocate(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t room = room_for(bytes);
+    std::byte* begin;
+    if (const auto fit = free_.find(room); fit != free_.end()) {
+        begin = fit->second;
+        free_.erase(fit);
+    } else {
+        if (top_ + room > arena_bytes) throw std::bad_alloc();
+        begin = arena_ + top_;
+        top_ += room;
+        owner_.resize(top_ / granule);
+    }
+    std::uint32_t index = static_cast<std::uint32_t>(allocations_.size());
+    if (free_indices_.empty())
+        allocations_.emplace_back();
+    else
+        index = free_indices_.back(), free_indices_.pop_back();
+    allocations_[index] = {begin, begin + bytes};
+    std::fill_n(owner_.begin() + offset(begin) / granule, room / granule - 1, index + 1);
+    const Open open(*this);
+    std::fill_n(begin, bytes, std::byte{0xff});
+    forget(begin, bytes);
+    return begin;
+}
+
+void Memory::release(std::byte* begin) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t first = offset(begin) / granule;
+    if (!holds(begin) || first >= owner_.size() || owner_[first] == 0) return;
+    const std::uint32_t index = owner_[first] - 1;
+    const std::size_t room = room_for(static_cast<std::size_t>(allocations_[index].end - begin));
+    std::fill_n(owner_.begin() + first, room / granule - 1, 0);
+    free_indices_.push_back(index);
+    free_.emplace(room, begin);
+}
+
+Memory::Allocation Memory::find(const void* p) const {
+    const std::size_t k = offset(p) / granule;
+    if (!holds(p) || k >= owner_.size() || owner_[k] == 0) return {};
+    return allocations_[owner_[k] - 1];
+}
+
+Memory::Allocation Memory::find_before(const void* p) const {
+    constexpr std::size_t far = 64;
+    for (std::size_t k = 1; k <= far && offset(p) >= k * granule; ++k)
+        if (const Allocation found = find(static_cast<const std::byte*>(p) - k * granule); found.begin) return found;
+    return {};
+}
+
+std::byte* Memory::take_shared(std::size_t bytes) {
+    if (bytes > most_shared)
+        throw Finding(sentence("launch with ", bytes, " bytes of shared memory a block: no device has more than ",
+                               most_shared));
+    return shared_end_ - round_up(bytes, 16);
+}
+
+}  // namespace curvblas::emulator

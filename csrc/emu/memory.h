@@ -1,0 +1,66 @@
+// The memory of the emulated device: an arena of exact allocations, closed to the host while no kernel runs, and one
+// block's shared memory, which ends at a protected page.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace curvblas::emulator {
+
+class Memory {
+  public:
+    struct Allocation {
+        std::byte *begin, *end;
+    };
+
+    static Memory& instance();
+
+    /// NaN-filled memory of exactly this size, 256-byte aligned, with nothing of use on either side.
+    std::byte* allocate(std::size_t bytes);
+    void release(std::byte* begin);
+    /// The live allocation that holds p; empty if there is none.
+    Allocation find(const void* p) const;
+    /// The nearest one that ends before p, if it is not far.
+    Allocation find_before(const void* p) const;
+    bool holds(const void* p) const { return p >= arena_ && p < arena_ + arena_bytes; }
+    std::size_t offset(const void* p) const { return static_cast<const std::byte*>(p) - arena_; }
+
+    std::byte* take_shared(std::size_t bytes);
+    /// Also what lies before and after the bytes that were taken, for accesses that miss them.
+    bool holds_shared(const void* p) const {
+        return p >= shared_end_ - most_shared - page && p < shared_end_ + page;
+    }
+
+    /// While one lives, the arena can be read and written; and no other OS thread has one.
+    class Open {
+      public:
+        explicit Open(Memory& memory);
+        ~Open();
+        Open(const Open&) = delete;
+        Open& operator=(const Open&) = delete;
+
+      private:
+        Memory& memory_;
+    };
+
+    static constexpr std::size_t arena_bytes = std::size_t{16} << 30, granule = 256, most_shared = 227 << 10,
+                                 page = 4 << 10;
+
+  private:
+    Memory();
+    void protect(int protection);
+
+    std::byte *arena_, *shared_end_;
+    std::size_t top_ = 0;
+    int opened_ = 0;
+    std::recursive_mutex mutex_;
+    std::vector<std::uint32_t> owner_;  // of each granule up to top_: 1 + index into allocations_, or 0
+    std::vector<Allocation> allocations_;
+    std::vector<std::uint32_t> free_indices_;
+    std::multimap<std::size_t, std::byte*> free_;  // by size, gap included
+};
+
+}  // namespace curvblas::emulator

@@ -1,0 +1,46 @@
+// The host's side of the device (cuda/runtime.h) over the emulator: everything happens at once, in the order of calls.
+#include "cuda/runtime.h"
+
+#include <cstring>
+
+#include "emu/check.h"
+#include "emu/memory.h"
+#include "emu/streams.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+using curvblas::emulator::Memory;
+
+void* allocate(std::size_t bytes, Stream) { return Memory::instance().allocate(bytes); }
+
+void release(void* memory, Stream) noexcept { Memory::instance().release(static_cast<std::byte*>(memory)); }
+
+void release_when_idle(void* memory) noexcept { release(memory, nullptr); }
+
+void upload(void* device, const void* host, std::size_t bytes, Stream) {
+    const Memory::Open open(Memory::instance());
+    std::memcpy(device, host, bytes);
+    emulator::written_by_host(device, bytes);
+}
+
+void download(void* host, const void* device, std::size_t bytes, Stream) {
+    const Memory::Open open(Memory::instance());
+    std::memcpy(host, device, bytes);
+}
+
+void order_after(Stream later, Stream earlier) {
+    if (later != earlier) emulator::stream_orders.push_back({later, earlier});
+}
+
+Allocation allocation_of(const void* address) {
+    const Memory::Allocation found = Memory::instance().find(address);
+    return {found.begin, found.end, found.begin ? 0 : -1};
+}
+
+OnDevice::OnDevice(int) {}
+OnDevice::~OnDevice() = default;
+
+std::string device_name() { return "the emulator"; }
+std::string why_not_usable() { return ""; }
+
+}  // namespace curvblas::CURVBLAS_BACKEND

@@ -1,0 +1,61 @@
+"""The emulated backend: built from the source tree, once per content of csrc/ and tests/emu/, into build/emu."""
+
+import functools
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "build" / "emu" / f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+
+
+def _content() -> str:
+    digest = hashlib.sha256()
+    for folder in (ROOT / "csrc", ROOT / "tests" / "emu"):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(*command) -> None:
+    result = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, errors="replace", timeout=1800, check=False
+    )
+    if result.returncode:
+        raise RuntimeError(f"building the emulation failed: {' '.join(map(str, command))}\n{result.stdout[-8000:]}\n{result.stderr[-4000:]}")
+
+
+@functools.cache
+def built() -> Path:
+    """Build what is not built yet; return the folder of the modules. A failed build is an error of every test."""
+    import pybind11
+
+    stamp, content = FOLDER / "content", _content()
+    if not stamp.is_file() or stamp.read_text() != content:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        options = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
+        tools = importlib.import_module("cmake")
+        cmake = Path(tools.CMAKE_BIN_DIR) / "cmake"
+        ninja = Path(importlib.import_module("ninja").BIN_DIR) / "ninja"
+        _run(cmake, "-S", ROOT / "csrc" / "emu", "-B", FOLDER, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *options)
+        _run(cmake, "--build", FOLDER, "--parallel", os.cpu_count() or 1)
+        stamp.write_text(content)
+    return FOLDER
+
+
+@functools.cache
+def load(name: str):
+    """Import one of the modules, as a submodule of the package: so its arrays name it as their backend."""
+    (path,) = built().glob(f"{name}.*.so")
+    full_name = f"curvblas.{name}"
+    spec = importlib.util.spec_from_file_location(full_name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[full_name] = module
+    spec.loader.exec_module(module)
+    return module
