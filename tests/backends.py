@@ -1,8 +1,8 @@
 """The public functions on each backend, with NumPy arrays in and out, so that a test is written once.
 
-On a device every call is made with copies of its arrays there; what it writes comes back into the NumPy arrays that the
-test gave. The emulated ones run each small call under every schedule and landing of asynchronous copies, and all of them
-must give the same bits.
+On a device every call is made with copies of its arrays there; what it writes comes back into the NumPy arrays that
+the test gave. The emulated ones run each small call under every schedule and landing of asynchronous copies, and all of
+them must give the same bits.
 """
 
 import dataclasses
@@ -102,8 +102,6 @@ class Device:
             return result
         out = into(named["out"], written["out"])
         return dataclasses.replace(result, inverse=out) if dataclasses.is_dataclass(result) else out
-
-
 
 
 def _same(a, b):

@@ -32,6 +32,8 @@ class Case:
     written: str | None = None
     """The argument that is updated in place."""
     optional: tuple[str, ...] = ()
+    emulated_sizes: tuple[int, ...] | None = None
+    """The sizes that are worth the time of the emulator, where they are not all."""
 
     def make(self, rng, sizes, dtype):
         """Return the arguments as lists, one entry for each size."""
@@ -59,7 +61,14 @@ def _precondition(rng, n, dtype):
 
 
 CASES = [
-    Case("update_factors", _update_factors, lambda on, **given: on.update_factors(**given), oracle.update_factors, "factors", "factors"),
+    Case(
+        "update_factors",
+        _update_factors,
+        lambda on, **given: on.update_factors(**given),
+        oracle.update_factors,
+        "factors",
+        "factors",
+    ),
     Case(
         "update_factors, many rows",
         _update_long,
@@ -67,6 +76,7 @@ CASES = [
         oracle.update_factors,
         "factors",
         "factors",
+        emulated_sizes=(2, 65),
     ),
     Case(
         "factored_damping",
@@ -83,5 +93,12 @@ CASES = [
         "factors",
         optional=("out",),
     ),
-    Case("precondition", _precondition, lambda on, **given: on.precondition(**given), oracle.precondition, "grads", optional=("out",)),
+    Case(
+        "precondition",
+        _precondition,
+        lambda on, **given: on.precondition(**given),
+        oracle.precondition,
+        "grads",
+        optional=("out",),
+    ),
 ]

@@ -28,7 +28,8 @@ def _run(*command) -> None:
         list(map(str, command)), capture_output=True, text=True, errors="replace", timeout=1800, check=False
     )
     if result.returncode:
-        raise RuntimeError(f"building the emulation failed: {' '.join(map(str, command))}\n{result.stdout[-8000:]}\n{result.stderr[-4000:]}")
+        output = result.stdout[-8000:] + result.stderr[-4000:]
+        raise RuntimeError(f"building the emulation failed: {' '.join(map(str, command))}\n{output}")
 
 
 @functools.cache

@@ -18,6 +18,11 @@ all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 all_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
+def sizes_for(on, case):
+    """Return SIZES, or what of them an emulated device can do in seconds."""
+    return SIZES if on.name.startswith("cpu") else case.emulated_sizes or SIZES
+
+
 def flat(result):
     return [np.array(x) for x in result]
 
@@ -29,7 +34,7 @@ def run(on, case, arguments):
 @all_cases
 @all_dtypes
 def test_agrees_with_the_oracle(backend, rng, case, dtype):
-    arguments = case.make(rng, SIZES, dtype)
+    arguments = case.make(rng, sizes_for(backend, case), dtype)
 
     results = run(backend, case, arguments)
 
@@ -55,7 +60,7 @@ def test_has_the_same_bits_for_any_number_of_threads(cpu, rng, case, dtype):
 @all_cases
 @all_dtypes
 def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
-    arguments = case.make(rng, SIZES, dtype)
+    arguments = case.make(rng, sizes_for(backend, case), dtype)
 
     group, again = run(backend, case, arguments), run(backend, case, arguments)
 
@@ -71,8 +76,8 @@ def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
 def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
     arguments = case.make(rng, [9] * 6, np.float64)
 
-    stacked = case.call(backend,
-        **{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()}
+    stacked = case.call(
+        backend, **{name: np.stack(values).reshape(2, 3, *values[0].shape) for name, values in arguments.items()}
     )
 
     assert np.array_equal(np.asarray(stacked).reshape(6, -1), np.stack(run(backend, case, arguments)).reshape(6, -1))
@@ -80,7 +85,7 @@ def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
 
 @all_cases
 def test_leaves_its_inputs_alone(backend, rng, case):
-    arguments = case.make(rng, SIZES, np.float64)
+    arguments = case.make(rng, sizes_for(backend, case), np.float64)
     given = copy.deepcopy(arguments)
 
     case.call(backend, **given)
@@ -92,7 +97,7 @@ def test_leaves_its_inputs_alone(backend, rng, case):
 
 @all_cases
 def test_takes_strided_and_read_only_inputs(backend, rng, case):
-    arguments = case.make(rng, SIZES, np.float64)
+    arguments = case.make(rng, sizes_for(backend, case), np.float64)
     expected = run(backend, case, arguments)
 
     def awkward(x, writable):
@@ -143,7 +148,7 @@ def test_an_empty_group_is_an_empty_list(backend, case):
 @pytest.mark.parametrize("case", [case for case in CASES if "out" in case.optional], ids=lambda case: case.name)
 @pytest.mark.parametrize("out_of", ["strided", "contiguous"])
 def test_out_receives_the_result(backend, rng, case, out_of):
-    arguments = case.make(rng, SIZES, np.float32)
+    arguments = case.make(rng, sizes_for(backend, case), np.float32)
     expected = run(backend, case, arguments)
     shapes = [x.shape for x in expected]
     out = [

@@ -32,12 +32,12 @@ class TestUpdateFactors:
         bits = np.arange(1 << 16, dtype=np.uint16)
         for dtype in (np.float16, ml_dtypes.bfloat16):
             exponent = bits & (0x7C00 if dtype == np.float16 else 0x7F80)
-            values = bits[exponent != exponent.max()].view(dtype)
-            C = np.zeros((len(values), 1, 1), np.float64)
+            values = bits[exponent != exponent.max()].view(dtype).reshape(-1, 1, 64)
+            C = np.zeros((len(values), 64, 64), np.float64)
 
-            backend.update_factors(C, values.reshape(-1, 1, 1), decay=0.0)
+            backend.update_factors(C, values, decay=0.0)
 
-            assert np.array_equal(C[:, 0, 0], values.astype(np.float64) ** 2)
+            assert np.array_equal(C.diagonal(axis1=1, axis2=2), values[:, 0].astype(np.float64) ** 2)
 
     @pytest.mark.parametrize("bias", [False, True])
     @pytest.mark.parametrize("weighted", [False, True])
@@ -113,7 +113,13 @@ class TestUpdateFactors:
         updated = backend.update_factors([C], [rows], copy=True)
 
         assert np.array_equal(updated[0], backend.update_factors(C.copy(), rows))
-        assert updated[0].ctypes.data % 64 == 0
+
+    def test_new_factors_are_aligned(self, cpu):
+        updated = cpu.update_factors(
+            [np.eye(n) for n in range(1, 9)], [np.ones((1, n)) for n in range(1, 9)], copy=True
+        )
+
+        assert all(C.ctypes.data % 64 == 0 for C in updated)
 
     def test_a_running_mean_has_no_bias_towards_its_start(self, backend, rng):
         batches = rng.standard_normal((12, 8, 3))

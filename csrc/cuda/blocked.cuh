@@ -1,5 +1,6 @@
-// Blocked algorithms on one matrix by one block of threads: Cholesky factor, its inverse, and the inverse of the matrix,
-// in place, 32 x 32 elements at a time. The matrix lies in the workspace of its block, in shared or in global memory.
+// Blocked algorithms on one matrix by one block of threads: Cholesky factor, its inverse, and the inverse of the
+// matrix, in place, 32 x 32 elements at a time. The matrix lies in the workspace of its block, in shared or in global
+// memory.
 #pragma once
 
 #include "cuda/block.cuh"
@@ -16,10 +17,13 @@ class BlockedMatrix {
     static constexpr int staging = 2 * width * pitch;
 
     /// The words of a workspace for a matrix of order n.
-    static constexpr Index words(Index n) { return padded(n) * (padded(n) + 1); }
+    CURVBLAS_DEVICE static constexpr Index words(Index n) { return padded(n) * (padded(n) + 1); }
 
     __device__ BlockedMatrix(W* workspace, W* staging, int n)
-        : data_(workspace), first_(staging), second_(staging + width * pitch), side_(static_cast<int>(padded(n) / width)) {}
+        : data_(workspace),
+          first_(staging),
+          second_(staging + width * pitch),
+          side_(static_cast<int>(padded(n) / width)) {}
 
     __device__ W& operator()(int i, int j) const { return data_[i * stride() + j]; }
     __device__ int order() const { return side_ * width; }
@@ -65,7 +69,7 @@ class BlockedMatrix {
             for (int q = 0; q < per_thread; ++q)
                 sum[q] = fma(first_transposed ? first_[t * pitch + row(q)] : first_[row(q) * pitch + t], b, sum[q]);
         }
-        __syncthreads();
+        __syncthreads();  // before the blocks are staged again
     }
 
     __device__ void store(W* to, const W (&values)[per_thread]) const {

@@ -35,7 +35,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
 #else
     constexpr std::size_t without_asking = 48 << 10;
     if (shared_bytes > without_asking)
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
+        check(
+            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
     cudaLaunchConfig_t config{};
     config.gridDim = grid, config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes, config.stream = static_cast<cudaStream_t>(stream);

@@ -21,7 +21,7 @@ struct Product {
     const Register *a, *b;
     Real* c;
 
-    CURVBLAS_EMU_UNCHECKED static void compute(void* const* lanes, unsigned) {
+    static void compute(void* const* lanes, unsigned) {
         constexpr int packed = Element::packed, half = depth / 2;
         const auto lane_of = [&](int lane) { return static_cast<const Product*>(lanes[lane]); };
         // The register and the part of it that hold column (of a) or row (of b) k; half the depth takes four lanes.
@@ -43,27 +43,25 @@ struct Product {
 
 struct DoubleElement {
     static constexpr int packed = 1;
-    CURVBLAS_EMU_UNCHECKED static double get(double x, int) { return x; }
+    static double get(double x, int) { return x; }
 };
 struct Tf32Element {
     static constexpr int packed = 1;
-    CURVBLAS_EMU_UNCHECKED static double get(std::uint32_t x, int) { return std::bit_cast<float>(x & 0xffffe000u); }
+    static double get(std::uint32_t x, int) { return std::bit_cast<float>(x & 0xffffe000u); }
 };
 template <float (*widen)(std::uint16_t)>
 struct HalfElement {
     static constexpr int packed = 2;
-    CURVBLAS_EMU_UNCHECKED static double get(std::uint32_t x, int part) {
-        return widen(static_cast<std::uint16_t>(x >> (16 * part)));
-    }
+    static double get(std::uint32_t x, int part) { return widen(static_cast<std::uint16_t>(x >> (16 * part))); }
 };
 
-#define CURVBLAS_MMA(name, Register, Real, rows, depth, Element, PTX)                                          \
-    inline void name(Real(&c)[rows / 4], const Register(&a)[rows * depth / 32 / Element::packed],              \
-                     const Register(&b)[depth / 4 / Element::packed],                                          \
-                     emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {                             \
-        using P = Product<Register, Real, rows, depth, Element>;                                               \
-        P operands{a, b, c};                                                                                   \
-        emulator::running.collective(whole_warp, #name, &operands, &P::compute, site);                         \
+#define CURVBLAS_MMA(name, Register, Real, rows, depth, Element, PTX)                             \
+    inline void name(Real(&c)[rows / 4], const Register(&a)[rows * depth / 32 / Element::packed], \
+                     const Register(&b)[depth / 4 / Element::packed],                             \
+                     emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {                \
+        using P = Product<Register, Real, rows, depth, Element>;                                  \
+        P operands{a, b, c};                                                                      \
+        emulator::running.collective(whole_warp, #name, &operands, &P::compute, site);            \
     }
 
 #else
@@ -79,23 +77,22 @@ struct HalfElement {
     static constexpr int packed = 2;
 };
 
-#define CURVBLAS_MMA(name, Register, Real, rows, depth, Element, PTX)                                          \
-    __device__ inline void name(Real(&c)[rows / 4], const Register(&a)[rows * depth / 32 / Element::packed],   \
-                                const Register(&b)[depth / 4 / Element::packed]) {                             \
-        PTX;                                                                                                   \
+#define CURVBLAS_MMA(name, Register, Real, rows, depth, Element, PTX)                                        \
+    __device__ inline void name(Real(&c)[rows / 4], const Register(&a)[rows * depth / 32 / Element::packed], \
+                                const Register(&b)[depth / 4 / Element::packed]) {                           \
+        PTX;                                                                                                 \
     }
 
 #endif
 
-#define CURVBLAS_MMA_16(type)                                                                                  \
-    asm("mma.sync.aligned." type " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"            \
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                       \
+#define CURVBLAS_MMA_16(type)                                                                       \
+    asm("mma.sync.aligned." type " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                            \
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
 
 CURVBLAS_MMA(mma_m8n8k4_f64, double, double, 8, 4, DoubleElement,
-             asm("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
-                 : "+d"(c[0]), "+d"(c[1])
-                 : "d"(a[0]), "d"(b[0])))
+             asm("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};" : "+d"(c[0]),
+                 "+d"(c[1]) : "d"(a[0]), "d"(b[0])))
 CURVBLAS_MMA(mma_m16n8k8_tf32, std::uint32_t, float, 16, 8, Tf32Element,
              CURVBLAS_MMA_16("m16n8k8.row.col.f32.tf32.tf32.f32"))
 CURVBLAS_MMA(mma_m16n8k16_f16, std::uint32_t, float, 16, 16, HalfElement<widen_float16>,

@@ -15,8 +15,8 @@ auto address_range() {
     static const auto function = [] {
         void* entry = nullptr;
         cudaDriverEntryPointQueryResult found;
-        const auto error = cudaGetDriverEntryPointByVersion("cuMemGetAddressRange", &entry, 12000, cudaEnableDefault,
-                                                            &found);
+        const auto error =
+            cudaGetDriverEntryPointByVersion("cuMemGetAddressRange", &entry, 12000, cudaEnableDefault, &found);
         return error == cudaSuccess ? reinterpret_cast<Function>(entry) : nullptr;
     }();
     return function;

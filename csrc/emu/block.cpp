@@ -177,7 +177,11 @@ void Grid::collective(unsigned mask, const char* name, void* operands, void (*co
     entry->arrived |= 1u << self.lane;
     self.state = Thread::in_collective, self.waits_at = site;
     if (entry->arrived == mask) {
-        if (compute) compute(entry->operands, mask);
+        if (compute) {
+            current = nullptr;  // what the hardware does is not checked
+            compute(entry->operands, mask);
+            current = &self;
+        }
         open.erase(entry);
         make_ready(self.warp * warp_size, warp_size, mask);
     }

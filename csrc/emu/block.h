@@ -62,7 +62,7 @@ struct Collective {
 
 struct Warp {
     std::vector<Collective> open;
-    unsigned live;  ///< lanes that have not ended
+    unsigned live;   ///< lanes that have not ended
     unsigned epoch;  ///< counts full __syncwarps
 };
 
@@ -77,7 +77,8 @@ class Grid {
     // What a thread of the kernel does:
     void barrier(Site site);
     /// Waits for the lanes of `mask`; the last one calls compute(operands of all lanes, mask).
-    void collective(unsigned mask, const char* name, void* operands, void (*compute)(void* const*, unsigned), Site site);
+    void collective(unsigned mask, const char* name, void* operands, void (*compute)(void* const*, unsigned),
+                    Site site);
     void sync_warp(unsigned mask, Site site);
     [[noreturn]] void abandon(const std::string& what);
 

@@ -24,13 +24,13 @@ struct Event {
     bool atomic = false, in_flight = false;
 };
 
-/// What is known about 4 bytes, or about one half of them where they were accessed by halves.
+/// What is known about a word of 4 bytes, or about one byte of it where the word was accessed in part.
 struct Cell {
     Event writer;
-    Event reader;   ///< the last one
-    Event same;     ///< another reader of its warp that is not ordered with it
-    Event another;  ///< a reader of another warp or of an earlier block
-    bool split = false;
+    Event reader;        ///< the last one
+    Event same;          ///< another reader of its warp that is not ordered with it
+    Event another;       ///< a reader of another warp or of an earlier block
+    bool split = false;  ///< of a word's first byte: the others have cells of their own
 };
 
 std::uint32_t interval = by_host, launch_begin = 0, block_begin = 0;
@@ -63,10 +63,10 @@ void remember_read(Cell& cell, const Event& now) {
     last = now;
 }
 
-/// Cells for a range of memory; the second half-words have a plane of their own, which is rarely touched.
+/// Cells for a range of memory: one a word, or one a byte of the words that were accessed in part.
 class Shadow {
   public:
-    explicit Shadow(std::size_t bytes) : words_(plane(bytes)), second_halves_(plane(bytes)) {}
+    explicit Shadow(std::size_t bytes) : words_(plane(bytes / 4)), other_bytes_(plane(bytes / 4 * 3)) {}
 
     /// Calls f(cell) for the cells of the bytes [offset, offset + bytes).
     template <class F>
@@ -74,10 +74,11 @@ class Shadow {
         const std::size_t end = offset + bytes;
         for (std::size_t word = offset / 4; word * 4 < end; ++word) {
             Cell& cell = words_[word];
-            const bool first = offset < word * 4 + 2, second = end > word * 4 + 2;
-            if (!cell.split && !(first && second)) second_halves_[word] = cell, cell.split = true;
-            if (first) f(cell);
-            if (second && cell.split) f(second_halves_[word]);
+            const bool whole = offset <= word * 4 && end >= word * 4 + 4;
+            if (whole && !cell.split)
+                f(cell);
+            else
+                for_each_byte(word, offset, end, f);
         }
     }
     void reset(std::size_t offset, std::size_t bytes) {
@@ -85,13 +86,24 @@ class Shadow {
     }
 
   private:
-    static Cell* plane(std::size_t bytes) {
-        void* const memory = mmap(nullptr, bytes / 4 * sizeof(Cell), PROT_READ | PROT_WRITE,
+    template <class F>
+    void for_each_byte(std::size_t word, std::size_t begin, std::size_t end, const F& f) {
+        Cell& first = words_[word];
+        if (!first.split) {
+            first.split = true;
+            std::fill_n(other_bytes_ + word * 3, 3, first);
+        }
+        for (std::size_t byte = 0; byte < 4; ++byte)
+            if (word * 4 + byte >= begin && word * 4 + byte < end)
+                f(byte == 0 ? first : other_bytes_[word * 3 + byte - 1]);
+    }
+    static Cell* plane(std::size_t cells) {
+        void* const memory = mmap(nullptr, cells * sizeof(Cell), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) throw std::bad_alloc();
         return static_cast<Cell*>(memory);
     }
-    Cell *words_, *second_halves_;
+    Cell *words_, *other_bytes_;
 };
 
 Shadow& arena_shadow() {
@@ -145,9 +157,12 @@ std::string line(const void* code) { return code ? source_of(code) : std::string
 
 [[noreturn]] void found_race(const Place& place, const Event& then, const Event& now, bool then_wrote) {
     const bool blocks = of_earlier_block(then);
-    found("race ", blocks ? "between blocks on global memory: " : place.shared ? "on shared memory: " : "on global memory: ",
-          place.text(), " at ", line(now.code), "\n  after the ", then_wrote ? "write" : "read", " at ", line(then.code),
-          " by ", blocks ? std::string("another block") : running.who(then.thread), ", and ",
+    found("race ",
+          blocks         ? "between blocks on global memory: "
+          : place.shared ? "on shared memory: "
+                         : "on global memory: ",
+          place.text(), " at ", line(now.code), "\n  after the ", then_wrote ? "write" : "read", " at ",
+          line(then.code), " by ", blocks ? std::string("another block") : running.who(then.thread), ", and ",
           blocks ? "blocks have no order" : "no barrier lies between");
 }
 
@@ -173,7 +188,6 @@ Event event(Access access, const void* code) {
     return now;
 }
 
-
 /// The bounds of an access outside of the thread's own stack, and where it lies.
 Place place_of(const void* p, std::size_t bytes, Access access, const void* code) {
     const Memory& memory = Memory::instance();
@@ -183,15 +197,14 @@ Place place_of(const void* p, std::size_t bytes, Access access, const void* code
         found("misaligned access: ", place.text(), " at ", line(code));
     if (place.shared) {
         place.offset = begin - running.shared;
-        if (place.offset < 0 || place.offset + static_cast<std::ptrdiff_t>(bytes) >
-                                    static_cast<std::ptrdiff_t>(running.shared_bytes))
+        if (place.offset < 0 ||
+            place.offset + static_cast<std::ptrdiff_t>(bytes) > static_cast<std::ptrdiff_t>(running.shared_bytes))
             found("out of bounds: ", place.text(), ", of which there are ", running.shared_bytes, " bytes, at ",
                   line(code));
         return place;
     }
     if (!memory.holds(p)) {
-        if (running.in_stacks(p))
-            found("access to another thread's local memory: ", place.text(), " at ", line(code));
+        if (running.in_stacks(p)) found("access to another thread's local memory: ", place.text(), " at ", line(code));
         found("access to memory of the host: ", place.text(), " at ", line(code));
     }
     const Memory::Allocation allocation = memory.find(p);
@@ -215,7 +228,8 @@ Place place_of(const void* p, std::size_t bytes, Access access, const void* code
 
 void check_access(const void* p, std::size_t bytes, Access access, const void* code) {
     if (!checking || !running.current || running.in_own_stack(p)) return;
-    if (access == Access::read && !Memory::instance().holds_shared(p) && !Memory::instance().holds(p) && is_constant(p)) return;
+    if (access == Access::read && !Memory::instance().holds_shared(p) && !Memory::instance().holds(p) && is_constant(p))
+        return;
     const Place place = place_of(p, bytes, access, code);
     const auto offset = static_cast<std::size_t>(place.offset);
     if (counting) count_access(place.shared, offset, bytes, code);

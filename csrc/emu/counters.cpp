@@ -15,7 +15,7 @@ struct Request {
     std::size_t offset;
     std::size_t bytes;
 };
-using Place = std::pair<const void*, bool>;           // code, shared
+using Place = std::pair<const void*, bool>;          // code, shared
 using Requests = std::vector<std::vector<Request>>;  // of each lane, in order
 
 std::map<std::pair<unsigned, Place>, Requests> interval;  // by warp
@@ -28,8 +28,8 @@ std::uint64_t sectors(const std::vector<Request>& lanes) {
     return touched.size();
 }
 
-// 8-byte accesses are served for half a warp at a time, 16-byte ones for a quarter; within such a group, a bank gives one
-// word a pass, to all lanes that want it.
+// 8-byte accesses are served for half a warp at a time, 16-byte ones for a quarter; within such a group, a bank gives
+// one word a pass, to all lanes that want it.
 std::uint64_t wavefronts(const std::vector<Request>& lanes) {
     const std::size_t group = 32 * 4 / std::max<std::size_t>(lanes[0].bytes, 4);
     std::uint64_t passes = 0;

@@ -1,5 +1,5 @@
-// How well a kernel uses memory: per source line, how many 32-byte sectors a warp's accesses to global memory touch, and
-// how many passes (wavefronts) its accesses to shared memory take through the 32 banks of 4 bytes.
+// How well a kernel uses memory: per source line, how many 32-byte sectors a warp's accesses to global memory touch,
+// and how many passes (wavefronts) its accesses to shared memory take through the 32 banks of 4 bytes.
 #pragma once
 
 #include <cstddef>

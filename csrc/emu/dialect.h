@@ -1,8 +1,8 @@
 // CUDA's built-ins for kernels that are compiled as plain C++. Included by cuda/dialect.h only.
 #pragma once
 
-#include <bit>
 #include <math.h>  // not cmath: CUDA has these functions for all types, and outside of std
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <tuple>
@@ -52,7 +52,7 @@ struct ShuffleOperands {
     int source;  ///< a lane
     T result;
 
-    CURVBLAS_EMU_UNCHECKED static void compute(void* const* lanes, unsigned mask) {
+    static void compute(void* const* lanes, unsigned mask) {
         for (int k = 0; k < 32; ++k) {
             if (!(mask >> k & 1)) continue;
             auto& own = *static_cast<ShuffleOperands*>(lanes[k]);
@@ -69,8 +69,6 @@ CURVBLAS_EMU_UNCHECKED T shuffle(unsigned mask, T value, int source, const char*
     return operands.result;
 }
 
-
-
 /// old value; the word becomes f(old). One step, as far as other threads can see.
 template <class T, class F>
 CURVBLAS_EMU_UNCHECKED T atomic(T* word, const F& f) {
@@ -86,7 +84,9 @@ struct Call {
     void (*kernel)(P...);
     std::tuple<P...> arguments;
 
-    CURVBLAS_EMU_UNCHECKED static void run(const void* call) { expand(*static_cast<const Call*>(call), std::index_sequence_for<P...>{}); }
+    CURVBLAS_EMU_UNCHECKED static void run(const void* call) {
+        expand(*static_cast<const Call*>(call), std::index_sequence_for<P...>{});
+    }
     template <std::size_t... I>
     CURVBLAS_EMU_UNCHECKED static void expand(const Call& call, std::index_sequence<I...>) {
         call.kernel(std::get<I>(call.arguments)...);
@@ -95,12 +95,12 @@ struct Call {
 
 }  // namespace curvblas::emulator
 
-#define CURVBLAS_EMU_SHUFFLE(name, source)                                                                       \
-    template <class T>                                                                                          \
-    CURVBLAS_EMU_UNCHECKED T name(unsigned mask, T value, int argument,                                         \
-                                  curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {             \
-        const int lane = static_cast<int>(curvblas::emulator::lane());                                               \
-        return curvblas::emulator::shuffle(mask, value, source, #name, site);                                        \
+#define CURVBLAS_EMU_SHUFFLE(name, source)                                                                \
+    template <class T>                                                                                    \
+    CURVBLAS_EMU_UNCHECKED T name(unsigned mask, T value, int argument,                                   \
+                                  curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) { \
+        const int lane = static_cast<int>(curvblas::emulator::lane());                                    \
+        return curvblas::emulator::shuffle(mask, value, source, #name, site);                             \
     }
 CURVBLAS_EMU_SHUFFLE(__shfl_sync, (void(lane), argument & 31))
 CURVBLAS_EMU_SHUFFLE(__shfl_down_sync, lane + argument)

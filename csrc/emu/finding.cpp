@@ -49,7 +49,9 @@ std::string short_name(std::string name) {
         }
         if (name[i] == ' ' || name[i] == ':') begin = i + 1;
     }
-    return name.substr(begin, end - begin);
+    name = name.substr(begin, end - begin);
+    constexpr std::size_t readable = 60;  // the types of lambdas are not
+    return name.size() > readable ? name.substr(0, name.find('<')) : name;
 }
 
 }  // namespace

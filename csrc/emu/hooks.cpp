@@ -17,14 +17,14 @@ const bool switched_on = curvblas::emulator::checking = true;
 
 #define CURVBLAS_HOOK(name, bytes, access) \
     void name(void* p) { check_access(p, bytes, Access::access, __builtin_return_address(0)); }
-#define CURVBLAS_HOOKS(bytes)                                            \
-    CURVBLAS_HOOK(__tsan_read##bytes, bytes, read)                       \
-    CURVBLAS_HOOK(__tsan_write##bytes, bytes, write)                     \
-    CURVBLAS_HOOK(__tsan_unaligned_read##bytes, bytes, read)             \
-    CURVBLAS_HOOK(__tsan_unaligned_write##bytes, bytes, write)           \
-    CURVBLAS_HOOK(__tsan_volatile_read##bytes, bytes, read)              \
-    CURVBLAS_HOOK(__tsan_volatile_write##bytes, bytes, write)            \
-    CURVBLAS_HOOK(__tsan_unaligned_volatile_read##bytes, bytes, read)    \
+#define CURVBLAS_HOOKS(bytes)                                         \
+    CURVBLAS_HOOK(__tsan_read##bytes, bytes, read)                    \
+    CURVBLAS_HOOK(__tsan_write##bytes, bytes, write)                  \
+    CURVBLAS_HOOK(__tsan_unaligned_read##bytes, bytes, read)          \
+    CURVBLAS_HOOK(__tsan_unaligned_write##bytes, bytes, write)        \
+    CURVBLAS_HOOK(__tsan_volatile_read##bytes, bytes, read)           \
+    CURVBLAS_HOOK(__tsan_volatile_write##bytes, bytes, write)         \
+    CURVBLAS_HOOK(__tsan_unaligned_volatile_read##bytes, bytes, read) \
     CURVBLAS_HOOK(__tsan_unaligned_volatile_write##bytes, bytes, write)
 
 extern "C" {
@@ -54,6 +54,6 @@ struct BoundsData {
 void __ubsan_handle_out_of_bounds_abort(BoundsData* data, std::uintptr_t index) {
     if (!curvblas::emulator::running.current) __builtin_trap();  // host code
     curvblas::emulator::found("local array overrun: index ", static_cast<std::intptr_t>(index), " at ",
-                         curvblas::emulator::text_of({data->file, static_cast<int>(data->line)}));
+                              curvblas::emulator::text_of({data->file, static_cast<int>(data->line)}));
 }
 }

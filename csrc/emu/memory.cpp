@@ -1,8 +1,10 @@
 #include "emu/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "emu/check.h"
@@ -11,8 +13,8 @@
 namespace curvblas::emulator {
 namespace {
 
-std::byte* reserve(std::size_t bytes, int protection) {
-    void* const memory = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+std::byte* reserve(std::size_t bytes, int protection, int kind, int file) {
+    void* const memory = mmap(nullptr, bytes, protection, kind | MAP_NORESERVE, file, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     return static_cast<std::byte*>(memory);
 }
@@ -20,9 +22,10 @@ std::byte* reserve(std::size_t bytes, int protection) {
 std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // The last granule belongs to nobody, so that running over the end of one allocation does not end in the next.
-std::size_t room_for(std::size_t bytes) {
-    return round_up(std::max<std::size_t>(bytes, 1), Memory::granule) + Memory::granule;
+std::size_t granules(std::size_t bytes) {
+    return std::max<std::size_t>(round_up(bytes, Memory::granule) / Memory::granule, 1);
 }
+std::size_t room_for(std::size_t bytes) { return (granules(bytes) + 1) * Memory::granule; }
 
 }  // namespace
 
@@ -31,9 +34,14 @@ Memory& Memory::instance() {
     return *memory;
 }
 
-Memory::Memory() : arena_(reserve(arena_bytes, PROT_NONE)) {
+Memory::Memory() {
+    const int file = memfd_create("curvblas_emulated_device", 0);
+    if (file < 0 || ftruncate(file, arena_bytes) != 0) throw std::bad_alloc();
+    arena_ = reserve(arena_bytes, PROT_NONE, MAP_SHARED, file);
+    host_arena_ = reserve(arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+    close(file);
     const std::size_t room = round_up(most_shared, page);
-    shared_end_ = reserve(room + page, PROT_READ | PROT_WRITE) + room;
+    shared_end_ = reserve(room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) + room;
     mprotect(shared_end_, page, PROT_NONE);
 }
 
@@ -41,22 +49,27 @@ void Memory::protect(int protection) {
     if (top_ > 0) mprotect(arena_, round_up(top_, page), protection);
 }
 
-Memory::Open::Open(Memory& memory) : memory_(memory) {
-    memory_.mutex_.lock();
-    if (memory_.opened_++ == 0) memory_.protect(PROT_READ | PROT_WRITE);
+Memory::Open::Open(Memory& memory) : memory_(memory), lock_(memory.mutex_) { memory_.protect(PROT_READ | PROT_WRITE); }
+
+Memory::Open::~Open() { memory_.protect(PROT_NONE); }
+
+void Memory::upload(std::byte* to, const void* from, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    std::memcpy(host_view(to), from, bytes);
+    written_by_host(to, bytes);
 }
 
-Memory::Open::~Open() {
-    if (--memory_.opened_ == 0) memory_.protect(PROT_NONE);
-    memory_.mutex_.unlock();
+void Memory::download(void* to, const std::byte* from, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    std::memcpy(to, host_view(from), bytes);
 }
 
 std::byte* Memory::allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    const std::size_t room = room_for(bytes);
+    std::size_t room = room_for(bytes);
     std::byte* begin;
-    if (const auto fit = free_.find(room); fit != free_.end()) {
-        begin = fit->second;
+    if (const auto fit = free_.lower_bound(room); fit != free_.end() && fit->first <= 2 * room) {
+        room = fit->first, begin = fit->second;
         free_.erase(fit);
     } else {
         if (top_ + room > arena_bytes) throw std::bad_alloc();
@@ -69,10 +82,9 @@ std::byte* Memory::allocate(std::size_t bytes) {
         allocations_.emplace_back();
     else
         index = free_indices_.back(), free_indices_.pop_back();
-    allocations_[index] = {begin, begin + bytes};
-    std::fill_n(owner_.begin() + offset(begin) / granule, room / granule - 1, index + 1);
-    const Open open(*this);
-    std::fill_n(begin, bytes, std::byte{0xff});
+    allocations_[index] = {begin, begin + bytes, room};
+    std::fill_n(owner_.begin() + static_cast<std::ptrdiff_t>(offset(begin) / granule), granules(bytes), index + 1);
+    std::fill_n(host_view(begin), bytes, std::byte{0xff});
     forget(begin, bytes);
     return begin;
 }
@@ -82,10 +94,11 @@ void Memory::release(std::byte* begin) {
     const std::size_t first = offset(begin) / granule;
     if (!holds(begin) || first >= owner_.size() || owner_[first] == 0) return;
     const std::uint32_t index = owner_[first] - 1;
-    const std::size_t room = room_for(static_cast<std::size_t>(allocations_[index].end - begin));
-    std::fill_n(owner_.begin() + first, room / granule - 1, 0);
+    const Allocation& allocation = allocations_[index];
+    std::fill_n(owner_.begin() + static_cast<std::ptrdiff_t>(first),
+                granules(static_cast<std::size_t>(allocation.end - begin)), 0);
     free_indices_.push_back(index);
-    free_.emplace(room, begin);
+    free_.emplace(allocation.room, begin);
 }
 
 Memory::Allocation Memory::find(const void* p) const {
@@ -103,8 +116,8 @@ Memory::Allocation Memory::find_before(const void* p) const {
 
 std::byte* Memory::take_shared(std::size_t bytes) {
     if (bytes > most_shared)
-        throw Finding(sentence("launch with ", bytes, " bytes of shared memory a block: no device has more than ",
-                               most_shared));
+        throw Finding(
+            sentence("launch with ", bytes, " bytes of shared memory a block: no device has more than ", most_shared));
     return shared_end_ - round_up(bytes, 16);
 }
 

@@ -1,5 +1,5 @@
-// The memory of the emulated device: an arena of exact allocations, closed to the host while no kernel runs, and one
-// block's shared memory, which ends at a protected page.
+// The memory of the emulated device: an arena of exact allocations, whose addresses can be used only while a kernel
+// runs, and one block's shared memory, which ends at a protected page.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@ class Memory {
   public:
     struct Allocation {
         std::byte *begin, *end;
+        std::size_t room;  ///< what it takes of the arena
     };
 
     static Memory& instance();
@@ -30,11 +31,13 @@ class Memory {
 
     std::byte* take_shared(std::size_t bytes);
     /// Also what lies before and after the bytes that were taken, for accesses that miss them.
-    bool holds_shared(const void* p) const {
-        return p >= shared_end_ - most_shared - page && p < shared_end_ + page;
-    }
+    bool holds_shared(const void* p) const { return p >= shared_end_ - most_shared - page && p < shared_end_ + page; }
 
-    /// While one lives, the arena can be read and written; and no other OS thread has one.
+    /// Copies by the host, which sees the arena at other addresses.
+    void upload(std::byte* to, const void* from, std::size_t bytes);
+    void download(void* to, const std::byte* from, std::size_t bytes);
+
+    /// While one lives, kernels can use the addresses; no other OS thread has one, or copies.
     class Open {
       public:
         explicit Open(Memory& memory);
@@ -44,23 +47,24 @@ class Memory {
 
       private:
         Memory& memory_;
+        std::lock_guard<std::mutex> lock_;
     };
 
-    static constexpr std::size_t arena_bytes = std::size_t{16} << 30, granule = 256, most_shared = 227 << 10,
+    static constexpr std::size_t arena_bytes = std::size_t{8} << 30, granule = 256, most_shared = 227 << 10,
                                  page = 4 << 10;
 
   private:
     Memory();
     void protect(int protection);
+    std::byte* host_view(const std::byte* address) const { return host_arena_ + offset(address); }
 
-    std::byte *arena_, *shared_end_;
+    std::byte *arena_, *host_arena_, *shared_end_;
     std::size_t top_ = 0;
-    int opened_ = 0;
-    std::recursive_mutex mutex_;
+    std::mutex mutex_;
     std::vector<std::uint32_t> owner_;  // of each granule up to top_: 1 + index into allocations_, or 0
     std::vector<Allocation> allocations_;
     std::vector<std::uint32_t> free_indices_;
-    std::multimap<std::size_t, std::byte*> free_;  // by size, gap included
+    std::multimap<std::size_t, std::byte*> free_;  // by room
 };
 
 }  // namespace curvblas::emulator

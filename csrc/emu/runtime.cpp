@@ -1,9 +1,6 @@
 // The host's side of the device (cuda/runtime.h) over the emulator: everything happens at once, in the order of calls.
 #include "cuda/runtime.h"
 
-#include <cstring>
-
-#include "emu/check.h"
 #include "emu/memory.h"
 #include "emu/streams.h"
 
@@ -18,14 +15,11 @@ void release(void* memory, Stream) noexcept { Memory::instance().release(static_
 void release_when_idle(void* memory) noexcept { release(memory, nullptr); }
 
 void upload(void* device, const void* host, std::size_t bytes, Stream) {
-    const Memory::Open open(Memory::instance());
-    std::memcpy(device, host, bytes);
-    emulator::written_by_host(device, bytes);
+    Memory::instance().upload(static_cast<std::byte*>(device), host, bytes);
 }
 
 void download(void* host, const void* device, std::size_t bytes, Stream) {
-    const Memory::Open open(Memory::instance());
-    std::memcpy(host, device, bytes);
+    Memory::instance().download(host, static_cast<const std::byte*>(device), bytes);
 }
 
 void order_after(Stream later, Stream earlier) {

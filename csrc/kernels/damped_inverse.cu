@@ -54,7 +54,12 @@ template <class T>
 class Solver {
   public:
     __device__ Solver(const Matrix<const T>& C, Shared& shared, double* vectors, void* workspace)
-        : C_(C), n_(static_cast<int>(C.rows)), shared_(shared), z_(vectors), y_(vectors + n_), r_(vectors + 2 * n_),
+        : C_(C),
+          n_(static_cast<int>(C.rows)),
+          shared_(shared),
+          z_(vectors),
+          y_(vectors + n_),
+          r_(vectors + 2 * n_),
           workspace_(workspace) {}
 
     __device__ Report solve(double damping, OnFailure on_failure) {
@@ -104,7 +109,8 @@ class Solver {
         for_each_element(n_, [&](int i, int j) {
             if (j <= i && !isfinite(C_(i, j)) && i < first) first = i;
         });
-        first = block_reduce(first, [](int a, int b) { return a < b ? a : b; }, reinterpret_cast<int*>(shared_.reduction));
+        first =
+            block_reduce(first, [](int a, int b) { return a < b ? a : b; }, reinterpret_cast<int*>(shared_.reduction));
         return first < n_ ? first + 1 : 0;
     }
 
@@ -203,8 +209,9 @@ class Solver {
 
         // What the rounding of X to T adds has no direction that a single vector is sure to meet, and what the products
         // above are rounded by cannot be told from a residual: the norms bound both.
-        const double norms = (frobenius([&](int i, int j) { return factor(i, j); }) + shift * sqrt(static_cast<double>(n_))) *
-                             frobenius([&](int i, int j) { return static_cast<double>(inverse(i, j)); });
+        const double norms =
+            (frobenius([&](int i, int j) { return factor(i, j); }) + shift * sqrt(static_cast<double>(n_))) *
+            frobenius([&](int i, int j) { return static_cast<double>(inverse(i, j)); });
         const double rounding = epsilon<T> / 2 * norms, noise = epsilon<double> / 2 * norms;
         if (estimate + noise <= surely_below && rounding <= surely_below) return estimate + noise;
         if (n_ <= look_at_all_columns) {

@@ -37,14 +37,16 @@ __device__ Matrix<const T> read_only(const Matrix<T>& A) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads) multiply_left(const Precondition<T>* tasks, const Block* blocks, T* halves) {
+__global__ void __launch_bounds__(Tile<T>::threads)
+    multiply_left(const Precondition<T>* tasks, const Block* blocks, T* halves) {
     const Block block = blocks[blockIdx.x];
     const Precondition<T> task = tasks[block.task];
     multiply_tile(task.G_inv[block.b], task.V[block.b], half_of(task, block, halves), block.i, block.j);
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads) multiply_right(const Precondition<T>* tasks, const Block* blocks, T* halves) {
+__global__ void __launch_bounds__(Tile<T>::threads)
+    multiply_right(const Precondition<T>* tasks, const Block* blocks, T* halves) {
     const Block block = blocks[blockIdx.x];
     const Precondition<T> task = tasks[block.task];
     multiply_tile(read_only(half_of(task, block, halves)), task.A_inv[block.b], task.P[block.b], block.i, block.j);

@@ -21,7 +21,7 @@ struct Block {
 /// too; depends on the shape alone.
 int splits_of(Index n, Index rows) {
     constexpr Index rows_per_split = 2048, enough_tiles = 64, most = 64;
-    const Index side = (n + edge - 1) / edge, tiles = side * (side + 1) / 2;
+    const Index side = (n + edge - 1) / edge, tiles = std::max<Index>(side * (side + 1) / 2, 1);
     return static_cast<int>(std::clamp<Index>(std::min(rows / rows_per_split, enough_tiles / tiles), 1, most));
 }
 
@@ -93,7 +93,8 @@ __device__ void finish(const UpdateFactors<T>& task, const Block& block, Tile<T>
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads) sum_rows(const UpdateFactors<T>* tasks, const Block* blocks, T* partial_sums) {
+__global__ void __launch_bounds__(Tile<T>::threads)
+    sum_rows(const UpdateFactors<T>* tasks, const Block* blocks, T* partial_sums) {
     const Block block = blocks[blockIdx.x];
     const UpdateFactors<T> task = tasks[block.task];
     const Index rows = task.R.count(), per_split = (rows + block.splits - 1) / block.splits;
@@ -110,7 +111,8 @@ __global__ void __launch_bounds__(Tile<T>::threads) sum_rows(const UpdateFactors
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads) join_sums(const UpdateFactors<T>* tasks, const Block* blocks, const T* partial_sums) {
+__global__ void __launch_bounds__(Tile<T>::threads)
+    join_sums(const UpdateFactors<T>* tasks, const Block* blocks, const T* partial_sums) {
     const Block block = blocks[blockIdx.x];
     const UpdateFactors<T> task = tasks[block.task];
     Tile<T> tile;

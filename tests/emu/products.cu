@@ -47,7 +47,7 @@ __device__ void with_sums(double* c, const F& f) {
 }
 
 __global__ void product_tf32(const double* a, const double* b, double* c) {
-    with_sums(c, [&](int g, int t, float(&sum)[4]) {
+    with_sums(c, [&](int g, int t, float (&sum)[4]) {
         std::uint32_t a_part[4], b_part[2];
         for (int e = 0; e < 4; ++e)
             a_part[e] = round_to_tf32(static_cast<float>(a[(g + e % 2 * 8) * 8 + t + e / 2 * 4]));
@@ -58,7 +58,7 @@ __global__ void product_tf32(const double* a, const double* b, double* c) {
 
 template <bool bfloat>
 __global__ void product_16(const double* a, const double* b, double* c) {
-    with_sums(c, [&](int g, int t, float(&sum)[4]) {
+    with_sums(c, [&](int g, int t, float (&sum)[4]) {
         std::uint32_t a_part[4], b_part[2];
         for (int e = 0; e < 4; ++e) {
             const double* const from = a + (g + e % 2 * 8) * 16 + 2 * t + e / 2 * 8;

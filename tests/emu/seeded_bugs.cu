@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "cuda/block.cuh"
-#include "seeded_bugs.h"
 #include "queue.h"
+#include "seeded_bugs.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
@@ -157,14 +157,28 @@ __global__ void copy_never_waited_for(const float* x, float* sums) {
     sums[t] = x[t];
 }
 
+/// The lower half of the warp waits for the upper one in a shuffle, the upper one for the lower in another.
+template <bool fixed>
+__global__ void deadlock_of_half_warps(const float* x, float* sums) {
+    const int t = static_cast<int>(threadIdx.x);
+    float value = x[t];
+    const bool low = t % warp_size < 16;
+    const unsigned mask = fixed ? low ? 0x0000ffffu : 0xffff0000u : low ? 0x0001ffffu : 0xffff8000u;
+    value += __shfl_xor_sync(mask, value, 1);  // FOUND
+    sums[t] = value;
+}
+
 __global__ void barriers(int count) {
     for (int k = 0; k < count; ++k) __syncthreads();
 }
 
 template <bool fixed>
 std::vector<Seed> seeds() {
-#define SEED(name, blocks) \
-    Seed{#name, [](const Bench& b) { launch(name<fixed>, dim3(blocks), dim3(threads), b.shared, nullptr, b.x, b.sums); }}
+#define SEED(name, blocks)                                                                                           \
+    Seed {                                                                                                           \
+        #name,                                                                                                       \
+            [](const Bench& b) { launch(name<fixed>, dim3(blocks), dim3(threads), b.shared, nullptr, b.x, b.sums); } \
+    }
     return {
         SEED(missing_barrier_at_loop_end, 1),
         SEED(missing_row_bound, 1),
@@ -176,12 +190,15 @@ std::vector<Seed> seeds() {
         SEED(race_between_blocks, 2),
         SEED(shuffle_instead_of_syncwarp, 1),
         SEED(shuffle_in_divergent_code, 1),
-        Seed{"pointer_of_the_host", [](const Bench& b) {
+        Seed{"pointer_of_the_host",
+             [](const Bench& b) {
                  const std::vector<float> host(threads, 1.0f);
-                 launch(pointer_of_the_host<fixed>, dim3(1), dim3(threads), b.shared, nullptr, b.x, b.sums, host.data());
+                 launch(pointer_of_the_host<fixed>, dim3(1), dim3(threads), b.shared, nullptr, b.x, b.sums,
+                        host.data());
              }},
         SEED(sum_without_atomics, 1),
         SEED(copy_never_waited_for, 1),
+        SEED(deadlock_of_half_warps, 1),
     };
 #undef SEED
 }

@@ -21,8 +21,8 @@ class Interface {
             entries_ = entries;
         } catch (py::error_already_set& error) {
             if (!error.matches(PyExc_Exception)) throw;
-            wrong_type(argument.text(), " must offer its memory, but its library refused: ",
-                       py::str(error.value()).cast<std::string>());
+            wrong_type(argument.text(),
+                       " must offer its memory, but its library refused: ", py::str(error.value()).cast<std::string>());
         }
     }
 
@@ -35,8 +35,8 @@ class Interface {
     }
     /// `count` integers, at least `least` each.
     void integers(const char* key, const py::object& value, std::size_t count, Index least, Index* to) const {
-        const std::string expected = sentence("must have '", key, "' of ", count, " integers",
-                                              least == 0 ? " >= 0" : "");
+        const std::string expected =
+            sentence("must have '", key, "' of ", count, " integers", least == 0 ? " >= 0" : "");
         if (!py::isinstance<py::tuple>(value) || py::len(value) != count) wrong(expected, value);
         for (const py::handle item : value) {
             if (!PyLong_Check(item.ptr()) || PyBool_Check(item.ptr())) wrong(expected, value);
@@ -71,12 +71,12 @@ void* pointer_from(const Interface& interface, bool& writable) {
     const py::object pointer = py::tuple(data)[0], read_only = py::tuple(data)[1];
     if (!PyLong_Check(pointer.ptr()) || !PyBool_Check(read_only.ptr())) interface.wrong(expected, data);
     writable = read_only.ptr() == Py_False;
-    void* const address = PyLong_AsVoidPtr(pointer.ptr());
-    if (!address && PyErr_Occurred()) {
+    const unsigned long long address = PyLong_AsUnsignedLongLong(pointer.ptr());
+    if (PyErr_Occurred()) {
         PyErr_Clear();
         interface.wrong(expected, data);
     }
-    return address;
+    return reinterpret_cast<void*>(address);
 }
 
 Array read_interface(py::handle object, const Argument& argument, void*& stream) {
@@ -103,7 +103,10 @@ Array read_interface(py::handle object, const Argument& argument, void*& stream)
     bool aligned = true;
     if (strides.is_none()) {
         Index stride = 1;
-        for (int k = a.ndim - 1; k >= 0; --k) a.strides[k] = stride, stride *= a.shape[k];
+        for (int k = a.ndim - 1; k >= 0; --k) {
+            a.strides[k] = stride;
+            if (__builtin_mul_overflow(stride, a.shape[k], &stride)) stride = INT64_MAX;  // refused below
+        }
     } else {
         interface.integers("strides", strides, py::len(shape), INT64_MIN, a.strides);
         for (int k = 0; k < a.ndim; ++k) {
@@ -136,18 +139,21 @@ py::object dlpack_stream(py::handle object, const Borrowed& borrowed, const Argu
 
 /// The elements must lie in one allocation of the call's device.
 void require_device_memory(const Array& a, Borrowed& borrowed) {
-    if (a.size() == 0) return;
-    const auto [low, high] = a.extent();
-    const Index size = item_size(a.dtype);
-    const auto* const data = static_cast<const std::byte*>(a.data);
-    const Allocation memory = allocation_of(data);
+    __int128 low = 0, high = item_size(a.dtype);  // bytes from data; wide enough for what a liar may say
+    for (int k = 0; k < a.ndim; ++k) {
+        if (a.shape[k] == 0) return;
+        (a.strides[k] < 0 ? low : high) += __int128{a.strides[k]} * (a.shape[k] - 1) * item_size(a.dtype);
+    }
+    const Allocation memory = allocation_of(a.data);
     if (memory.device < 0)
         wrong_value(a.argument.text(), " must be in the memory of a CUDA device, got the address ", a.data,
                     ", which is not");
-    if (data + low * size < memory.begin || data + high * size > memory.end)
+    const __int128 before = static_cast<std::byte*>(a.data) - memory.begin, room = memory.end - memory.begin;
+    const auto text = [](__int128 bytes) { return sentence(static_cast<double>(bytes)); };
+    if (before + low < 0 || before + high > room)
         wrong_value(a.argument.text(), " must lie within its allocation of ", memory.end - memory.begin,
-                    " bytes, got shape ", a.shape_text(), " with strides that reach from byte ",
-                    data + low * size - memory.begin, " to byte ", data + high * size - memory.begin);
+                    " bytes, got shape ", a.shape_text(), " with strides that reach from byte ", text(before + low),
+                    " to byte ", text(before + high));
     if (borrowed.device >= 0 && memory.device != borrowed.device)
         wrong_type(a.argument.text(), " must be on device ", borrowed.device, " like the arrays before it, got device ",
                    memory.device);

@@ -45,8 +45,9 @@ template <class T>
 PerMatrix<T> new_per_matrix(const Queue& queue, const Group& model, int inner) {
     using Element = std::conditional_t<std::is_same_v<T, Status>, std::int8_t, T>;
     const auto memory = result_memory(queue, static_cast<std::size_t>(matrices_of(model, inner)) * sizeof(T));
-    return {py::cast(device_array(queue, memory, memory.get(), py::dtype::of<Element>(), shape_per_matrix(model, inner))),
-            reinterpret_cast<T*>(memory.get())};
+    return {
+        py::cast(device_array(queue, memory, memory.get(), py::dtype::of<Element>(), shape_per_matrix(model, inner))),
+        reinterpret_cast<T*>(memory.get())};
 }
 
 template PerMatrix<double> new_per_matrix(const Queue&, const Group&, int);
