@@ -65,12 +65,13 @@ def test_read_only_dlpack_arrays_are_not_written(producer_library):
     assert np.array_equal(C, np.eye(3))
 
 
+@pytest.mark.skipif(cb.info()["backends"]["cuda"].startswith("usable"), reason="there is a CUDA device")
 def test_arrays_on_a_device_without_a_backend_are_refused(producer_library):
     on_cuda = Producer(np.eye(3), device=(2, 0))
 
     with pytest.raises(
         TypeError,
-        match="factors must be in the CPU's memory, since this build has no CUDA backend; got a producer",
+        match="factors must be in the CPU's memory, since the CUDA backend is .*not .*; got a producer",
     ):
         cb.damped_inverse(on_cuda, 0.1)
     with pytest.raises(TypeError, match=r"A_inv\[0\] must be in the CPU's memory like the rest of the call"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import curvblas as cb
-from curvblas import __main__, _cpu
+from curvblas import __main__, _backend, _cpu
 
 ROOT = Path(__file__).parents[1]
 MODULES = ["curvblas", "curvblas.kronecker", "curvblas.errors", "curvblas._backend"]
@@ -50,7 +50,8 @@ def test_info_says_what_runs():
     info = cb.info()
 
     assert info["isa"] in info["isa_levels"]
-    assert info["backends"] == {"cpu": "usable", "cuda": "not built"}
+    assert info["backends"]["cpu"] == "usable"
+    assert re.match("not built|built for .*, not usable: .*|usable: .*", info["backends"]["cuda"])
     assert info["threads"] == cb.get_num_threads()
     assert info["numpy"] == np.__version__
 
@@ -69,8 +70,17 @@ def test_the_command_line_names_its_commands():
     assert "required: command" in result.stderr
 
 
-def test_the_isa_hook_forces_a_level(backend):
-    assert f"cpu-{_cpu.isa()}" == backend
+def test_the_isa_hook_forces_a_level(cpu):
+    assert f"cpu-{_cpu.isa()}" == cpu.name
+
+
+@pytest.mark.skipif(_backend._cuda is None, reason="the CUDA backend is not built")
+def test_without_a_driver_the_cuda_backend_says_so():
+    why = _backend._cuda.why_not_usable()
+
+    assert _backend._cuda.architectures == "80-real 90-real 90-virtual"
+    assert why in cb.info()["backends"]["cuda"]
+    assert why or _backend._cuda.device_name()
 
 
 def test_stubs_name_everything_in_the_module():

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
-LAYERS = {"core": 0, "small": 1, "cpu": 2, "cuda": 2, "kernels": 3, "algorithms": 4, "bindings": 5}
+LAYERS = {"core": 0, "small": 1, "cpu": 2, "cuda": 2, "emu": 2, "kernels": 3, "algorithms": 4, "bindings": 5}
 SOURCES = sorted(path for path in CSRC.rglob("*") if path.suffix in {".h", ".cpp", ".cu", ".cuh"})
 
 
@@ -25,10 +25,21 @@ def layer(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
 def test_includes_never_point_upwards(path):
     for include in includes(path):
-        target = "cpu" if include == "queue.h" else include.split("/")[0]
+        target = include.split("/")[0]
         if target in LAYERS:
             assert LAYERS[target] <= LAYERS[layer(path)], f"{path.name} includes {include}"
-            assert {target, layer(path)} != {"cpu", "cuda"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
+def test_backends_know_nothing_of_each_other(path):
+    """Files of the device are in folders of their own, or end in .cu; "queue.h" is that of the backend which is built."""
+    parts = set(path.relative_to(CSRC).parts)
+    is_device = bool(parts & {"cuda", "emu"}) or path.suffix == ".cu"
+    targets = {part for include in includes(path) for part in include.split("/")[:-1]}
+
+    assert not (is_device and "cpu" in targets)
+    assert is_device or not targets & {"cuda", "emu"}
+    assert "emu" in parts or "emu" not in targets or path.name in {"dialect.h", "backend.cpp"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
@@ -36,7 +47,7 @@ def test_python_stays_in_bindings_and_cuda_in_its_dialect(path):
     for include in includes(path):
         assert "pybind11" not in include or layer(path) == "bindings"
         assert "Python.h" not in include
-        assert "cuda" not in include.lower() or include.startswith("cuda/") or path.name == "dialect.h"
+        assert not include.startswith("cuda") or include.startswith("cuda/") or path.name == "dialect.h"
 
 
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]

@@ -10,14 +10,28 @@
 #ifdef CURVBLAS_EMULATE_CUDA
 #include "emu/dialect.h"
 #else
+#include <cuda.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "cuda/error.h"
+#include <new>
+#include <stdexcept>
+
+#include "core/require.h"
 #endif
 
 namespace curvblas::CURVBLAS_BACKEND {
+
+#ifndef CURVBLAS_EMULATE_CUDA
+/// What CUDA reports becomes an exception.
+inline void check(cudaError_t error) {
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // so that it is not reported again
+    if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
+    throw std::runtime_error(sentence("CUDA: ", cudaGetErrorString(error), " (", cudaGetErrorName(error), ")"));
+}
+#endif
 
 constexpr int warp_size = 32;
 constexpr unsigned whole_warp = 0xffffffffu;

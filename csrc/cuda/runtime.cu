@@ -1,7 +1,5 @@
 #include "cuda/runtime.h"
 
-#include <cuda.h>
-
 #include "cuda/dialect.h"
 
 namespace curvblas::CURVBLAS_BACKEND {

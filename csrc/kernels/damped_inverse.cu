@@ -161,10 +161,8 @@ class Solver {
         __syncthreads();
     }
 
-    /// ||((C + shift I) X - I) z|| with z(i) = f(i); leaves X z in y.
-    template <class F>
-    __device__ double residual_of(double shift, const F& f) const {
-        for (int i = static_cast<int>(threadIdx.x); i < n_; i += threads) z_[i] = f(i);
+    /// ||((C + shift I) X - I) z||; leaves X z in y.
+    __device__ double residual_of_z(double shift) const {
         multiply([&](int i, int j) { return static_cast<double>(inverse(i, j)); }, z_, y_);
         multiply([&](int i, int j) { return factor(i, j); }, y_, r_);
         return norm([&](int i) { return r_[i] + (shift * y_[i] - z_[i]); });
@@ -202,29 +200,29 @@ class Solver {
 
     /// Estimates ||(C + shift I) X - I||, as the contract says.
     __device__ double residual(double shift) const {
-        double estimate = residual_of(shift, [](int i) { return sign(0, i); });
-        const double length = norm([&](int i) { return y_[i]; });
-        // y is read and z written element by element, each by its own thread.
-        estimate = larger(residual_of(shift, [&](int i) { return y_[i] / length; }), estimate);
-
-        // What the rounding of X to T adds has no direction that a single vector is sure to meet, and what the products
-        // above are rounded by cannot be told from a residual: the norms bound both.
-        const double norms =
-            (frobenius([&](int i, int j) { return factor(i, j); }) + shift * sqrt(static_cast<double>(n_))) *
-            frobenius([&](int i, int j) { return static_cast<double>(inverse(i, j)); });
-        const double rounding = epsilon<T> / 2 * norms, noise = epsilon<double> / 2 * norms;
-        if (estimate + noise <= surely_below && rounding <= surely_below) return estimate + noise;
-        if (n_ <= look_at_all_columns) {
-            double squares = 0;
-            for (int column = 0; column < n_; ++column) {
-                const double size = residual_of(shift, [&](int i) { return i == column ? 1.0 : 0.0; });
-                squares = fma(size, size, squares);
-            }
-            return sqrt(squares) + noise;
+        const bool all_columns = n_ <= look_at_all_columns;
+        double estimate = 0, squares = 0, length = 1, noise = 0;
+        int probes = 2;
+        for (int p = 0; p < probes; ++p) {
+            // A vector of signs; X z / ||X z||; then unit vectors, or more signs.
+            for (int i = static_cast<int>(threadIdx.x); i < n_; i += threads)
+                z_[i] = p == 1 ? y_[i] / length : p > 1 && all_columns ? (i == p - 2 ? 1.0 : 0.0) : sign(p < 2 ? 0 : p - 1, i);
+            const double size = residual_of_z(shift);
+            squares = fma(size, size, squares);
+            estimate = larger(size, estimate);
+            if (p == 0) length = norm([&](int i) { return y_[i]; });
+            if (p != 1) continue;
+            // What the rounding of X to T adds has no direction that a single vector is sure to meet, and what the
+            // products above are rounded by cannot be told from a residual: the norms bound both.
+            const double norms =
+                (frobenius([&](int i, int j) { return factor(i, j); }) + shift * sqrt(static_cast<double>(n_))) *
+                frobenius([&](int i, int j) { return static_cast<double>(inverse(i, j)); });
+            noise = epsilon<double> / 2 * norms;
+            if (estimate + noise <= surely_below && epsilon<T> / 2 * norms <= surely_below) return estimate + noise;
+            probes += all_columns ? n_ : 16;
+            squares = 0;  // from here on, of the columns
         }
-        for (unsigned probe = 1; probe <= 16; ++probe)
-            estimate = larger(residual_of(shift, [&](int i) { return sign(probe, i); }), estimate);
-        return estimate + noise;
+        return (all_columns ? sqrt(squares) : estimate) + noise;
     }
 
     const Matrix<const T> C_;
@@ -236,7 +234,7 @@ class Solver {
 };
 
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, 1)
     invert(const DampedInverse<T>* tasks, const Block* blocks, double* scratch, OnFailure on_failure) {
     const Block block = blocks[blockIdx.x];
     const DampedInverse<T> task = tasks[block.task];

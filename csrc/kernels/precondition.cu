@@ -37,7 +37,7 @@ __device__ Matrix<const T> read_only(const Matrix<T>& A) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads)
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     multiply_left(const Precondition<T>* tasks, const Block* blocks, T* halves) {
     const Block block = blocks[blockIdx.x];
     const Precondition<T> task = tasks[block.task];
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(Tile<T>::threads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads)
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     multiply_right(const Precondition<T>* tasks, const Block* blocks, T* halves) {
     const Block block = blocks[blockIdx.x];
     const Precondition<T> task = tasks[block.task];

@@ -93,10 +93,10 @@ __device__ void finish(const UpdateFactors<T>& task, const Block& block, Tile<T>
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads)
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     sum_rows(const UpdateFactors<T>* tasks, const Block* blocks, T* partial_sums) {
     const Block block = blocks[blockIdx.x];
-    const UpdateFactors<T> task = tasks[block.task];
+    const UpdateFactors<T>& task = tasks[block.task];  // not copied: it would take registers from the tile
     const Index rows = task.R.count(), per_split = (rows + block.splits - 1) / block.splits;
     const Index begin = min(block.split * per_split, rows), end = min(begin + per_split, rows);
     const BiasedRows<T> R(task, block.b, begin, end);
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(Tile<T>::threads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads)
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     join_sums(const UpdateFactors<T>* tasks, const Block* blocks, const T* partial_sums) {
     const Block block = blocks[blockIdx.x];
     const UpdateFactors<T> task = tasks[block.task];

@@ -86,10 +86,10 @@ def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
         return sys.modules[type(first).__module__]
     if not _is_on_device(first):
         return _cpu
-    if _cuda is not None:
+    if _cuda is not None and not _cuda.why_not_usable():
         return _cuda
     raise TypeError(
-        f"{function}: {argument} must be in the CPU's memory, since this build has no CUDA backend; "
+        f"{function}: {argument} must be in the CPU's memory, since the CUDA backend is {_cuda_state()}; "
         f"got a {type(first).__module__}.{type(first).__qualname__} on a device"
     )
 
@@ -145,7 +145,9 @@ def _cuda_state() -> str:
     if _cuda is None:
         return "not built"
     reason = _cuda.why_not_usable()
-    return f"built for {_cuda.architectures}, not usable: {reason}" if reason else f"usable: {_cuda.device_name()}"
+    if reason:
+        return f"built for {_cuda.architectures}, not usable: {reason}"
+    return f"usable: {_cuda.device_name()}"
 
 
 def info() -> dict[str, Any]:

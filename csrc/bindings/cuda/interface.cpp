@@ -137,19 +137,21 @@ py::object dlpack_stream(py::handle object, const Borrowed& borrowed, const Argu
     return py::int_(reinterpret_cast<std::uintptr_t>(stream));
 }
 
+__extension__ using Wide = __int128;  // for sums of what a liar may say
+
 /// The elements must lie in one allocation of the call's device.
 void require_device_memory(const Array& a, Borrowed& borrowed) {
-    __int128 low = 0, high = item_size(a.dtype);  // bytes from data; wide enough for what a liar may say
+    Wide low = 0, high = item_size(a.dtype);  // bytes from data
     for (int k = 0; k < a.ndim; ++k) {
         if (a.shape[k] == 0) return;
-        (a.strides[k] < 0 ? low : high) += __int128{a.strides[k]} * (a.shape[k] - 1) * item_size(a.dtype);
+        (a.strides[k] < 0 ? low : high) += Wide{a.strides[k]} * (a.shape[k] - 1) * item_size(a.dtype);
     }
     const Allocation memory = allocation_of(a.data);
     if (memory.device < 0)
         wrong_value(a.argument.text(), " must be in the memory of a CUDA device, got the address ", a.data,
                     ", which is not");
-    const __int128 before = static_cast<std::byte*>(a.data) - memory.begin, room = memory.end - memory.begin;
-    const auto text = [](__int128 bytes) { return sentence(static_cast<double>(bytes)); };
+    const Wide before = static_cast<std::byte*>(a.data) - memory.begin, room = memory.end - memory.begin;
+    const auto text = [](Wide bytes) { return sentence(static_cast<double>(bytes)); };
     if (before + low < 0 || before + high > room)
         wrong_value(a.argument.text(), " must lie within its allocation of ", memory.end - memory.begin,
                     " bytes, got shape ", a.shape_text(), " with strides that reach from byte ", text(before + low),

@@ -1,0 +1,122 @@
+"""What the compiled CUDA kernels are made of, read from the machine code of each architecture. No device is needed."""
+
+import functools
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from curvblas import _backend
+
+ROOT = Path(__file__).parents[1]
+ARCHITECTURES = ["sm_80", "sm_90"]
+
+# The most registers a thread; and per kernel, instructions that must be there (at least so many).
+TILE = {"LDGSTS": 4, "LDS.128": 32}  # asynchronous copies; shared memory read 16 bytes at a time
+KERNELS = {
+    "sum_rows<float>": (128, {**TILE, "FFMA": 256}),
+    "sum_rows<double>": (255, {**TILE, "DFMA": 256}),
+    "join_sums<float>": (128, {"FFMA": 16}),
+    "join_sums<double>": (255, {"DFMA": 16}),
+    "multiply_left<float>": (128, {**TILE, "FFMA": 256}),
+    "multiply_left<double>": (255, {**TILE, "DFMA": 256}),
+    "multiply_right<float>": (128, {**TILE, "FFMA": 256}),
+    "multiply_right<double>": (255, {**TILE, "DFMA": 256}),
+    "invert<float>": (255, {"FFMA": 32, "DFMA": 32, "BAR": 8}),
+    "invert<double>": (255, {"DFMA": 32, "BAR": 8}),
+    "split_damping<float>": (64, {"SHFL": 5}),
+    "split_damping<double>": (64, {"SHFL": 5}),
+    "find_not_finite": (64, {"VOTE": 1}),
+    "gather_kernel": (64, {}),
+}
+
+
+def tool(name):
+    """Return a program of the toolkit: from PyPI's packages, or of the system."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in [*(spec.submodule_search_locations if spec else []), "/usr/local"]:
+        for path in [*Path(folder).glob(f"cu*/bin/{name}"), *Path(folder).glob(f"cuda/bin/{name}")]:
+            return path
+    return shutil.which(name) or pytest.skip(f"{name} is not here")
+
+
+def output(*command):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+
+
+def kernel_name(mangled):
+    """Return "sum_rows<float>" for a kernel in an anonymous namespace."""
+    (demangled,) = output("c++filt", mangled).splitlines()
+    name = re.search(r"(\w+(?:<\w+>)?)\(", demangled.replace("(anonymous namespace)", "").split("_cu_")[-1])
+    return re.sub(r"^.*?([a-z]\w*(?:<\w+>)?)$", r"\1", name.group(1))
+
+
+@functools.cache
+def module():
+    if _backend._cuda is None:
+        pytest.skip("the CUDA backend is not built")
+    return Path(_backend._cuda.__file__)
+
+
+@functools.cache
+def resources(architecture):
+    """Return {kernel: (registers, bytes of stack)}."""
+    text = output(tool("cuobjdump"), "-res-usage", "-arch", architecture, module())
+    found = re.findall(r"Function (\w+):\s+REG:(\d+) STACK:(\d+)", text)
+    return {kernel_name(name): (int(registers), int(stack)) for name, registers, stack in found}
+
+
+@functools.cache
+def instructions(path, architecture):
+    """Return {kernel: how often each instruction occurs}, with and without its modifiers."""
+    text = output(tool("cuobjdump"), "-sass", "-arch", architecture, path)
+    kernels = {}
+    for part in text.split("Function : ")[1:]:
+        counts = Counter()
+        for opcode in re.findall(r"^\s+/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", part, re.MULTILINE):
+            words = opcode.split(".")
+            counts.update({".".join(words[: k + 1]) for k in range(len(words))})
+            counts.update({f"{words[0]}.{word}" for word in words[2:]})
+        kernels[kernel_name(part.split(None, 1)[0])] = counts
+    return kernels
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_table_names_every_kernel(architecture):
+    assert sorted(resources(architecture)) == sorted(KERNELS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_registers_are_as_stated_and_none_is_spilled(architecture, kernel):
+    registers, stack = resources(architecture)[kernel]
+    counts = instructions(module(), architecture)[kernel]
+
+    assert registers <= KERNELS[kernel][0]
+    assert (stack, counts["LDL"], counts["STL"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_instructions_are_those_that_were_meant(architecture, kernel):
+    counts = instructions(module(), architecture)[kernel]
+
+    missing = {opcode: counts[opcode] for opcode, least in KERNELS[kernel][1].items() if counts[opcode] < least}
+    assert not missing
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tensor_core_wrappers_are_one_instruction_each(architecture, tmp_path):
+    cubin = tmp_path / "products.cubin"
+    paths = [f"-I{path}" for path in (ROOT / "csrc", ROOT / "csrc" / "cuda", ROOT / "tests" / "emu")]
+    options = ["-std=c++20", "-DCURVBLAS_BACKEND=cuda", f"-arch={architecture}", "-cubin", "-o", cubin]
+    output(tool("nvcc"), *options, *paths, ROOT / "tests" / "emu" / "products.cu")
+
+    kernels = instructions(cubin, architecture)
+
+    assert kernels["product_f64"]["DMMA"] == 1
+    assert all(kernels[f"product_{kind}"]["HMMA"] == 1 for kind in ("tf32", "16<true>", "16<false>"))
