@@ -180,6 +180,84 @@ def test_a_strided_parameter_and_one_for_all(emu):
     assert np.allclose(all_[..., 0, 0], 0.25)
 
 
+class DlpackOnly:
+    """An array on the emulated device that offers DLPack and nothing else, and asks for its consumer's stream."""
+
+    __module__ = "curvblas._emu"
+
+    def __init__(self, array, device=(2, 0), versioned=True):
+        self.array, self.device, self.versioned, self.streams = array, device, versioned, []
+
+    def __dlpack_device__(self):
+        return self.device
+
+    def __dlpack__(self, *, stream=None, **options):
+        if options and not self.versioned:
+            raise TypeError("__dlpack__() got an unexpected keyword argument 'max_version'")
+        self.streams.append(stream)
+        return self.array.__dlpack__(stream=stream, **options)
+
+
+class TestDlpack:
+    @pytest.mark.parametrize("versioned", [True, False])
+    def test_arrays_come_and_go_through_capsules(self, emu, versioned):
+        C = DlpackOnly(emu.Array.to_device(np.eye(6)[::2, ::2]), versioned=versioned)
+        rows = DlpackOnly(emu.Array.to_device(np.ones((2, 3), ml_dtypes.bfloat16)), versioned=versioned)
+
+        cb.update_factors(C, rows, decay=0.5)
+
+        assert np.allclose(C.array.to_host(), 0.5 * np.eye(3) + 0.5)
+
+    def test_the_producer_is_told_the_stream_of_the_call(self, emu):
+        V, A, G = (emu.Array.to_device(np.eye(3)) for _ in range(3))
+        made_on_77, other = Liar(V, stream=77), DlpackOnly(A)
+
+        cb.precondition(made_on_77, other, DlpackOnly(G))
+
+        assert other.streams == [77]
+
+    def test_the_consumers_stream_waits_for_ours(self, emu):
+        array = emu.Array.to_device(np.eye(3))
+        emu.take_stream_orders()
+
+        for stream in (None, 1, 88, -1):
+            array.__dlpack__(stream=stream)
+
+        assert emu.take_stream_orders() == [(88, 1)]
+
+    def test_another_device_is_refused(self, emu):
+        C = emu.Array.to_device(np.eye(3))
+
+        with pytest.raises(TypeError, match="factors must be on a CUDA device .* got a .* on DLPack device type 10"):
+            cb.damped_inverse(DlpackOnly(C, device=(10, 0)), 1.0)
+
+    def test_memory_lives_as_long_as_the_capsule(self, emu):
+        array = emu.Array.to_device(np.eye(3))
+        same_memory = Liar(array)
+        capsule = array.__dlpack__()
+        del array, same_memory.array
+
+        assert np.allclose(cb.damped_inverse(same_memory, 1.0).inverse.to_host(), np.eye(3) / 2)
+        del capsule
+        with pytest.raises(ValueError, match="factors must be in the memory of a CUDA device"):
+            cb.damped_inverse(same_memory, 1.0)
+
+    def test_results_go_back_to_their_library(self, emu, monkeypatch):
+        import sys
+        import types
+
+        library = types.ModuleType("devices")
+        library.from_dlpack = DlpackOnly
+        monkeypatch.setitem(sys.modules, "devices", library)
+        kind = type("Tensor", (DlpackOnly,), {"__module__": "devices"})
+        monkeypatch.setattr("curvblas.kronecker.backend_of", lambda *_: emu)
+
+        result = cb.damped_inverse([kind(emu.Array.to_device(np.eye(3)))], 1.0)
+
+        assert type(result.inverse[0]) is type(result.status) is DlpackOnly
+        assert np.allclose(result.inverse[0].array.to_host(), np.eye(3) / 2)
+
+
 class TestStreams:
     def orders(self, emu, *streams):
         """Call with arrays made on these streams; return which streams were made to wait for which."""

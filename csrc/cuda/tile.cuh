@@ -11,7 +11,7 @@ class Tile {
   public:
     static constexpr int edge = 64, depth = 16, per_thread = 4, threads = 256;
     static constexpr int resident = sizeof(T) == 4 ? 2 : 1;  // blocks a multiprocessor: 128 or 255 registers a thread
-    static constexpr int pitch = edge + Vector<T>::size;  // rows of a panel begin in different banks
+    static constexpr int pitch = edge + Vector<T>::size;     // rows of a panel begin in different banks
     static constexpr int panel = depth * pitch;
     static constexpr std::size_t shared_bytes = 4 * panel * sizeof(T);
 

@@ -206,7 +206,9 @@ class Solver {
         for (int p = 0; p < probes; ++p) {
             // A vector of signs; X z / ||X z||; then unit vectors, or more signs.
             for (int i = static_cast<int>(threadIdx.x); i < n_; i += threads)
-                z_[i] = p == 1 ? y_[i] / length : p > 1 && all_columns ? (i == p - 2 ? 1.0 : 0.0) : sign(p < 2 ? 0 : p - 1, i);
+                z_[i] = p == 1                 ? y_[i] / length
+                        : p > 1 && all_columns ? (i == p - 2 ? 1.0 : 0.0)
+                                               : sign(p < 2 ? 0 : p - 1, i);
             const double size = residual_of_z(shift);
             squares = fma(size, size, squares);
             estimate = larger(size, estimate);

@@ -16,24 +16,26 @@ Parameter: TypeAlias = Any
 
 
 def in_kind(result: Any, like: Arrays) -> Any:
-    """Return NumPy results as arrays of the library of `like`, sharing their memory.
+    """Return results as arrays of the library of `like`, sharing their memory.
 
     Parameters
     ----------
-    result : ndarray or list of ndarray
-        What a backend returned.
+    result : array or list of arrays
+        What a backend returned: NumPy arrays, or arrays of its device.
     like : array, or list of arrays
-        The argument whose library decides. Anything that is no DLPack array counts as NumPy.
+        The argument whose library decides.
 
     Returns
     -------
     array or list of arrays
-        `result` itself for NumPy.
+        `result` itself for NumPy, for our own device arrays, and for libraries that have no ``from_dlpack``.
     """
     first = like[0] if isinstance(like, list | tuple) and like else like
     if isinstance(first, np.ndarray) or not hasattr(first, "__dlpack__"):
         return result
     from_dlpack = _from_dlpack(type(first).__module__.partition(".")[0])
+    if from_dlpack is None:
+        return result
     if isinstance(result, list):
         return [from_dlpack(array) for array in result]
     return from_dlpack(result)
@@ -43,4 +45,4 @@ def _from_dlpack(library: str) -> Any:
     # The library is imported already, or its array could not be here; jaxlib's arrays belong to jax.
     if library in {"jax", "jaxlib"}:
         return sys.modules["jax"].dlpack.from_dlpack
-    return sys.modules[library].from_dlpack
+    return getattr(sys.modules[library], "from_dlpack", None)

@@ -65,6 +65,16 @@ void register_device_array(py::module_& m) {
         .def_static("to_device", &DeviceArray::to_device, "A copy of a NumPy array, in its layout.")
         .def("to_host", &DeviceArray::to_host, "A NumPy array with the same contents and layout.")
         .def_property_readonly("__cuda_array_interface__", &DeviceArray::interface)
+        .def(
+            "__dlpack__",
+            [](const DeviceArray& a, const py::object& stream, const py::object& max_version, const py::object&,
+               const py::object& copy) {
+                if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("copies are not made here");
+                return a.to_dlpack(stream, max_version);
+            },
+            py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+            py::arg("dl_device") = py::none(), py::arg("copy") = py::none())
+        .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(int{dlpack::cuda}, a.device); })
         .def_property_readonly("shape", [](const DeviceArray& a) { return py::tuple(py::cast(a.shape)); })
         .def_property_readonly("ndim", [](const DeviceArray& a) { return a.shape.size(); })
         .def_readonly("dtype", &DeviceArray::dtype);

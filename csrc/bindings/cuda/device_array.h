@@ -23,6 +23,8 @@ struct DeviceArray {
     static DeviceArray to_device(const py::array& array);
     py::array to_host() const;
     py::dict interface() const;
+    /// The consumer's stream is made to wait for ours; -1: it takes care of that itself.
+    py::capsule to_dlpack(const py::object& stream_of_consumer, const py::object& max_version) const;
 };
 
 /// Memory for results. It goes back at the end of the last array that uses it, when the device is idle, because other
