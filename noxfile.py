@@ -8,23 +8,28 @@ import nox
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "sanitize", "smoke"]
 
+# AUTO: the tests build the CUDA backend where a CUDA compiler is found. The other chores can do without.
+CUDA = f"--config-settings=cmake.define.CURVBLAS_CUDA={os.environ.get('CURVBLAS_CUDA', 'AUTO')}"
+NO_CUDA = "--config-settings=cmake.define.CURVBLAS_CUDA=OFF"
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Install as a user does, and run the tests at every instruction-set level of this machine."""
-    session.install(".[test]")
+    """Install as a user does, and run the tests on every backend and instruction-set level of this machine."""
+    session.install(".[test]", CUDA)
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatters, linter, types."""
-    session.install(".[lint,demo,bench]")
+    session.install(".[lint,demo,bench]", NO_CUDA)
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy", "-p", "curvblas")  # as installed, with the examples
     session.run("mypy", "bench")
-    sources = session.run("git", "ls-files", "csrc/*.h", "csrc/*.cpp", "bench/*.cpp", external=True, silent=True)
+    patterns = [f"{folder}/*.{suffix}" for folder in ("csrc", "tests", "bench") for suffix in ("h", "cpp", "cu", "cuh")]
+    sources = session.run("git", "ls-files", *patterns, external=True, silent=True)
     session.run("clang-format", "--dry-run", "--Werror", *sources.split())
 
 
@@ -32,7 +37,7 @@ def lint(session: nox.Session) -> None:
 def sanitize(session: nox.Session) -> None:
     """AddressSanitizer and UndefinedBehaviorSanitizer over the tests of the CPU backend."""
     options = ["cmake.define.CURVBLAS_SANITIZE=address,undefined", "build-dir=build/sanitize"]
-    session.install(".[test]", *(f"--config-settings={option}" for option in options))
+    session.install(".[test]", NO_CUDA, *(f"--config-settings={option}" for option in options))
     runtime = [
         subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libubsan.so", "libstdc++.so")
@@ -43,13 +48,13 @@ def sanitize(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    session.run("pytest", "-p", "no:cacheprovider", *session.posargs, env=environment)
+    session.run("pytest", "-p", "no:cacheprovider", "-m", "not emulated", *session.posargs, env=environment)
 
 
 @nox.session
 def smoke(session: nox.Session) -> None:
     """The demo and the benchmarks, in their short forms."""
-    session.install(".[demo,bench]")
+    session.install(".[demo,bench]", NO_CUDA)
     session.run("python", "-m", "curvblas", "demo", "--quick", "--output", session.create_tmp())
     session.run("python", "bench/run.py", "--quick", "--output", session.create_tmp())
 
@@ -57,5 +62,5 @@ def smoke(session: nox.Session) -> None:
 @nox.session
 def stubs(session: nox.Session) -> None:
     """Write the type stub of the extension module anew."""
-    session.install(".", "pybind11-stubgen")
+    session.install(".", "pybind11-stubgen", NO_CUDA)
     session.run("pybind11-stubgen", "curvblas._cpu", "-o", "python")

@@ -13,6 +13,7 @@ import emulation
 
 CPU = [f"cpu-{level}" for level in _cpu.isa_levels()]
 EMULATED = {"emu": "_emu", "emu-checked": "_emu_checked"}
+EMULATED_PARAMETERS = [pytest.param(name, marks=pytest.mark.emulated) for name in EMULATED]
 CUDA = ["cuda"] if cb.info()["backends"]["cuda"].startswith("usable") else []
 
 
@@ -26,7 +27,7 @@ def _backend(name: str) -> backends.Cpu | backends.Device:
     return backends.Cpu(name.removeprefix("cpu-"))
 
 
-@pytest.fixture(params=[*CPU, *EMULATED, *CUDA])
+@pytest.fixture(params=[*CPU, *EMULATED_PARAMETERS, *CUDA])
 def backend(request: pytest.FixtureRequest) -> Iterator[backends.Cpu | backends.Device]:
     """Return the public functions on the backend under test."""
     before = _cpu.isa()
@@ -42,7 +43,7 @@ def cpu(request: pytest.FixtureRequest) -> Iterator[backends.Cpu]:
     _cpu.set_isa(before)
 
 
-@pytest.fixture(params=list(EMULATED))
+@pytest.fixture(params=EMULATED_PARAMETERS)
 def emulated(request: pytest.FixtureRequest) -> backends.Device:
     """Return the public functions on an emulated device, for what only the emulator can tell."""
     return _backend(request.param)

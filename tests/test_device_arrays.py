@@ -8,6 +8,8 @@ import curvblas as cb
 
 import emulation
 
+pytestmark = pytest.mark.emulated
+
 
 @pytest.fixture
 def emu():
@@ -228,7 +230,7 @@ class TestDlpack:
     def test_another_device_is_refused(self, emu):
         C = emu.Array.to_device(np.eye(3))
 
-        with pytest.raises(TypeError, match="factors must be on a CUDA device .* got a .* on DLPack device type 10"):
+        with pytest.raises(TypeError, match=r"factors must be on a CUDA device .* got a .* on DLPack device type 10"):
             cb.damped_inverse(DlpackOnly(C, device=(10, 0)), 1.0)
 
     def test_memory_lives_as_long_as_the_capsule(self, emu):

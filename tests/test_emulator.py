@@ -12,6 +12,7 @@ import pytest
 import emulation
 from backends import LANDINGS, MODES, SCHEDULES
 
+pytestmark = pytest.mark.emulated
 SEEDED_BUGS = Path(__file__).parent / "emu" / "seeded_bugs.cu"
 
 FINDINGS = {

@@ -27,7 +27,7 @@ def test_examples_in_docstrings_run(name):
     assert failures == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/kronecker.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/kronecker.md", "docs/cuda.md"])
 def test_examples_on_pages_run(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
@@ -83,11 +83,12 @@ def test_without_a_driver_the_cuda_backend_says_so():
     assert why or _backend._cuda.device_name()
 
 
-def test_stubs_name_everything_in_the_module():
-    stub = (Path(cb.__file__).parent / "_cpu.pyi").read_text()
-    functions = [name for name in dir(_cpu) if not name.startswith("_") and callable(getattr(_cpu, name))]
+@pytest.mark.parametrize("module", [_cpu, *([_backend._cuda] if _backend._cuda else [])], ids=lambda m: m.__name__)
+def test_stubs_name_everything_in_the_module(module):
+    stub = (Path(cb.__file__).parent / f"{module.__name__.rpartition('.')[2]}.pyi").read_text()
+    names = [name for name in dir(module) if not name.startswith("_")]
 
-    assert all(f"def {name}(" in stub for name in functions)
+    assert all(re.search(rf"(def {name}\(|class {name}:|^{name}: )", stub, re.MULTILINE) for name in names)
 
 
 def test_import_is_fast():

@@ -32,7 +32,7 @@ def test_includes_never_point_upwards(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
 def test_backends_know_nothing_of_each_other(path):
-    """Files of the device are in folders of their own, or end in .cu; "queue.h" is that of the backend which is built."""
+    """Files of the device are in folders of their own, or end in .cu; "queue.h" is that of the backend being built."""
     parts = set(path.relative_to(CSRC).parts)
     is_device = bool(parts & {"cuda", "emu"}) or path.suffix == ".cu"
     targets = {part for include in includes(path) for part in include.split("/")[:-1]}

@@ -45,11 +45,10 @@ def _load_blas() -> None:
 _load_blas()
 from . import _cpu  # noqa: E402  (needs the BLAS)
 
-_cuda: ModuleType | None
 try:
-    from . import _cuda  # type: ignore[attr-defined,no-redef]
-except ImportError:
-    _cuda = None
+    from . import _cuda
+except ImportError:  # not built
+    _cuda = None  # type: ignore[assignment]
 
 _cpu.set_num_threads(default_num_threads())
 register_with_threadpoolctl(_cpu)
