@@ -16,8 +16,9 @@ class BlockedMatrix {
     /// Of shared memory, beside the matrix: two staged blocks.
     static constexpr int staging = 2 * width * pitch;
 
-    /// The words of a workspace for a matrix of order n.
-    CURVBLAS_DEVICE static constexpr Index words(Index n) { return padded(n) * (padded(n) + 1); }
+    /// The words of a workspace for a matrix of order n, and from one of its rows to the next.
+    CURVBLAS_DEVICE static constexpr Index words(Index n) { return padded(n) * stride_of(n); }
+    CURVBLAS_DEVICE static constexpr Index stride_of(Index n) { return padded(n) + 1; }
 
     __device__ BlockedMatrix(W* workspace, W* staging, int n)
         : data_(workspace),
@@ -44,7 +45,7 @@ class BlockedMatrix {
 
   private:
     CURVBLAS_DEVICE static constexpr Index padded(Index n) { return (n + width - 1) / width * width; }
-    __device__ Index stride() const { return order() + 1; }
+    __device__ Index stride() const { return stride_of(order()); }
     __device__ W* block(int i, int j) const { return data_ + i * width * stride() + j * width; }
 
     /// This thread's elements of a block: column `column()`, rows row(0) ... row(3).

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cuda/tile.cuh"
+#include "cuda/vendor_blas.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
@@ -52,6 +53,26 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     multiply_tile(read_only(half_of(task, block, halves)), task.A_inv[block.b], task.P[block.b], block.i, block.j);
 }
 
+// From here on a single product fills a device, and the vendor's library multiplies.
+constexpr Index large = 512;
+
+template <class T>
+bool is_for_vendor(const Precondition<T>& task) {
+    return min(task.V.rows, task.V.columns) >= large && vendor_blas::is_blas(task.V[0]) &&
+           vendor_blas::is_blas(task.A_inv[0]) && vendor_blas::is_blas(task.G_inv[0]) && task.P.column_stride == 1 &&
+           vendor_blas::is_blas(task.P[0]) && vendor_blas::available();
+}
+
+template <class T>
+void multiply_large(const Queue& queue, const Precondition<T>& task) {
+    const Index m = task.V.rows, n = task.V.columns;
+    const auto half = queue.scratch<T>(m * n);
+    for (Index b = 0; b < task.V.batch; ++b) {
+        vendor_blas::multiply<T>(queue, task.G_inv[b], task.V[b], {half.get(), m, n, n, 1});
+        vendor_blas::multiply<T>(queue, {half.get(), m, n, n, 1}, task.A_inv[b], task.P[b]);
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -59,6 +80,10 @@ void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
     std::vector<Block> blocks;
     Index size = 0;
     for (int t = 0; t < static_cast<int>(group.size()); ++t) {
+        if (is_for_vendor(group[t])) {
+            multiply_large(queue, group[t]);
+            continue;
+        }
         const auto& V = group[t].V;
         const auto tiles = [](Index n) { return static_cast<int>((n + Tile<T>::edge - 1) / Tile<T>::edge); };
         for (int b = 0; b < static_cast<int>(V.batch); ++b, size += V.rows * V.columns)
