@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import importlib.machinery
 import importlib.util
 import os
 import subprocess
@@ -32,22 +31,39 @@ def _run(*command) -> None:
         raise RuntimeError(f"building the emulation failed: {' '.join(map(str, command))}\n{output}")
 
 
+_failure: list[RuntimeError] = []
+
+
 @functools.cache
 def built() -> Path:
-    """Build what is not built yet; return the folder of the modules. A failed build is an error of every test."""
-    import pybind11
-
+    """Build what is not built yet; return the folder of the modules. A failed build is not repeated."""
+    if _failure:
+        raise _failure[0]
     stamp, content = FOLDER / "content", _content()
     if not stamp.is_file() or stamp.read_text() != content:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        options = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
-        tools = importlib.import_module("cmake")
-        cmake = Path(tools.CMAKE_BIN_DIR) / "cmake"
-        ninja = Path(importlib.import_module("ninja").BIN_DIR) / "ninja"
-        _run(cmake, "-S", ROOT / "csrc" / "emu", "-B", FOLDER, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", *options)
-        _run(cmake, "--build", FOLDER, "--parallel", os.cpu_count() or 1)
+        try:
+            _build()
+        except RuntimeError as error:
+            _failure.append(error)
+            raise
         stamp.write_text(content)
     return FOLDER
+
+
+def _build() -> None:
+    import cmake
+    import ninja
+    import pybind11
+
+    program = Path(cmake.CMAKE_BIN_DIR) / "cmake"
+    options = [
+        f"-DCMAKE_MAKE_PROGRAM={Path(ninja.BIN_DIR) / 'ninja'}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+    ]
+    _run(program, "-S", ROOT / "csrc" / "emu", "-B", FOLDER, "-G", "Ninja", *options)
+    _run(program, "--build", FOLDER, "--parallel", os.cpu_count() or 1)
 
 
 @functools.cache
@@ -57,6 +73,6 @@ def load(name: str):
     full_name = f"curvblas.{name}"
     spec = importlib.util.spec_from_file_location(full_name, path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[full_name] = module
     spec.loader.exec_module(module)
+    sys.modules[full_name] = module
     return module

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -49,7 +50,9 @@ def tool(name):
 
 
 def output(*command):
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    # A sanitizer that is preloaded into this process is not meant for the toolkit's programs.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def kernel_name(mangled):

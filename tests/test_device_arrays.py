@@ -147,11 +147,14 @@ def test_other_dtypes_are_refused(emu, dtype):
         cb.damped_inverse(emu.Array.to_device(np.eye(3).astype(dtype)), 1.0)
 
 
-def test_bfloat16_is_told_from_two_bytes_of_anything(emu):
+@pytest.mark.parametrize("name", ["bfloat16", "torch.bfloat16"])
+def test_bfloat16_is_told_from_two_bytes_of_anything_by_the_name_of_its_dtype(emu, name):
     rows = np.arange(6).reshape(2, 3)
     C = emu.Array.to_device(np.zeros((3, 3)))
+    there = Liar(emu.Array.to_device(rows.astype(ml_dtypes.bfloat16)))
+    there.dtype = name
 
-    cb.update_factors(C, emu.Array.to_device(rows.astype(ml_dtypes.bfloat16)), decay=0.0)
+    cb.update_factors(C, there, decay=0.0)
 
     assert np.array_equal(C.to_host(), rows.T @ rows / 2)
 
@@ -169,6 +172,27 @@ def test_results_are_arrays_of_the_device_and_parameters_may_be(emu):
     assert result.status.to_host().tolist() == [0, 0]
     assert np.allclose(result.inverse.to_host()[1], np.eye(3) / 4.1)
     assert np.allclose(again.inverse.to_host(), result.inverse.to_host(), rtol=1e-6)
+
+
+def test_a_parameter_may_be_a_part_of_what_is_written(emu):
+    checked = emulation.load("_emu_checked")
+    C, rows = np.full((130, 130), 0.5), np.ones((1, 130))
+    there = checked.Array.to_device(C)
+    interface = there.__cuda_array_interface__
+    decay = Liar(there, shape=(), strides=())
+    decay.__class__ = type("Part", (Liar,), {"__module__": "curvblas._emu_checked"})
+
+    cb.update_factors(there, checked.Array.to_device(rows), decay=decay)
+
+    assert interface["shape"] == (130, 130)
+    assert np.array_equal(there.to_host(), np.full((130, 130), 0.75))
+
+
+def test_results_without_elements_know_their_device(emu):
+    result = cb.damped_inverse(emu.Array.to_device(np.zeros((4, 0, 0))), 1.0)
+
+    assert result.inverse.__dlpack_device__() == result.status.__dlpack_device__() == (2, 0)
+    assert result.ok.tolist() == [True] * 4
 
 
 def test_a_strided_parameter_and_one_for_all(emu):
@@ -227,6 +251,15 @@ class TestDlpack:
 
         assert emu.take_stream_orders() == [(88, 1)]
 
+    def test_an_export_to_another_device_is_refused(self, emu):
+        array = emu.Array.to_device(np.eye(3))
+
+        assert array.__dlpack__(dl_device=(2, 0))
+        with pytest.raises(BufferError, match="arrays are exported on their own device only"):
+            array.__dlpack__(dl_device=(1, 0))
+        with pytest.raises(BufferError, match="copies are not made here"):
+            array.__dlpack__(copy=True)
+
     def test_another_device_is_refused(self, emu):
         C = emu.Array.to_device(np.eye(3))
 
@@ -262,7 +295,7 @@ class TestDlpack:
 
 class TestStreams:
     def orders(self, emu, *streams):
-        """Call with arrays made on these streams; return which streams were made to wait for which."""
+        """Call with arrays made on these streams; return which streams wait for which, and the result's."""
         arrays = [Liar(emu.Array.to_device(np.eye(3)), stream=stream) for stream in streams]
         emu.take_stream_orders()
 
@@ -273,11 +306,11 @@ class TestStreams:
     def test_a_call_runs_on_the_stream_of_its_first_array(self, emu):
         assert self.orders(emu, 77, 77) == ([], 77)
 
-    def test_streams_of_other_arrays_are_waited_for(self, emu):
-        assert self.orders(emu, 77, 88, 99) == ([(77, 88), (77, 99)], 77)
+    def test_streams_of_other_arrays_are_waited_for_and_wait_for_it(self, emu):
+        assert self.orders(emu, 77, 88, 99) == ([(77, 88), (77, 99), (88, 77), (99, 77)], 77)
 
     def test_without_a_stream_it_runs_on_the_default_one(self, emu):
-        assert self.orders(emu, None, 88) == ([(1, 88)], 1)
+        assert self.orders(emu, None, 88) == ([(1, 88), (88, 1)], 1)
 
     def test_version_2_of_the_interface_has_no_streams(self, emu):
         C = Liar(emu.Array.to_device(np.eye(3)), version=2)

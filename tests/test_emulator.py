@@ -29,6 +29,8 @@ FINDINGS = {
     "pointer_of_the_host": "access to memory of the host",
     "sum_without_atomics": "race on shared memory",
     "copy_never_waited_for": "asynchronous copy never waited for",
+    "copy_to_nowhere": "asynchronous copy that does not go from global to shared memory",
+    "copy_from_shared_memory": "asynchronous copy that does not go from global to shared memory",
     "deadlock_of_half_warps": "deadlock: no thread can go on",
 }
 

@@ -109,15 +109,15 @@ class TestAllFinite:
 
 
 class TestKfacIdentities:
-    def step(self, grads, a, g, damping):
+    def step(self, on, grads, a, g, damping):
         """One K-FAC direction through the public functions."""
-        A = cb.update_factors([np.zeros((x.shape[1],) * 2) for x in a], a, decay=0.0)
-        G = cb.update_factors([np.zeros((x.shape[1],) * 2) for x in g], g, decay=0.0)
-        damping_A, damping_G = cb.factored_damping(A, G, damping)
-        A_inv, G_inv = cb.damped_inverse(A, damping_A), cb.damped_inverse(G, damping_G)
+        A = on.update_factors([np.zeros((x.shape[1],) * 2) for x in a], a, decay=0.0)
+        G = on.update_factors([np.zeros((x.shape[1],) * 2) for x in g], g, decay=0.0)
+        damping_A, damping_G = on.factored_damping(A, G, damping)
+        A_inv, G_inv = on.damped_inverse(A, damping_A), on.damped_inverse(G, damping_G)
         assert A_inv.ok.all()
         assert G_inv.ok.all()
-        return cb.precondition(grads, A_inv.inverse, G_inv.inverse)
+        return on.precondition(grads, A_inv.inverse, G_inv.inverse)
 
     def test_one_case_has_an_exact_kronecker_block(self, backend, rng):
         """Methods: with N = 1 the empirical Fisher block is gg^T (x) aa^T."""
@@ -145,7 +145,7 @@ class TestKfacIdentities:
         a = [rng.standard_normal((64, 5)), rng.standard_normal((64, 70))]
         g = [rng.standard_normal((64, 3)), rng.standard_normal((64, 40))]
 
-        P = self.step(grads, a, g, damping=0.1)
+        P = self.step(backend, grads, a, g, damping=0.1)
 
         for V, D, x, y in zip(grads, P, a, g, strict=True):
             A, G = x.T @ x / 64, y.T @ y / 64
@@ -165,14 +165,14 @@ class TestKfacIdentities:
         a2, g2 = a @ Om, g @ np.linalg.inv(Phi)
         V2 = g2.T @ a2 / N
 
-        (step,) = self.step([V], [a], [g], damping)
-        (mapped,) = self.step([V2], [a2], [g2], damping)
+        (step,) = self.step(backend, [V], [a], [g], damping)
+        (mapped,) = self.step(backend, [V2], [a2], [g2], damping)
 
         same = np.allclose(mapped, Phi @ step @ np.linalg.inv(Om).T, rtol=1e-9)
         assert same == (damping == 0)
 
     def test_a_dead_layer_gets_a_zero_step(self, backend, rng):
         """A = 0: pi = 1, the zero factor is inverted as sqrt(damping) I, and V = 0 stays 0."""
-        (step,) = self.step([np.zeros((3, 4))], [np.zeros((8, 4))], [rng.standard_normal((8, 3))], 0.01)
+        (step,) = self.step(backend, [np.zeros((3, 4))], [np.zeros((8, 4))], [rng.standard_normal((8, 3))], 0.01)
 
         assert np.array_equal(step, np.zeros((3, 4)))

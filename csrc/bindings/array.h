@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bindings/dlpack.h"
 #include "core/require.h"
@@ -65,7 +66,8 @@ struct Array {
 struct Borrowed {
     py::list keep_alive;
     void* stream = nullptr;
-    int device = -1;  ///< -1: no array was read yet
+    std::vector<void*> other_streams;  ///< of further arrays; what follows there is to wait for the call
+    int device = -1;                   ///< -1: no array with elements was read yet
 };
 
 /// Reads the memory description of `object`; no copy. TypeError for what is no array on this backend's device, for

@@ -14,6 +14,9 @@ using CURVBLAS_BACKEND::Queue;
 /// The queue that the kernels of a call run on.
 Queue queue_for(const Borrowed& borrowed);
 
+/// Ends a call: what the streams of its arrays do from now on comes after what it queued.
+void hand_back(const Borrowed& borrowed) noexcept;
+
 /// Numbers, one a matrix, where the kernels read them.
 using Numbers = std::shared_ptr<const double[]>;
 Numbers numbers(const Queue& queue, const std::vector<double>& values);

@@ -215,6 +215,12 @@ Array contiguous_like(const Array& a, DType dtype) {
     return made;
 }
 
+Index bytes_of(const Group& group, DType dtype, Index alignment) {
+    Index bytes = 0;
+    for (const Array& a : group.arrays) bytes += padded_bytes(a, dtype, alignment);
+    return bytes;
+}
+
 std::vector<Index> shape_per_matrix(const Group& model, int inner) {
     if (model.ragged) return {model.size()};
     const Array& a = model.arrays[0];

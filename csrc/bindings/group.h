@@ -38,6 +38,12 @@ std::vector<Index> shape_per_matrix(const Group& model, int inner);
 /// The description of a new, contiguous array of this shape; its data is yet to come.
 Array contiguous_like(const Array& a, DType dtype);
 
+/// The bytes of contiguous arrays of these shapes, each rounded up to a multiple of `alignment`.
+inline Index padded_bytes(const Array& a, DType dtype, Index alignment) {
+    return (a.size() * item_size(dtype) + alignment - 1) / alignment * alignment;
+}
+Index bytes_of(const Group& group, DType dtype, Index alignment);
+
 /// The range of a parameter, with the words for it.
 struct Range {
     bool (*holds)(double);
@@ -49,6 +55,9 @@ extern const Range non_negative, fraction, finite;
 class Call {
   public:
     explicit Call(const char* function) : function_(function) {}
+    ~Call() { hand_back(borrowed_); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
 
     /// Reads an argument; all arrays of a call must be of one library.
     Group group(py::handle object, const char* name);

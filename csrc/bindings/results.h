@@ -27,4 +27,26 @@ struct PerMatrix {
 template <class T>
 PerMatrix<T> new_per_matrix(const Queue& queue, const Group& model, int inner);
 
+// For the backends:
+
+/// Arrays of the model's shapes that share one allocation; make(view) gives the Python object of one.
+template <class Make>
+NewArrays arrays_in(std::byte* data, const Group& model, DType dtype, Index alignment, const Make& make) {
+    NewArrays result{py::none(), {model.ragged, {}}};
+    py::list list;
+    for (const Array& a : model.arrays) {
+        Array view = contiguous_like(a, dtype);
+        view.data = data;
+        data += padded_bytes(a, dtype, alignment);
+        py::object array = make(view);
+        result.group.arrays.push_back(view);
+        if (model.ragged)
+            list.append(std::move(array));
+        else
+            result.object = std::move(array);
+    }
+    if (model.ragged) result.object = std::move(list);
+    return result;
+}
+
 }  // namespace curvblas

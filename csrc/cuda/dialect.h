@@ -48,9 +48,12 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
     emulator::running.run(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, &Call::run, &call);
 #else
     constexpr std::size_t without_asking = 48 << 10;
-    if (shared_bytes > without_asking)
-        check(
-            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
+    if (shared_bytes > without_asking) {
+        // The limit belongs to the kernel, not to this launch: always the device's own, whatever other threads launch.
+        int most = 0;
+        check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device()));
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+    }
     cudaLaunchConfig_t config{};
     config.gridDim = grid, config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes, config.stream = static_cast<cudaStream_t>(stream);

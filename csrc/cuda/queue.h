@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 
+#include "core/require.h"
 #include "core/view.h"
 #include "cuda/runtime.h"
 
@@ -11,12 +12,28 @@ namespace curvblas::CURVBLAS_BACKEND {
 
 struct Release {
     Stream stream;
-    void operator()(const void* memory) const noexcept { release(const_cast<void*>(memory), stream); }
+    int device;
+    void operator()(const void* memory) const noexcept {
+        const OnDevice current(device);
+        release(const_cast<void*>(memory), stream);
+    }
 };
 
 /// Device memory that goes back when what was queued before its end of life is done.
 template <class T>
 using Scratch = std::unique_ptr<T[], Release>;
+
+/// Matrices and blocks are counted by int on the device; more of them are an error of the call.
+inline int counted(Index n) {
+    if (n > 0x7fffffff) wrong_value("a group of ", n, " matrices is too large for a device: at most 2147483647 fit");
+    return static_cast<int>(n);
+}
+
+/// A grid with one block for each entry of a table.
+template <class Table>
+unsigned grid_for(const Table& table) {
+    return static_cast<unsigned>(counted(static_cast<Index>(table.size())));
+}
 
 class Queue {
   public:
@@ -27,7 +44,8 @@ class Queue {
 
     template <class T>
     Scratch<T> scratch(Index count) const {
-        return Scratch<T>(static_cast<T*>(allocate(static_cast<std::size_t>(count) * sizeof(T), stream_)), {stream_});
+        return Scratch<T>(static_cast<T*>(allocate(static_cast<std::size_t>(count) * sizeof(T), stream_)),
+                          {stream_, device_});
     }
     /// A copy of the host's `values` on the device.
     template <class T>

@@ -1,5 +1,12 @@
 #include "cuda/runtime.h"
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <mutex>
+
 #include "cuda/dialect.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
@@ -20,6 +27,28 @@ auto address_range() {
     return function;
 }
 
+constexpr std::size_t most_staged = std::size_t{1} << 20;
+
+/// Pinned memory on its way to a device until `copied` has happened. Kept for the life of the process.
+struct StagingBuffer {
+    void* memory;
+    std::size_t bytes;
+    cudaEvent_t copied;
+};
+std::mutex staging_mutex;
+std::map<int, std::deque<StagingBuffer>> staging_buffers;  // by device
+
+StagingBuffer& idle_staging_buffer(int device, std::size_t bytes) {
+    std::deque<StagingBuffer>& buffers = staging_buffers[device];
+    for (StagingBuffer& buffer : buffers)
+        if (buffer.bytes >= bytes && cudaEventQuery(buffer.copied) == cudaSuccess) return buffer;
+    cudaGetLastError();  // "not ready" is no error
+    StagingBuffer made{nullptr, std::bit_ceil(std::max(bytes, std::size_t{4096})), nullptr};
+    check(cudaEventCreateWithFlags(&made.copied, cudaEventDisableTiming));
+    check(cudaHostAlloc(&made.memory, made.bytes, cudaHostAllocPortable));
+    return buffers.emplace_back(made);
+}
+
 }  // namespace
 
 void* allocate(std::size_t bytes, Stream stream) {
@@ -30,11 +59,25 @@ void* allocate(std::size_t bytes, Stream stream) {
 
 void release(void* memory, Stream stream) noexcept { cudaFreeAsync(memory, cuda_stream(stream)); }
 
-void release_when_idle(void* memory) noexcept { cudaFree(memory); }
+void release_when_idle(void* memory, int device) noexcept {
+    const OnDevice current(device);
+    cudaDeviceSynchronize();  // cudaFree alone does not wait where the memory came from a pool
+    cudaFree(memory);
+}
 
 void upload(void* device, const void* host, std::size_t bytes, Stream stream) {
-    // From pageable memory: CUDA copies it away before it returns.
-    if (bytes > 0) check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda_stream(stream)));
+    if (bytes == 0) return;
+    if (bytes > most_staged) {
+        check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda_stream(stream)));
+        check(cudaStreamSynchronize(cuda_stream(stream)));
+        return;
+    }
+    // A copy from pageable memory may wait for the stream, or on some machines read the source later.
+    const std::lock_guard lock(staging_mutex);
+    StagingBuffer& buffer = idle_staging_buffer(current_device(), bytes);
+    std::memcpy(buffer.memory, host, bytes);
+    check(cudaMemcpyAsync(device, buffer.memory, bytes, cudaMemcpyHostToDevice, cuda_stream(stream)));
+    check(cudaEventRecord(buffer.copied, cuda_stream(stream)));
 }
 
 void download(void* host, const void* device, std::size_t bytes, Stream stream) {
@@ -63,10 +106,17 @@ Allocation allocation_of(const void* address) {
     CUdeviceptr begin = 0;
     std::size_t bytes = 0;
     const auto range = address_range();
+    const OnDevice current(attributes.device);
     if (!range || range(&begin, &bytes, reinterpret_cast<CUdeviceptr>(address)) != CUDA_SUCCESS)
-        begin = 0, bytes = SIZE_MAX;  // not known
+        begin = 0, bytes = PTRDIFF_MAX;
     const auto* const first = reinterpret_cast<const std::byte*>(begin);
     return {first, reinterpret_cast<const std::byte*>(begin + bytes), attributes.device};
+}
+
+int current_device() {
+    int device = 0;
+    check(cudaGetDevice(&device));
+    return device;
 }
 
 OnDevice::OnDevice(int device) {
@@ -92,7 +142,10 @@ std::string why_not_usable() {
     const cudaError_t error = cudaGetDeviceCount(&devices);
     cudaGetLastError();
     if (error != cudaSuccess) return cudaGetErrorString(error);
-    return devices > 0 ? "" : "there is no CUDA device";
+    if (devices == 0) return "there is no CUDA device";
+    int major = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+    return major >= 8 ? "" : sentence(device_name(), " has compute capability ", major, ".x, and 8.0 is needed");
 }
 
 }  // namespace curvblas::CURVBLAS_BACKEND

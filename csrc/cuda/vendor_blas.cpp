@@ -1,8 +1,10 @@
 #include "cuda/vendor_blas.h"
 
 #include <map>
+#include <mutex>
 #include <stdexcept>
 #include <type_traits>
+#include <vector>
 
 #include "core/require.h"
 #include "cuda/vendor_library.h"
@@ -26,17 +28,37 @@ struct Handles {
     Handle blas = nullptr, solver = nullptr;
 };
 
-/// The handles of this thread and of the queue's device, set to its stream.
-const Handles& handles(const Queue& queue) {
-    // A handle may not be shared by threads, and is expensive to make.
-    thread_local std::map<int, Handles> of_device;
-    Handles& own = of_device[queue.device()];
-    if (!own.blas) check(library()->create_blas(&own.blas), "cublasCreate");
-    if (!own.solver) check(library()->create_solver(&own.solver), "cusolverDnCreate");
-    check(library()->set_blas_stream(own.blas, queue.stream()), "cublasSetStream");
-    check(library()->set_solver_stream(own.solver, queue.stream()), "cusolverDnSetStream");
-    return own;
-}
+/// The use of a pair of handles, set to the queue's stream. They are expensive to make, and two threads may not use one
+/// at a time: those that nobody uses wait for the next call, for the life of the process.
+class Borrowed {
+  public:
+    explicit Borrowed(const Queue& queue) : device_(queue.device()) {
+        {
+            const std::lock_guard lock(mutex);
+            std::vector<Handles>& waiting = idle[device_];
+            if (!waiting.empty()) handles_ = waiting.back(), waiting.pop_back();
+        }
+        if (!handles_.blas) check(library()->create_blas(&handles_.blas), "cublasCreate");
+        if (!handles_.solver) check(library()->create_solver(&handles_.solver), "cusolverDnCreate");
+        check(library()->set_blas_stream(handles_.blas, queue.stream()), "cublasSetStream");
+        check(library()->set_solver_stream(handles_.solver, queue.stream()), "cusolverDnSetStream");
+    }
+    ~Borrowed() {
+        const std::lock_guard lock(mutex);
+        idle[device_].push_back(handles_);
+    }
+    Borrowed(const Borrowed&) = delete;
+    Borrowed& operator=(const Borrowed&) = delete;
+
+    Handle blas() const { return handles_.blas; }
+    Handle solver() const { return handles_.solver; }
+
+  private:
+    inline static std::mutex mutex;
+    inline static std::map<int, std::vector<Handles>> idle;  // by device
+    int device_;
+    Handles handles_;
+};
 
 /// A row-major matrix is the transposed column-major one.
 template <class T>
@@ -59,7 +81,8 @@ void multiply(const Queue& queue, const Matrix<const T>& A, const Matrix<const T
     // C^T = B^T A^T
     const ColumnMajor<T> a(A), b(B);
     const T one = 1, zero = 0;
-    check(functions<T>().gemm(handles(queue).blas, b.operation, a.operation, static_cast<int>(C.columns),
+    const Borrowed handles(queue);
+    check(functions<T>().gemm(handles.blas(), b.operation, a.operation, static_cast<int>(C.columns),
                               static_cast<int>(C.rows), static_cast<int>(A.columns), &one, b.data, b.leading_dimension,
                               a.data, a.leading_dimension, &zero, C.data, static_cast<int>(C.row_stride)),
           "gemm");
@@ -69,7 +92,8 @@ void multiply(const Queue& queue, const Matrix<const T>& A, const Matrix<const T
 
 template <class T>
 void cholesky(const Queue& queue, Index n, T* A, Index ld, int* minor) {
-    const Handle solver = handles(queue).solver;
+    const Borrowed handles(queue);
+    const Handle solver = handles.solver();
     const int size = static_cast<int>(n), leading_dimension = static_cast<int>(ld);
     int words = 0;
     check(functions<T>().potrf_buffer(solver, upper, size, A, leading_dimension, &words), "potrf_bufferSize");
@@ -79,7 +103,8 @@ void cholesky(const Queue& queue, Index n, T* A, Index ld, int* minor) {
 
 template <class T>
 void invert_from_cholesky(const Queue& queue, Index n, T* A, Index ld, int* zero) {
-    const Handle solver = handles(queue).solver;
+    const Borrowed handles(queue);
+    const Handle solver = handles.solver();
     const int size = static_cast<int>(n), leading_dimension = static_cast<int>(ld);
     int words = 0;
     check(functions<T>().potri_buffer(solver, upper, size, A, leading_dimension, &words), "potri_bufferSize");

@@ -22,9 +22,8 @@ Index3 index_of(std::uint64_t number, const Index3& shape) {
 
 }  // namespace
 
-bool lands_early() {
-    static std::mt19937_64 coin;
-    if (options.landing == Landing::random) return coin() & 1;
+bool Grid::lands_early() {
+    if (options.landing == Landing::random) return random_() & 1;
     return options.landing == Landing::early;
 }
 
@@ -48,6 +47,7 @@ void Grid::run(const void* kernel_, Index3 grid_, Index3 block_, std::size_t sha
     threads_.resize(count), ready_.resize(count), order_.resize(count);
     warps.resize((count + warp_size - 1) / warp_size);
     random_.seed(options.seed);
+    os_thread = __builtin_thread_pointer();
     shared = memory.take_shared(shared_bytes);
     begin_checked_launch();
     for (std::uint64_t b = 0; b < grid.count(); ++b) {

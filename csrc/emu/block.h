@@ -74,6 +74,9 @@ class Grid {
     /// Runs all blocks; throws what it finds.
     void run(const void* kernel, Index3 grid, Index3 block, std::size_t shared_bytes, Body body, const void* arguments);
 
+    /// Whether an asynchronous copy that is issued now lands at once.
+    bool lands_early();
+
     // What a thread of the kernel does:
     void barrier(Site site);
     /// Waits for the lanes of `mask`; the last one calls compute(operands of all lanes, mask).
@@ -83,7 +86,9 @@ class Grid {
     [[noreturn]] void abandon(const std::string& what);
 
     Index3 grid, block, block_index;
-    Thread* current = nullptr;  ///< null while host code runs
+    Thread* current = nullptr;        ///< null while host code runs
+    const void* os_thread = nullptr;  ///< the one that runs the kernel; instrumented host code may run on others
+    bool is_kernel() const { return current && os_thread == __builtin_thread_pointer(); }
     std::byte* shared = nullptr;
     std::size_t shared_bytes = 0;
     std::vector<Warp> warps;
@@ -120,8 +125,5 @@ class Grid {
     std::string finding_;
 };
 inline Grid running;
-
-/// A coin for the asynchronous copies.
-bool lands_early();
 
 }  // namespace curvblas::emulator

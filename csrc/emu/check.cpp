@@ -227,7 +227,7 @@ Place place_of(const void* p, std::size_t bytes, Access access, const void* code
 }  // namespace
 
 void check_access(const void* p, std::size_t bytes, Access access, const void* code) {
-    if (!checking || !running.current || running.in_own_stack(p)) return;
+    if (!checking || !running.is_kernel() || running.in_own_stack(p)) return;
     if (access == Access::read && !Memory::instance().holds_shared(p) && !Memory::instance().holds(p) && is_constant(p))
         return;
     const Place place = place_of(p, bytes, access, code);
@@ -273,6 +273,14 @@ void end_checked_interval() {
 
 void forget(const void* begin, std::size_t bytes) {
     if (checking) arena_shadow().reset(Memory::instance().offset(begin), bytes);
+}
+
+bool holds_unwritten(const void* begin, std::size_t bytes) {
+    bool unwritten = false;
+    if (checking && bytes > 0)
+        arena_shadow().for_each(Memory::instance().offset(begin), bytes,
+                                [&](Cell& cell) { unwritten = unwritten || cell.writer.interval < by_host; });
+    return unwritten;
 }
 
 void written_by_host(const void* begin, std::size_t bytes) {

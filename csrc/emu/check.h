@@ -32,5 +32,7 @@ void end_checked_interval();
 /// New memory, which nobody has written; memory that the host has written.
 void forget(const void* begin, std::size_t bytes);
 void written_by_host(const void* begin, std::size_t bytes);
+/// Whether nobody has written some of it: a result that a kernel forgot.
+bool holds_unwritten(const void* begin, std::size_t bytes);
 
 }  // namespace curvblas::emulator

@@ -5,6 +5,7 @@
 #include "emu/block.h"
 #include "emu/check.h"
 #include "emu/finding.h"
+#include "emu/memory.h"
 
 namespace curvblas::emulator {
 namespace {
@@ -36,11 +37,14 @@ void issue_copy(void* to, const void* from, unsigned bytes, bool valid, Site sit
     const auto misaligned = [&](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % bytes != 0; };
     if (misaligned(to) || (valid && misaligned(from)))
         found("misaligned asynchronous copy of ", bytes, " bytes at ", text_of(site));
+    const Memory& memory = Memory::instance();
+    if (!memory.holds_shared(to) || (valid && !memory.holds(from)))
+        found("asynchronous copy that does not go from global to shared memory at ", text_of(site));
     check_copy_issued(to, from, bytes, !valid, __builtin_return_address(0));
     Thread& thread = *running.current;
     thread.copies.push_back({static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, thread.open_group,
                              false, !valid, site});
-    if (lands_early()) land(thread.copies.back());
+    if (running.lands_early()) land(thread.copies.back());
 }
 
 void commit_copies() { ++running.current->open_group; }

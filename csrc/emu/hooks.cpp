@@ -42,6 +42,8 @@ void __tsan_write_range(void* p, std::size_t bytes) {
     check_access(p, bytes, Access::write, __builtin_return_address(0));
 }
 void __tsan_init() {}
+void __tsan_vptr_update(void**, void*) {}  // of host code in the kernels' files
+void __tsan_vptr_read(void**) {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 
@@ -52,7 +54,7 @@ struct BoundsData {
     const void *array_type, *index_type;
 };
 void __ubsan_handle_out_of_bounds_abort(BoundsData* data, std::uintptr_t index) {
-    if (!curvblas::emulator::running.current) __builtin_trap();  // host code
+    if (!curvblas::emulator::running.is_kernel()) __builtin_trap();  // host code
     curvblas::emulator::found("local array overrun: index ", static_cast<std::intptr_t>(index), " at ",
                               curvblas::emulator::text_of({data->file, static_cast<int>(data->line)}));
 }

@@ -61,6 +61,9 @@ void Memory::upload(std::byte* to, const void* from, std::size_t bytes) {
 
 void Memory::download(void* to, const std::byte* from, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
+    if (holds_unwritten(from, bytes))
+        throw Finding(sentence("read of unwritten memory: the host copies ", bytes,
+                               " bytes of global memory, some of which no kernel has written"));
     std::memcpy(to, host_view(from), bytes);
 }
 

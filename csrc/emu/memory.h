@@ -24,6 +24,11 @@ class Memory {
     void release(std::byte* begin);
     /// The live allocation that holds p; empty if there is none.
     Allocation find(const void* p) const;
+    /// The same while other OS threads may allocate.
+    Allocation find_from_host(const void* p) {
+        const std::lock_guard lock(mutex_);
+        return find(p);
+    }
     /// The nearest one that ends before p, if it is not far.
     Allocation find_before(const void* p) const;
     bool holds(const void* p) const { return p >= arena_ && p < arena_ + arena_bytes; }

@@ -12,7 +12,7 @@ void* allocate(std::size_t bytes, Stream) { return Memory::instance().allocate(b
 
 void release(void* memory, Stream) noexcept { Memory::instance().release(static_cast<std::byte*>(memory)); }
 
-void release_when_idle(void* memory) noexcept { release(memory, nullptr); }
+void release_when_idle(void* memory, int) noexcept { release(memory, nullptr); }
 
 void upload(void* device, const void* host, std::size_t bytes, Stream) {
     Memory::instance().upload(static_cast<std::byte*>(device), host, bytes);
@@ -27,9 +27,11 @@ void order_after(Stream later, Stream earlier) {
 }
 
 Allocation allocation_of(const void* address) {
-    const Memory::Allocation found = Memory::instance().find(address);
+    const Memory::Allocation found = Memory::instance().find_from_host(address);
     return {found.begin, found.end, found.begin ? 0 : -1};
 }
+
+int current_device() { return 0; }
 
 OnDevice::OnDevice(int) {}
 OnDevice::~OnDevice() = default;

@@ -57,8 +57,8 @@ bool all_finite(const Queue& queue, std::span<const Rows> group) {
     const auto tasks = queue.copy_of(group);
     const auto table = queue.copy_of(std::span<const Block>(blocks));
     const auto found = queue.copy_of(std::span<const unsigned>(&nothing, 1));
-    launch(find_not_finite, dim3(static_cast<unsigned>(blocks.size())), dim3(threads), 0, queue.stream(), tasks.get(),
-           table.get(), found.get());
+    launch(find_not_finite, dim3(grid_for(blocks)), dim3(threads), 0, queue.stream(), tasks.get(), table.get(),
+           found.get());
     unsigned answer = 0;
     download(&answer, found.get(), sizeof answer, queue.stream());
     return answer == 0;

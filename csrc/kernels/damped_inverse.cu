@@ -37,9 +37,16 @@ __global__ void load_shifted(const DampedInverse<T>* tasks, int task, int b, T* 
 template <class T>
 __global__ void sum_logarithms(const T* L, Index n, Index ld, const int* minor, Prepared* prepared) {
     double sum = 0;
-    for (Index i = threadIdx.x; i < n; i += inverse_threads) sum += 2 * log(static_cast<double>(L[i * ld + i]));
+    int first_bad = *minor ? *minor : static_cast<int>(n) + 1;
+    for (int i = static_cast<int>(threadIdx.x); i < n; i += inverse_threads) {
+        const double pivot = static_cast<double>(L[i * ld + i]);
+        // The library lets a NaN pass that an overflow made of finite numbers. Written as not(>).
+        if (!(pivot > 0) || isinf(pivot)) first_bad = min(first_bad, i + 1);
+        sum += 2 * log(pivot);
+    }
     sum = block_sum(sum, dynamic_shared<double>());
-    if (threadIdx.x == 0) *prepared = {sum, *minor};
+    first_bad = block_reduce(first_bad, [](int a, int b) { return a < b ? a : b; }, dynamic_shared<int>());
+    if (threadIdx.x == 0) *prepared = {sum, first_bad <= n ? first_bad : 0};
 }
 
 /// C + damping I in the workspace becomes its inverse, by the vendor's library.
@@ -92,7 +99,7 @@ void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group,
         const bool in_shared = workspace_is_shared<T>(n, ladder);
         if (in_shared) workspace = max(workspace, words * (ladder ? sizeof(double) : sizeof(T)));
         const bool by_vendor = n >= large && vendor_blas::available();
-        for (int b = 0; b < static_cast<int>(group[t].C.batch); ++b) {
+        for (int b = 0; b < counted(group[t].C.batch); ++b) {
             blocks.push_back({t, b, size, by_vendor ? large_ones++ : -1});
             size += 3 * n + (in_shared ? 0 : words);
         }
@@ -108,8 +115,8 @@ void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group,
             invert_large(queue, tasks.get(), block, n, reinterpret_cast<T*>(scratch.get() + block.scratch + 3 * n),
                          prepared.get() + block.prepared);
     }
-    launch(invert<T>, dim3(static_cast<unsigned>(blocks.size())), dim3(inverse_threads), sizeof(Shared) + workspace,
-           queue.stream(), tasks.get(), table.get(), scratch.get(), prepared.get(), on_failure);
+    launch(invert<T>, dim3(grid_for(blocks)), dim3(inverse_threads), sizeof(Shared) + workspace, queue.stream(),
+           tasks.get(), table.get(), scratch.get(), prepared.get(), on_failure);
 }
 
 template void damped_inverse(const Queue&, std::span<const DampedInverse<float>>, OnFailure);

@@ -40,12 +40,12 @@ template <class T>
 void factored_damping(const Queue& queue, std::span<const FactoredDamping<T>> group) {
     std::vector<Pair> pairs;
     for (int t = 0; t < static_cast<int>(group.size()); ++t)
-        for (int b = 0; b < static_cast<int>(group[t].A.batch); ++b) pairs.push_back({t, b});
+        for (int b = 0; b < counted(group[t].A.batch); ++b) pairs.push_back({t, b});
     if (pairs.empty()) return;
     const auto tasks = queue.copy_of(group);
     const auto table = queue.copy_of(std::span<const Pair>(pairs));
-    launch(split_damping<T>, dim3(static_cast<unsigned>(pairs.size())), dim3(threads), most_warps * sizeof(double),
-           queue.stream(), tasks.get(), table.get());
+    launch(split_damping<T>, dim3(grid_for(pairs)), dim3(threads), most_warps * sizeof(double), queue.stream(),
+           tasks.get(), table.get());
 }
 
 template void factored_damping(const Queue&, std::span<const FactoredDamping<float>>);

@@ -86,7 +86,7 @@ void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
         }
         const auto& V = group[t].V;
         const auto tiles = [](Index n) { return static_cast<int>((n + Tile<T>::edge - 1) / Tile<T>::edge); };
-        for (int b = 0; b < static_cast<int>(V.batch); ++b, size += V.rows * V.columns)
+        for (int b = 0; b < counted(V.batch); ++b, size += V.rows * V.columns)
             for (int i = 0; i < tiles(V.rows); ++i)
                 for (int j = 0; j < tiles(V.columns); ++j) blocks.push_back({t, b, i, j, size});
     }
@@ -94,7 +94,7 @@ void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
     const auto tasks = queue.copy_of(group);
     const auto table = queue.copy_of(std::span<const Block>(blocks));
     const auto halves = queue.scratch<T>(size);
-    const dim3 grid(static_cast<unsigned>(blocks.size())), threads(Tile<T>::threads);
+    const dim3 grid(grid_for(blocks)), threads(Tile<T>::threads);
     const auto run = [&](auto kernel) {
         launch(kernel, grid, threads, Tile<T>::shared_bytes, queue.stream(), tasks.get(), table.get(), halves.get());
     };

@@ -132,7 +132,7 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
     for (int t = 0; t < static_cast<int>(group.size()); ++t) {
         const Index n = group[t].updated.rows;
         const int side = static_cast<int>((n + edge - 1) / edge), splits = splits_of(n, group[t].R.count());
-        for (int b = 0; b < static_cast<int>(group[t].updated.batch); ++b)
+        for (int b = 0; b < counted(group[t].updated.batch); ++b)
             for (int i = 0; i < side; ++i)
                 for (int j = 0; j <= i; ++j) {
                     if (splits > 1) joins.push_back({t, b, i, j, 0, splits, slots});
@@ -145,8 +145,8 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
     const auto partial_sums = queue.scratch<T>(slots * edge * edge);
     const auto run = [&](auto kernel, const std::vector<Block>& blocks) {
         const auto table = queue.copy_of(std::span<const Block>(blocks));
-        launch(kernel, dim3(static_cast<unsigned>(blocks.size())), dim3(Tile<T>::threads), Tile<T>::shared_bytes,
-               queue.stream(), tasks.get(), table.get(), partial_sums.get());
+        launch(kernel, dim3(grid_for(blocks)), dim3(Tile<T>::threads), Tile<T>::shared_bytes, queue.stream(),
+               tasks.get(), table.get(), partial_sums.get());
     };
     run(sum_rows<T>, sums);
     if (!joins.empty()) run(join_sums<T>, joins);

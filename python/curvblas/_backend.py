@@ -45,10 +45,13 @@ def _load_blas() -> None:
 _load_blas()
 from . import _cpu  # noqa: E402  (needs the BLAS)
 
+_why_no_cuda = "not built"
 try:
     from . import _cuda
-except ImportError:  # not built
+except ImportError as error:
     _cuda = None  # type: ignore[assignment]
+    if importlib.util.find_spec(f"{__package__}._cuda") is not None:
+        _why_no_cuda = f"built, but cannot be loaded: {error}"
 
 _cpu.set_num_threads(default_num_threads())
 register_with_threadpoolctl(_cpu)
@@ -142,7 +145,7 @@ def get_num_threads() -> int:
 
 def _cuda_state() -> str:
     if _cuda is None:
-        return "not built"
+        return _why_no_cuda
     reason = _cuda.why_not_usable()
     if reason:
         return f"built for {_cuda.architectures}, not usable: {reason}"

@@ -50,7 +50,9 @@ class InverseResult:
     @property
     def ok(self) -> Array:
         """True where the residual is below 1e-2, jittered or not; one per matrix."""
-        return self.status <= Status.JITTERED
+        # Our own device arrays, for libraries that have none to offer, compare nothing: read back, and NumPy's.
+        status = self.status.to_host() if hasattr(self.status, "to_host") else self.status
+        return status <= Status.JITTERED
 
 
 def update_factors(

@@ -168,6 +168,29 @@ __global__ void deadlock_of_half_warps(const float* x, float* sums) {
     sums[t] = value;
 }
 
+/// The destination is not in shared memory.
+template <bool fixed>
+__global__ void copy_to_nowhere(const float* x, float* sums) {
+    float* const tile = dynamic_shared<float>();
+    const int t = static_cast<int>(threadIdx.x);
+    copy_async<4>(fixed ? tile + t : sums + t, x + t, true);  // FOUND
+    commit_copies();
+    wait_for_copies<0>();
+    sums[t] = x[t];
+}
+
+/// A copy within shared memory: the hardware only reads global memory so.
+template <bool fixed>
+__global__ void copy_from_shared_memory(const float* x, float* sums) {
+    float* const tile = dynamic_shared<float>();
+    const int t = static_cast<int>(threadIdx.x);
+    tile[t] = x[t];
+    copy_async<4>(tile + threads + t, fixed ? x + t : tile + t, true);  // FOUND
+    commit_copies();
+    wait_for_copies<0>();
+    sums[t] = x[t];
+}
+
 __global__ void barriers(int count) {
     for (int k = 0; k < count; ++k) __syncthreads();
 }
@@ -199,6 +222,8 @@ std::vector<Seed> seeds() {
         SEED(sum_without_atomics, 1),
         SEED(copy_never_waited_for, 1),
         SEED(deadlock_of_half_warps, 1),
+        SEED(copy_to_nowhere, 1),
+        SEED(copy_from_shared_memory, 1),
     };
 #undef SEED
 }

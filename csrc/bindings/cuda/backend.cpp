@@ -13,7 +13,18 @@
 namespace curvblas {
 
 Queue queue_for(const Borrowed& borrowed) {
-    return Queue(borrowed.stream ? borrowed.stream : legacy_stream, borrowed.device);
+    // Without elements, nothing tells a device: results are made on the current one.
+    const int device = borrowed.device >= 0 ? borrowed.device : CURVBLAS_BACKEND::current_device();
+    return Queue(borrowed.stream ? borrowed.stream : legacy_stream, device);
+}
+
+void hand_back(const Borrowed& borrowed) noexcept {
+    try {
+        const CURVBLAS_BACKEND::OnDevice current(borrowed.device);
+        for (void* const stream : borrowed.other_streams) CURVBLAS_BACKEND::order_after(stream, borrowed.stream);
+    } catch (const std::exception&) {
+        // The device has failed: the next call of anybody says so.
+    }
 }
 
 template <class T>
@@ -26,9 +37,7 @@ Numbers numbers(const Queue& queue, const std::vector<double>& values) {
 }
 
 Numbers numbers(const Queue& queue, const Array& a, Index total) {
-    Index stride;
-    if (a.dtype == DType::float64 && a.size() == total && single_stride(a, 0, stride) && (stride == 1 || total == 1))
-        return {a.as<const double>(), [](const double*) {}};
+    // Copied even where it could be read in place: the call may write the array that it is a part of.
     auto values = temporary<double>(queue, total);
     CURVBLAS_BACKEND::Layout layout{};
     for (int k = 0; k < a.ndim; ++k) layout.shape[k] = a.shape[k], layout.strides[k] = a.strides[k];

@@ -26,20 +26,26 @@ Reach reach_of(const std::vector<py::ssize_t>& shape, const std::vector<py::ssiz
 
 std::shared_ptr<std::byte> result_memory(const Queue& queue, std::size_t bytes) {
     void* const memory = CURVBLAS_BACKEND::allocate(bytes, queue.stream());
-    return {static_cast<std::byte*>(memory), [](std::byte* p) { CURVBLAS_BACKEND::release_when_idle(p); }};
+    return {static_cast<std::byte*>(memory), [device = queue.device()](std::byte* p) {
+                // Others may give back what they took over by DLPack on threads that know nothing of Python.
+                if (!PyGILState_Check()) return CURVBLAS_BACKEND::release_when_idle(p, device);
+                const py::gil_scoped_release released;
+                CURVBLAS_BACKEND::release_when_idle(p, device);
+            }};
 }
 
 DeviceArray DeviceArray::to_device(const py::array& array) {
     const Borrowed nothing;
     const Queue queue = queue_for(nothing);
-    DeviceArray made{nullptr, nullptr, array.dtype(), {}, {}, !array.writeable(), legacy_stream, 0};
+    DeviceArray made{nullptr, nullptr, array.dtype(), {}, {}, !array.writeable(), legacy_stream, queue.device()};
     made.shape.assign(array.shape(), array.shape() + array.ndim());
     made.strides.assign(array.strides(), array.strides() + array.ndim());
     const auto [low, high] = reach_of(made.shape, made.strides, array.itemsize());
     made.memory = result_memory(queue, static_cast<std::size_t>(high - low));
     made.data = made.memory.get() - low;
-    CURVBLAS_BACKEND::upload(made.memory.get(), static_cast<const std::byte*>(array.data()) + low,
-                             static_cast<std::size_t>(high - low), queue.stream());
+    const auto* const from = static_cast<const std::byte*>(array.data()) + low;
+    const py::gil_scoped_release released;
+    CURVBLAS_BACKEND::upload(made.memory.get(), from, static_cast<std::size_t>(high - low), queue.stream());
     return made;
 }
 
@@ -48,7 +54,11 @@ py::array DeviceArray::to_host() const {
     const auto bytes = static_cast<std::size_t>(high - low);
     const py::capsule owner(::operator new(bytes), [](void* p) { ::operator delete(p); });
     auto* const copy = static_cast<std::byte*>(owner.get_pointer());
-    CURVBLAS_BACKEND::download(copy, data + low, bytes, stream);
+    {
+        const CURVBLAS_BACKEND::OnDevice current(device);
+        const py::gil_scoped_release released;
+        CURVBLAS_BACKEND::download(copy, data + low, bytes, stream);
+    }
     return {dtype, shape, strides, copy - low, owner};
 }
 
@@ -67,9 +77,11 @@ void register_device_array(py::module_& m) {
         .def_property_readonly("__cuda_array_interface__", &DeviceArray::interface)
         .def(
             "__dlpack__",
-            [](const DeviceArray& a, const py::object& stream, const py::object& max_version, const py::object&,
-               const py::object& copy) {
+            [](const DeviceArray& a, const py::object& stream, const py::object& max_version,
+               const py::object& dl_device, const py::object& copy) {
                 if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("copies are not made here");
+                if (!dl_device.is_none() && !dl_device.equal(py::make_tuple(int{dlpack::cuda}, a.device)))
+                    throw py::buffer_error("arrays are exported on their own device only");
                 return a.to_dlpack(stream, max_version);
             },
             py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),

@@ -63,6 +63,7 @@ py::capsule capsule(const DeviceArray& array, const char* name) {
 py::capsule DeviceArray::to_dlpack(const py::object& stream_of_consumer, const py::object& max_version) const {
     constexpr long long no_order = -1;
     const long long consumer = stream_of_consumer.is_none() ? 1 : stream_of_consumer.cast<long long>();
+    const CURVBLAS_BACKEND::OnDevice current(device);
     if (consumer != no_order) CURVBLAS_BACKEND::order_after(reinterpret_cast<void*>(consumer), stream);
     const bool versioned = !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;
     if (versioned) return capsule<dlpack::ManagedVersioned>(*this, "dltensor_versioned");

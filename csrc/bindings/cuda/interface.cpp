@@ -59,8 +59,9 @@ std::optional<DType> dtype_from_typestr(const std::string& typestr, py::handle o
     if (typestr == "<f4") return DType::float32;
     if (typestr == "<f2") return DType::float16;
     // NumPy has no letter for bfloat16: ml_dtypes calls it two bytes of anything.
-    if (typestr == "<V2" && py::str(py::getattr(object, "dtype", py::none())).cast<std::string>() == "bfloat16")
-        return DType::bfloat16;
+    if (typestr != "<V2") return std::nullopt;
+    const auto name = py::str(py::getattr(object, "dtype", py::none())).cast<std::string>();
+    if (name == "bfloat16" || name == "torch.bfloat16") return DType::bfloat16;
     return std::nullopt;
 }
 
@@ -146,11 +147,18 @@ void require_device_memory(const Array& a, Borrowed& borrowed) {
         if (a.shape[k] == 0) return;
         (a.strides[k] < 0 ? low : high) += Wide{a.strides[k]} * (a.shape[k] - 1) * item_size(a.dtype);
     }
-    const Allocation memory = allocation_of(a.data);
+    Allocation memory = allocation_of(a.data);
     if (memory.device < 0)
         wrong_value(a.argument.text(), " must be in the memory of a CUDA device, got the address ", a.data,
                     ", which is not");
-    const Wide before = static_cast<std::byte*>(a.data) - memory.begin, room = memory.end - memory.begin;
+    // Allocators may map neighbouring pieces of memory, of which the driver tells one at a time.
+    const auto* const data = static_cast<const std::byte*>(a.data);
+    while (data - memory.begin + high > memory.end - memory.begin) {
+        const Allocation next = allocation_of(memory.end);
+        if (next.device != memory.device || next.begin != memory.end) break;
+        memory.end = next.end;
+    }
+    const Wide before = data - memory.begin, room = memory.end - memory.begin;
     const auto text = [](Wide bytes) { return sentence(static_cast<double>(bytes)); };
     if (before + low < 0 || before + high > room)
         wrong_value(a.argument.text(), " must lie within its allocation of ", memory.end - memory.begin,
@@ -181,11 +189,14 @@ Array read_array(py::handle object, const Argument& argument, Borrowed& borrowed
                        Py_TYPE(object.ptr())->tp_name, " in the CPU's memory");
         refuse_other_object(object, argument);
     }();
+    require_device_memory(a, borrowed);
     if (!borrowed.stream)
         borrowed.stream = stream ? stream : legacy_stream;
-    else if (stream && stream != borrowed.stream)
+    else if (stream && stream != borrowed.stream) {
+        const CURVBLAS_BACKEND::OnDevice current(borrowed.device);
         order_after(borrowed.stream, stream);
-    require_device_memory(a, borrowed);
+        borrowed.other_streams.push_back(stream);
+    }
     if (library_of(object) == "jax") a.writable = false;  // its arrays are immutable, whatever they say
     return a;
 }

@@ -5,7 +5,7 @@
 namespace curvblas {
 namespace {
 
-Index padded_bytes(const Array& a, DType dtype) { return (a.size() * item_size(dtype) + 255) / 256 * 256; }
+constexpr Index alignment = 256;
 
 DeviceArray device_array(const Queue& queue, const std::shared_ptr<std::byte>& memory, std::byte* data,
                          const py::dtype& dtype, const std::vector<Index>& shape) {
@@ -19,26 +19,11 @@ DeviceArray device_array(const Queue& queue, const std::shared_ptr<std::byte>& m
 }  // namespace
 
 NewArrays new_arrays_like(const Queue& queue, const Group& model, DType dtype) {
-    Index bytes = 0;
-    for (const Array& a : model.arrays) bytes += padded_bytes(a, dtype);
-    const auto memory = result_memory(queue, static_cast<std::size_t>(bytes));
+    const auto memory = result_memory(queue, static_cast<std::size_t>(bytes_of(model, dtype, alignment)));
     const py::dtype numpy_dtype = dtype == DType::float32 ? py::dtype::of<float>() : py::dtype::of<double>();
-    NewArrays result{py::none(), {model.ragged, {}}};
-    py::list list;
-    std::byte* data = memory.get();
-    for (const Array& a : model.arrays) {
-        Array view = contiguous_like(a, dtype);
-        view.data = data;
-        result.group.arrays.push_back(view);
-        py::object array = py::cast(device_array(queue, memory, data, numpy_dtype, {a.shape, a.shape + a.ndim}));
-        data += padded_bytes(a, dtype);
-        if (model.ragged)
-            list.append(std::move(array));
-        else
-            result.object = std::move(array);
-    }
-    if (model.ragged) result.object = std::move(list);
-    return result;
+    return arrays_in(memory.get(), model, dtype, alignment, [&](const Array& a) {
+        return py::cast(device_array(queue, memory, a.as<std::byte>(), numpy_dtype, {a.shape, a.shape + a.ndim}));
+    });
 }
 
 template <class T>
