@@ -112,7 +112,10 @@ Numbers Call::parameter(py::handle value, const char* name, const Group& model, 
         return numbers(queue(), values);
     }
     const bool is_numpy = py::isinstance<py::array>(value);
-    if (!is_numpy && !py::hasattr(value, "__dlpack__") && !py::hasattr(value, "__cuda_array_interface__"))
+    const auto is_array = [&] {  // last: asking an object for what it has not is slow
+        return is_numpy || py::hasattr(value, "__dlpack__") || py::hasattr(value, "__cuda_array_interface__");
+    };
+    if (is_number(value) || !is_array())
         return numbers(queue(), std::vector<double>(static_cast<std::size_t>(total), number(value, name, range)));
     const auto require_shape = [&](int ndim, const auto* shape) {
         bool fits = ndim == 0 || (model.ragged && ndim == 1 && shape[0] == model.size());
