@@ -32,9 +32,9 @@ def test_includes_never_point_upwards(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(CSRC)))
 def test_backends_know_nothing_of_each_other(path):
-    """Files of the device are in folders of their own, or end in .cu; "queue.h" is that of the backend being built."""
+    """Files of the device are in folders of their own or end in .cu or .cuh; "queue.h" is that of the backend built."""
     parts = set(path.relative_to(CSRC).parts)
-    is_device = bool(parts & {"cuda", "emu"}) or path.suffix == ".cu"
+    is_device = bool(parts & {"cuda", "emu"}) or path.suffix in {".cu", ".cuh"}
     targets = {part for include in includes(path) for part in include.split("/")[:-1]}
 
     assert not (is_device and "cpu" in targets)

@@ -32,6 +32,12 @@ py::object export_capsule(py::handle object, const py::object& stream) {
     }
 }
 
+[[noreturn]] void refuse_what_its_library_refused(py::error_already_set& error, const Argument& argument) {
+    if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like are not about the array
+    wrong_type(argument.text(), " must be exportable through DLPack, but its library refused: ",
+               py::str(error.value()).cast<std::string>());
+}
+
 // Results of several parts are a frequent slip: naming the part that was meant saves a look into the manual.
 const char* part_that_was_meant(py::handle object) {
     for (const char* part : {"inverse", "root", "vectors", "step", "solution"})
@@ -72,14 +78,27 @@ void require_aligned(const Array& a, bool strides_are_whole) {
         wrong_value(a.argument.text(), " must be aligned to its item size of ", size, " bytes, got an unaligned view");
 }
 
+int dlpack_device_type(py::handle object, const Argument& argument) {
+    try {
+        const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
+        return py::int_(device[0]).cast<int>();
+    } catch (py::error_already_set& error) {
+        refuse_what_its_library_refused(error, argument);
+    }
+}
+
+std::string library_by_module(py::handle object) {
+    const auto module = py::str(py::type::of(object).attr("__module__")).cast<std::string>();
+    const std::string root = module.substr(0, module.find('.'));
+    return root == "jaxlib" ? "jax" : root;
+}
+
 Array read_dlpack(py::handle object, const py::object& stream, const Argument& argument, Borrowed& borrowed) {
     const py::object capsule = [&] {
         try {
             return export_capsule(object, stream);
         } catch (py::error_already_set& error) {
-            if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like are not about the array
-            wrong_type(argument.text(), " must be exportable through DLPack, but its library refused: ",
-                       py::str(error.value()).cast<std::string>());
+            refuse_what_its_library_refused(error, argument);
         }
     }();
     borrowed.keep_alive.append(capsule);  // not consumed: its own destructor releases the tensor after the call

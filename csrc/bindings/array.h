@@ -83,6 +83,10 @@ std::optional<DType> dtype_from_dlpack(const dlpack::DataType& dtype);
 void require_dimensions(Index ndim, const Argument& argument);
 /// ValueError unless data and strides are whole elements.
 void require_aligned(const Array& a, bool strides_are_whole);
+/// DLPack's number of the kind of device that an array is on.
+int dlpack_device_type(py::handle object, const Argument& argument);
+/// The first part of the name of an object's module; "jax" for jaxlib.
+std::string library_by_module(py::handle object);
 /// Reads the tensor of an array that offers DLPack; `stream` is handed to the producer unless it is None.
 Array read_dlpack(py::handle object, const py::object& stream, const Argument& argument, Borrowed& borrowed);
 [[noreturn]] void refuse_other_object(py::handle object, const Argument& argument);

@@ -42,17 +42,10 @@ Array read_numpy(const py::array& x, const Argument& argument) {
 }
 
 void require_cpu_device(py::handle object, const Argument& argument) {
-    try {
-        const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
-        const int type = py::int_(device[0]).cast<int>();
-        if (type != dlpack::cpu && type != dlpack::cuda_host)
-            wrong_type(argument.text(), " must be in the CPU's memory like the rest of the call, got a ",
-                       Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
-    } catch (py::error_already_set& error) {
-        if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like are not about the array
-        wrong_type(argument.text(), " must be exportable through DLPack, but its library refused: ",
-                   py::str(error.value()).cast<std::string>());
-    }
+    const int type = dlpack_device_type(object, argument);
+    if (type != dlpack::cpu && type != dlpack::cuda_host)
+        wrong_type(argument.text(), " must be in the CPU's memory like the rest of the call, got a ",
+                   Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
 }
 
 bool is_masked(const py::array& x) {
@@ -63,9 +56,7 @@ bool is_masked(const py::array& x) {
 
 std::string library_of(py::handle object) {
     if (py::isinstance<py::array>(object) || !py::hasattr(object, "__dlpack__")) return "numpy";
-    const auto module = py::str(py::type::of(object).attr("__module__")).cast<std::string>();
-    const std::string root = module.substr(0, module.find('.'));
-    return root == "jaxlib" ? "jax" : root;
+    return library_by_module(object);
 }
 
 Array read_array(py::handle object, const Argument& argument, Borrowed& borrowed) {

@@ -121,17 +121,10 @@ Array read_interface(py::handle object, const Argument& argument, void*& stream)
 }
 
 py::object dlpack_stream(py::handle object, const Borrowed& borrowed, const Argument& argument, void*& stream) {
-    try {
-        const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
-        const int type = py::int_(device[0]).cast<int>();
-        if (type != dlpack::cuda && type != dlpack::cuda_managed)
-            wrong_type(argument.text(), " must be on a CUDA device like the rest of the call, got a ",
-                       Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
-    } catch (py::error_already_set& error) {
-        if (!error.matches(PyExc_Exception)) throw;
-        wrong_type(argument.text(), " must be exportable through DLPack, but its library refused: ",
-                   py::str(error.value()).cast<std::string>());
-    }
+    const int type = dlpack_device_type(object, argument);
+    if (type != dlpack::cuda && type != dlpack::cuda_managed)
+        wrong_type(argument.text(), " must be on a CUDA device like the rest of the call, got a ",
+                   Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
     // The producer makes the stream that it is told wait for its own.
     stream = borrowed.device < 0 ? stream_of(object, py::none(), argument) : borrowed.stream;
     if (!stream) stream = legacy_stream;
@@ -172,11 +165,7 @@ void require_device_memory(const Array& a, Borrowed& borrowed) {
 
 }  // namespace
 
-std::string library_of(py::handle object) {
-    const auto module = py::str(py::type::of(object).attr("__module__")).cast<std::string>();
-    const std::string root = module.substr(0, module.find('.'));
-    return root == "jaxlib" ? "jax" : root;
-}
+std::string library_of(py::handle object) { return library_by_module(object); }
 
 Array read_array(py::handle object, const Argument& argument, Borrowed& borrowed) {
     void* stream = nullptr;
