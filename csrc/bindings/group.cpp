@@ -28,7 +28,7 @@ bool is_number(py::handle value) {
     if (PyFloat_Check(value.ptr())) return true;
     if (PyBool_Check(value.ptr())) return false;
     return PyLong_Check(value.ptr()) || is_numpy<'f', 'l', 'o', 'a', 't', 'i', 'n', 'g'>(value) ||
-           PyIndex_Check(value.ptr());  // NumPy's integers
+           is_numpy<'i', 'n', 't', 'e', 'g', 'e', 'r'>(value);
 }
 
 bool is_bool(py::handle value) { return PyBool_Check(value.ptr()) || is_numpy<'b', 'o', 'o', 'l', '_'>(value); }
@@ -111,11 +111,11 @@ Numbers Call::parameter(py::handle value, const char* name, const Group& model, 
             values.push_back(number(entry, sentence(name, "[", values.size(), "]").c_str(), range));
         return numbers(queue(), values);
     }
-    const bool is_numpy = py::isinstance<py::array>(value);
+    const bool is_ndarray = py::isinstance<py::array>(value);
     const auto is_array = [&] {  // last: asking an object for what it has not is slow
-        return is_numpy || py::hasattr(value, "__dlpack__") || py::hasattr(value, "__cuda_array_interface__");
+        return is_ndarray || py::hasattr(value, "__dlpack__") || py::hasattr(value, "__cuda_array_interface__");
     };
-    if (is_number(value) || !is_array())
+    if (!is_ndarray && (is_number(value) || !is_array()))
         return numbers(queue(), std::vector<double>(static_cast<std::size_t>(total), number(value, name, range)));
     const auto require_shape = [&](int ndim, const auto* shape) {
         bool fits = ndim == 0 || (model.ragged && ndim == 1 && shape[0] == model.size());
@@ -131,7 +131,7 @@ Numbers Call::parameter(py::handle value, const char* name, const Group& model, 
                     model.ragged ? sentence("shape (", model.size(), ",)") : "the shape of the leading axes",
                     "), got shape (", text, ndim == 1 ? ",)" : ")");
     };
-    if (is_numpy) {  // in the host's memory, also beside arrays on a device
+    if (is_ndarray) {  // in the host's memory, also beside arrays on a device
         const auto array = py::reinterpret_borrow<py::array>(value);
         require_shape(static_cast<int>(array.ndim()), array.shape());
         const char kind = array.dtype().kind();
