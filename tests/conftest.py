@@ -1,5 +1,6 @@
 """Fixtures: every kernel test runs on every backend and instruction-set level that this machine has."""
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,9 +13,20 @@ import backends
 import emulation
 
 CPU = [f"cpu-{level}" for level in _cpu.isa_levels()]
-EMULATED = {"emu": "_emu", "emu-checked": "_emu_checked"}
+# The checked one first: what it reports may end the process in the other one.
+EMULATED = {"emu-checked": "_emu_checked", "emu": "_emu"}
 EMULATED_PARAMETERS = [pytest.param(name, marks=pytest.mark.emulated) for name in EMULATED]
 CUDA = ["cuda"] if cb.info()["backends"]["cuda"].startswith("usable") else []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the emulation before the first test that needs it: it takes longer than a test may, and should be seen."""
+    needed = any(item.get_closest_marker("emulated") for item in session.items)
+    if not needed or session.config.option.collectonly or not emulation.is_stale():
+        return
+    session.config.get_terminal_writer().line("building the emulation in build/emu ...")
+    with contextlib.suppress(RuntimeError):  # the tests that need it raise it again
+        emulation.built()
 
 
 def _backend(name: str) -> backends.Cpu | backends.Device:

@@ -34,20 +34,26 @@ def _run(*command) -> None:
 _failure: list[RuntimeError] = []
 
 
+def is_stale() -> bool:
+    """Tell whether the next use builds."""
+    stamp = FOLDER / "content"
+    return not stamp.is_file() or stamp.read_text() != _content()
+
+
 @functools.cache
 def built() -> Path:
     """Build what is not built yet; return the folder of the modules. A failed build is not repeated."""
     if _failure:
         raise _failure[0]
-    stamp, content = FOLDER / "content", _content()
-    if not stamp.is_file() or stamp.read_text() != content:
+    if is_stale():
+        content = _content()
         FOLDER.mkdir(parents=True, exist_ok=True)
         try:
             _build()
         except RuntimeError as error:
             _failure.append(error)
             raise
-        stamp.write_text(content)
+        (FOLDER / "content").write_text(content)
     return FOLDER
 
 

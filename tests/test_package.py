@@ -78,7 +78,7 @@ def test_the_isa_hook_forces_a_level(cpu):
 def test_without_a_driver_the_cuda_backend_says_so():
     why = _backend._cuda.why_not_usable()
 
-    assert _backend._cuda.architectures == "80-real 90-real 90-virtual"
+    assert _backend._cuda.architectures == "sm_80, sm_90, PTX 90"
     assert why in cb.info()["backends"]["cuda"]
     assert why or _backend._cuda.device_name()
 

@@ -138,7 +138,8 @@ std::string device_name() {
 }
 
 std::string why_not_usable() {
-    int devices = 0;
+    int driver = 0, devices = 0;
+    if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) return "there is no NVIDIA driver";
     const cudaError_t error = cudaGetDeviceCount(&devices);
     cudaGetLastError();
     if (error != cudaSuccess) return cudaGetErrorString(error);

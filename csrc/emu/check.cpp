@@ -173,7 +173,8 @@ void check_cell(Cell& cell, const Place& place, const Event& now) {
               running.who(writer.thread), " has waited for the copy at ", line(writer.code));
     const bool written = writer.interval >= (place.shared ? block_begin : by_host);
     if (place.access == Access::read && !written)
-        found("read of unwritten memory: ", place.text(), " at ", line(now.code));
+        found("read of unwritten memory: ", place.text(), " at ", line(now.code),
+              place.shared ? "\n  no thread of the block has written it so far: is a barrier missing?" : "");
     if (conflict(writer, now, place.shared) && !(writer.atomic && now.atomic)) found_race(place, writer, now, true);
     if (place.access == Access::read) return remember_read(cell, now);
     for (const Event* reader : {&cell.reader, &cell.same, &cell.another})
@@ -209,16 +210,14 @@ Place place_of(const void* p, std::size_t bytes, Access access, const void* code
     }
     const Memory::Allocation allocation = memory.find(p);
     if (!allocation.begin || begin < allocation.begin || begin + bytes > allocation.end) {
-        if (!allocation.begin) {
-            const Memory::Allocation before = memory.find_before(p);
-            found("out of bounds: ", place.text(), ", ",
-                  before.begin ? sentence(begin - before.end, " bytes past the end of an allocation of ",
-                                          before.end - before.begin)
-                               : std::string("in no allocation"),
-                  ", at ", line(code));
-        }
-        found("out of bounds: ", place.text(), ", ", begin - allocation.begin, " bytes into an allocation of ",
-              allocation.end - allocation.begin, ", at ", line(code));
+        const Memory::Allocation nearest = allocation.begin ? allocation : memory.find_before(p);
+        const auto bytes_of_it = nearest.end - nearest.begin;
+        found("out of bounds: ", place.text(), ", ",
+              !nearest.begin ? std::string("in no allocation")
+              : begin < nearest.end
+                  ? sentence("over the end of an allocation of ", bytes_of_it)
+                  : sentence(begin - nearest.end, " bytes past the end of an allocation of ", bytes_of_it),
+              ", at ", line(code));
     }
     place.offset = static_cast<std::ptrdiff_t>(memory.offset(p));
     return place;

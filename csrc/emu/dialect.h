@@ -14,8 +14,6 @@
 
 #define __global__ __attribute__((noinline))  // so that a kernel has a name and lines of its own
 #define __device__
-#define __host__
-#define __forceinline__ inline
 #define __launch_bounds__(...)
 // What moves arguments between the host and a kernel, or between lanes, is no part of the kernel: it is not checked.
 #define CURVBLAS_EMU_UNCHECKED __attribute__((no_sanitize("thread")))
@@ -42,7 +40,6 @@ inline void __syncthreads(curvblas::emulator::Site site = {__builtin_FILE(), __b
 inline void __syncwarp(unsigned mask = ~0u, curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {
     curvblas::emulator::running.sync_warp(mask, site);
 }
-inline void __threadfence() {}  // the emulator is sequentially consistent
 
 namespace curvblas::emulator {
 
@@ -95,17 +92,12 @@ struct Call {
 
 }  // namespace curvblas::emulator
 
-#define CURVBLAS_EMU_SHUFFLE(name, source)                                                                \
-    template <class T>                                                                                    \
-    CURVBLAS_EMU_UNCHECKED T name(unsigned mask, T value, int argument,                                   \
-                                  curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) { \
-        const int lane = static_cast<int>(curvblas::emulator::lane());                                    \
-        return curvblas::emulator::shuffle(mask, value, source, #name, site);                             \
-    }
-CURVBLAS_EMU_SHUFFLE(__shfl_sync, (void(lane), argument & 31))
-CURVBLAS_EMU_SHUFFLE(__shfl_down_sync, lane + argument)
-CURVBLAS_EMU_SHUFFLE(__shfl_xor_sync, lane ^ argument)
-
+template <class T>
+CURVBLAS_EMU_UNCHECKED T __shfl_xor_sync(unsigned mask, T value, int lanes,
+                                         curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {
+    const int source = static_cast<int>(curvblas::emulator::lane()) ^ lanes;
+    return curvblas::emulator::shuffle(mask, value, source, "__shfl_xor_sync", site);
+}
 inline unsigned __ballot_sync(unsigned mask, bool predicate,
                               curvblas::emulator::Site site = {__builtin_FILE(), __builtin_LINE()}) {
     return curvblas::emulator::ballot(mask, predicate, "__ballot_sync", site);

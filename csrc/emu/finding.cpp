@@ -50,6 +50,7 @@ std::string short_name(std::string name) {
         if (name[i] == ' ' || name[i] == ':') begin = i + 1;
     }
     name = name.substr(begin, end - begin);
+    if (name == "operator") return "a lambda";
     constexpr std::size_t readable = 60;  // the types of lambdas are not
     return name.size() > readable ? name.substr(0, name.find('<')) : name;
 }

@@ -1,3 +1,5 @@
+#include "kernels/damped_inverse.h"
+
 #include <vector>
 
 #include "cuda/vendor_blas.h"
