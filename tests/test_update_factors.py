@@ -160,6 +160,7 @@ class TestUpdateFactors:
             ({"decay": 1.5}, ValueError, r"decay must be a number in \[0, 1\], got 1.5"),
             ({"decay": float("nan")}, ValueError, r"decay must be a number in \[0, 1\], got nan"),
             ({"decay": "much"}, TypeError, r"decay must be a number in \[0, 1\], or one per matrix, got str"),
+            ({"decay": np.ma.masked_array(0.5)}, TypeError, "decay must be a plain array: masks are not supported"),
             ({"decay": True}, TypeError, "decay must be .* got bool"),
             ({"decay": [0.5, 0.5]}, ValueError, "decay must be .* got a list of 2"),
             ({"decay": np.zeros(3)}, ValueError, r"decay must be .* got shape \(3,\)"),

@@ -115,6 +115,11 @@ Array read_dlpack(py::handle object, const py::object& stream, const Argument& a
                py::repr(capsule).cast<std::string>());
 }
 
+void refuse_masked(const py::array& x, const Argument& argument) {
+    if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_ && py::hasattr(x, "mask"))
+        wrong_type(argument.text(), " must be a plain array: masks are not supported");
+}
+
 void refuse_other_object(py::handle object, const Argument& argument) {
     const char* type = Py_TYPE(object.ptr())->tp_name;
     if (const char* part = part_that_was_meant(object))

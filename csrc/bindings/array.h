@@ -89,6 +89,8 @@ int dlpack_device_type(py::handle object, const Argument& argument);
 std::string library_by_module(py::handle object);
 /// Reads the tensor of an array that offers DLPack; `stream` is handed to the producer unless it is None.
 Array read_dlpack(py::handle object, const py::object& stream, const Argument& argument, Borrowed& borrowed);
+/// TypeError for NumPy's masked arrays, whose data are not what they mean.
+void refuse_masked(const py::array& x, const Argument& argument);
 [[noreturn]] void refuse_other_object(py::handle object, const Argument& argument);
 
 }  // namespace curvblas

@@ -133,6 +133,7 @@ Numbers Call::parameter(py::handle value, const char* name, const Group& model, 
     };
     if (is_ndarray) {  // in the host's memory, also beside arrays on a device
         const auto array = py::reinterpret_borrow<py::array>(value);
+        refuse_masked(array, {function_, name});
         require_shape(static_cast<int>(array.ndim()), array.shape());
         const char kind = array.dtype().kind();
         const bool real = kind == 'f' && (array.dtype().itemsize() == 8 || array.dtype().itemsize() == 4);

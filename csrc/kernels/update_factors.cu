@@ -20,9 +20,9 @@ struct Block {
 /// How many ranges of rows a factor of this shape is summed in, so that small factors of many rows occupy the device
 /// too; depends on the shape alone.
 int splits_of(Index n, Index rows) {
-    constexpr Index rows_per_split = 2048, enough_tiles = 64, most = 64;
+    constexpr Index rows_per_split = 2048, enough_tiles = 64;
     const Index side = (n + edge - 1) / edge, tiles = std::max<Index>(side * (side + 1) / 2, 1);
-    return static_cast<int>(std::clamp<Index>(std::min(rows / rows_per_split, enough_tiles / tiles), 1, most));
+    return static_cast<int>(std::max<Index>(std::min(rows / rows_per_split, enough_tiles / tiles), 1));
 }
 
 template <class T>

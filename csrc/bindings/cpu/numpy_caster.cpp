@@ -48,10 +48,6 @@ void require_cpu_device(py::handle object, const Argument& argument) {
                    Py_TYPE(object.ptr())->tp_name, " on DLPack device type ", type);
 }
 
-bool is_masked(const py::array& x) {
-    return Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_ && py::hasattr(x, "mask");
-}
-
 }  // namespace
 
 std::string library_of(py::handle object) {
@@ -62,7 +58,7 @@ std::string library_of(py::handle object) {
 Array read_array(py::handle object, const Argument& argument, Borrowed& borrowed) {
     if (py::isinstance<py::array>(object)) {
         const auto x = py::reinterpret_borrow<py::array>(object);
-        if (is_masked(x)) wrong_type(argument.text(), " must be a plain array: masks are not supported");
+        refuse_masked(x, argument);
         return read_numpy(x, argument);
     }
     if (py::hasattr(object, "__dlpack__")) {
