@@ -4,20 +4,9 @@
 #include <cstdint>
 
 #include "core/view.h"
+#include "cpu/tiles.h"
 
 namespace curvblas::cpu {
-
-/// The register tile of a matrix product, and how its operands are packed.
-template <class T>
-struct Tile {
-    Index rows, columns;
-    /// C (rows, columns) += A^T B on packed panels: A (depth, rows), B (depth, columns), both contiguous; C row-major.
-    void (*multiply)(Index depth, const T* A, const T* B, T* C, Index ldc);
-    /// Writes f x[0..n) into panels of `rows` (`columns`) elements, `stride` elements apart; the last one is filled up
-    /// with zeros.
-    void (*pack_rows)(Index n, T f, const T* x, Index stride, T* panels);
-    void (*pack_columns)(Index n, const T* x, Index stride, T* panels);
-};
 
 /// Kernels for one matrix, or one diagonal block of it, that stays in the first cache levels. Leading dimension `ld`.
 template <class T>
@@ -34,8 +23,8 @@ struct Small {
 
 struct Micro {
     const char* isa;
-    Tile<float> tile_float32;
-    Tile<double> tile_float64;
+    const Tile<float>* tile_float32;
+    const Tile<double>* tile_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -49,9 +38,9 @@ struct Micro {
     template <class T>
     const Tile<T>& tile() const {
         if constexpr (sizeof(T) == 4)
-            return tile_float32;
+            return *tile_float32;
         else
-            return tile_float64;
+            return *tile_float64;
     }
     template <class T>
     const Small<T>& small() const {
