@@ -16,9 +16,10 @@ from curvblas import _cpu
 SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
-GROUPS = {"factors", "rows", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out"}
+GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
+    "update_conv_factors": ("factors", "inputs", "kernel_size"),
     "factored_damping": ("A", "G", "damping"),
     "damped_inverse": ("factors", "damping"),
     "precondition": ("grads", "A_inv", "G_inv"),
@@ -83,7 +84,7 @@ class Device:
             self._module.configure(schedule=mode[0], landing=mode[1], seed=7)
         there = {name: _map(self.to_device, x) if name in GROUPS else x for name, x in named.items()}
         result = getattr(cb, function)(**there)
-        if function == "update_factors" and not named.get("copy", False):
+        if function.startswith("update_") and not named.get("copy", False):
             assert result is there["factors"]
         elif there.get("out") is not None:
             assert (result.inverse if dataclasses.is_dataclass(result) else result) is there["out"]

@@ -60,6 +60,12 @@ def _precondition(rng, n, dtype):
     }
 
 
+def _update_conv(rng, n, dtype):
+    # n is the channels; odd ones stride, which takes another way.
+    inputs = rng.standard_normal((2, n, 5 + n % 3, 4)).astype(dtype)
+    return {"factors": spd(rng, 4 * n, dtype), "inputs": inputs}
+
+
 CASES = [
     Case(
         "update_factors",

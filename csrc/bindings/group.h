@@ -94,6 +94,12 @@ void require_writable(const Group& group, const char* advice);
 /// ValueError unless the leading axes of `a` and `b` agree.
 void require_same_batch(const Array& a, int a_inner, const Array& b, int b_inner);
 
+/// Calls f with a value of the C++ type that a dtype of factors stands for.
+template <class F>
+void with_real(DType dtype, const F& f) {
+    dtype == DType::float32 ? f(float{}) : f(double{});
+}
+
 /// The axes of a stack as one: false if its memory cannot be walked with a single stride.
 bool single_stride(const Array& a, int inner, Index& stride);
 /// Where matrix b of a stack begins, in elements.

@@ -17,12 +17,6 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// Calls f with a value of the C++ type that a dtype of factors stands for.
-template <class F>
-void with_real(DType dtype, const F& f) {
-    dtype == DType::float32 ? f(float{}) : f(double{});
-}
-
 /// Row sets of shape (..., N, d) or (..., N, T, d); or weights, which have no last axis.
 Rows rows_view(const Array& a, int leading, bool weights, Index first) {
     const int inner = a.ndim - leading, n = leading, t = leading + 1, d = a.ndim - 1;

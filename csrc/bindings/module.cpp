@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/backend.h"
+#include "bindings/convolution.h"
 #include "bindings/kronecker.h"
 
 namespace curvblas {
@@ -17,6 +18,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     });
 
     m.def("update_factors", &update_factors);
+    m.def("update_conv_factors", &update_conv_factors);
+    m.def("conv_workspace_bytes", &conv_workspace_bytes);
     m.def("factored_damping", &factored_damping);
     m.def("damped_inverse", &damped_inverse);
     m.def("precondition", &precondition);

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
 from .errors import NotPositiveDefiniteError, Status
+from .convolution import conv_workspace_bytes, update_conv_factors
 from .kronecker import (
     InverseResult,
     all_finite,
@@ -20,11 +21,13 @@ __all__ = [
     "NotPositiveDefiniteError",
     "Status",
     "all_finite",
+    "conv_workspace_bytes",
     "damped_inverse",
     "factored_damping",
     "get_num_threads",
     "info",
     "precondition",
     "set_num_threads",
+    "update_conv_factors",
     "update_factors",
 ]

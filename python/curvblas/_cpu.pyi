@@ -1,6 +1,29 @@
 from typing import Any
 
 def update_factors(factors: Any, rows: Any, decay: Any, scale: Any, weights: Any, bias: Any, copy: Any) -> Any: ...
+def update_conv_factors(
+    factors: Any,
+    inputs: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    decay: Any,
+    scale: Any,
+    bias: Any,
+    copy: Any,
+) -> Any: ...
+def conv_workspace_bytes(
+    factors: Any,
+    inputs: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    bias: Any,
+) -> int: ...
 def factored_damping(A: Any, G: Any, damping: Any) -> tuple[Any, Any]: ...
 def damped_inverse(
     factors: Any, damping: Any, on_failure: Any, out: Any
