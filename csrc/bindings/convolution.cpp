@@ -23,7 +23,8 @@ class Sizes {
             values_.assign(factors.arrays.size(), py::reinterpret_borrow<py::object>(value));
             return;
         }
-        for (const py::handle item : value.cast<py::list>()) values_.push_back(py::reinterpret_borrow<py::object>(item));
+        for (const py::handle item : value.cast<py::list>())
+            values_.push_back(py::reinterpret_borrow<py::object>(item));
         if (values_.size() != factors.arrays.size())
             wrong_value(function, ": ", name, " must have one entry for each of the ", factors.arrays.size(),
                         " of factors, got ", values_.size());
@@ -72,18 +73,18 @@ struct Convolution {
 void require_images(const Array& C, const Array& x, const Convolution& conv, int axes) {
     const char* form = conv.groups > 1 ? "(..., groups, p, p)" : "(..., p, p)";
     if (axes < 1 || axes > 3)
-        wrong_value(x.argument.text(), " must have shape (..., N, channels, *size) with one to three axes of size, for ",
+        wrong_value(x.argument.text(),
+                    " must have shape (..., N, channels, *size) with one to three axes of size, for ",
                     C.argument.short_text(), " of shape ", C.shape_text(), " = ", form, ", got ", x.shape_text());
     for (int k = 0; k < conv.leading; ++k)
         if (x.shape[k] != C.shape[k])
             wrong_value(x.argument.text(), " must have the leading axes of ", C.argument.short_text(), " of shape ",
                         C.shape_text(), " = ", form, ", got ", x.shape_text());
     const Index channels = x.shape[conv.leading + 1];
-    if (channels == 0)
-        wrong_value(x.argument.text(), " must have at least one channel, got shape ", x.shape_text());
+    if (channels == 0) wrong_value(x.argument.text(), " must have at least one channel, got shape ", x.shape_text());
     if (channels % conv.groups)
-        wrong_value(x.argument.text(), " must have a number of channels that groups = ", conv.groups,
-                    " divides, got ", channels, " in shape ", x.shape_text());
+        wrong_value(x.argument.text(), " must have a number of channels that groups = ", conv.groups, " divides, got ",
+                    channels, " in shape ", x.shape_text());
 }
 
 void require_fitting_kernel(const Array& x, const ConvAxis& axis, int number) {
@@ -191,8 +192,8 @@ py::object update_conv_factors(const py::object& factors, const py::object& inpu
                                const py::object& bias, const py::object& copy_or_not) {
     Call call("update_conv_factors");
     const bool copy = call.flag(copy_or_not, "copy");
-    const Convolutions conv(call, "update_conv_factors", factors, inputs, kernel_size, stride, padding, dilation, groups,
-                            bias);
+    const Convolutions conv(call, "update_conv_factors", factors, inputs, kernel_size, stride, padding, dilation,
+                            groups, bias);
     const Numbers decays = call.parameter(decay, "decay", conv.C, 2, fraction);
     const Numbers scales = scale.is_none() ? nullptr : call.parameter(scale, "scale", conv.C, 2, finite);
     if (!copy) {
@@ -217,8 +218,8 @@ py::object conv_workspace_bytes(const py::object& factors, const py::object& inp
                                 const py::object& stride, const py::object& padding, const py::object& dilation,
                                 const py::object& groups, const py::object& bias) {
     Call call("conv_workspace_bytes");
-    const Convolutions conv(call, "conv_workspace_bytes", factors, inputs, kernel_size, stride, padding, dilation, groups,
-                            bias);
+    const Convolutions conv(call, "conv_workspace_bytes", factors, inputs, kernel_size, stride, padding, dilation,
+                            groups, bias);
     Index bytes = 0;
     with_real(conv.C.arrays.empty() ? DType::float64 : conv.C.arrays[0].dtype, [&](auto real) {
         using T = decltype(real);

@@ -63,7 +63,6 @@ class SecondMoments {
         : queue_(queue), group_(group), tile_(queue.micro().tile<T>()) {}
 
     void run() {
-        constexpr Index most_bytes = Index{64} << 20;
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
             const Index batch = group_[t].updated.batch;
             if (batch == 0) continue;
@@ -75,7 +74,7 @@ class SecondMoments {
             }
             for (Index b = 0; b < batch; ++b) {
                 if (plan.ranges > 1) append_ranges(t, b, plan, cost);
-                if (slots_size_ * static_cast<Index>(sizeof(double)) >= most_bytes) run_ranges();
+                if (slots_size_ * static_cast<Index>(sizeof(double)) >= most_slots_bytes) run_ranges();
                 for (Index k = 0; plan.ranges == 1 && k < plan.tiles; ++k) whole_.push_back({t, b, 1, k, cost});
             }
         }
@@ -83,7 +82,20 @@ class SecondMoments {
         run_whole();
     }
 
+    /// The scratch that run() holds at a time, over all threads.
+    Index workspace_bytes() const {
+        Index most = 0, slots = 0;
+        for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
+            const MomentPlan plan = plan_of(t);
+            most = std::max(most, scratch_bytes(plan));
+            const Index batch = plan.ranges > 1 ? group_[t].updated.batch : 0;
+            slots += batch * plan.tiles * plan.ranges * plan.tile_size() * static_cast<Index>(sizeof(double));
+        }
+        return most * Pool::instance().threads() + std::min(slots, most_slots_bytes);
+    }
+
   private:
+    static constexpr Index most_slots_bytes = Index{64} << 20;  // and what one more matrix takes
     /// Rows that float32 sums run over before they are added to float64 ones, so that long sums stay exact to 1e-6.
     static constexpr Index exact_rows = 4096;
     static constexpr Index panel_bytes = 24 << 10;  // of a panel that stays in the first-level cache

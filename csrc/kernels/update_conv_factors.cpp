@@ -105,7 +105,8 @@ struct Ways {
     std::vector<UpdateConvFactors<T>> shifted, patches;
 
     Ways(const Queue& queue, std::span<const UpdateConvFactors<T>> group) {
-        for (const auto& task : group) (prefers_shifts(queue.micro().tile<T>(), task) ? shifted : patches).push_back(task);
+        for (const auto& task : group)
+            (prefers_shifts(queue.micro().tile<T>(), task) ? shifted : patches).push_back(task);
     }
 };
 
@@ -121,7 +122,8 @@ void update_conv_factors(const Queue& queue, std::span<const UpdateConvFactors<T
 template <class T>
 Index conv_workspace_bytes(const Queue& queue, std::span<const UpdateConvFactors<T>> group) {
     const Ways<T> ways(queue, group);
-    return std::max(shifts_workspace_bytes<T>(queue, ways.shifted), ByPatches<T>(queue, ways.patches).workspace_bytes());
+    return std::max(shifts_workspace_bytes<T>(queue, ways.shifted),
+                    ByPatches<T>(queue, ways.patches).workspace_bytes());
 }
 
 template void update_conv_factors(const Queue&, std::span<const UpdateConvFactors<float>>);

@@ -13,9 +13,7 @@ namespace curvblas {
 struct ConvAxis {
     Index size, kernel, stride, padding, dilation;
 
-    CURVBLAS_DEVICE Index outputs() const {
-        return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-    }
+    CURVBLAS_DEVICE Index outputs() const { return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1; }
     CURVBLAS_DEVICE Index position(Index t, Index k) const { return t * stride + k * dilation - padding; }
 };
 
