@@ -17,11 +17,11 @@ from results import Record, Results, counted, duration
 Styles: TypeAlias = dict[str, tuple[str, str]]
 
 # Okabe and Ito: told apart with every common kind of colour blindness; the marks differ as well.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKS = ("o", "s", "^", "D", "v", "P")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 INK, FAINT, LINE, OWN_GREY, GOAL = "#333333", "#808080", "#e3e3e3", "#d0d0d0", "#b00020"
 WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.29, 1.75
-LANE = 0.14  # the peers of a case stand a little below each other, so that none hides another
+LANE = 0.12  # the peers of a case stand a little below each other, so that none hides another
 DECADES = [10.0**power for power in range(-3, 5)]
 TICKS = (
     [step * decade for decade in DECADES for step in (1, 2, 5)],
@@ -80,7 +80,7 @@ def label(axes: Axes, record: Record, y: int, results: Results) -> None:
         beside(axes, 1.105, y, duration(record.own.median), "right")
     shares = [
         (record.fma_share(results.own_limits) or 0.0, "of FMA peak"),
-        (record.read_share(results.own_limits) or 0.0, "of read limit"),
+        (record.memory_share(results.own_limits) or 0.0, f"of {record.case.bandwidth} limit"),
     ]
     share, limit = max(shares)
     if share:
@@ -129,7 +129,8 @@ def head(figure: Figure, axes: Axes, results: Results) -> None:
         counted(results.rounds, "round"),
     ]
     if limits := results.own_limits:
-        parts.append(f"limits {limits['fma_float32'] / 1e9:.0f} GF float32, {limits['read'] / 1e9:.0f} GB/s read")
+        ways = [f"{limits[way] / 1e9:.0f} GB/s {way}" for way in ("read", "copy") if way in limits]
+        parts.append(", ".join((f"limits {limits['fma_float32'] / 1e9:.0f} GF float32", *ways)))
     if results.busy:
         parts.append("BUSY MACHINE, not to be quoted")
     axes.set_title(" ", size=9)  # keeps the height; the text itself starts left of the axes
