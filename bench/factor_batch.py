@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from case import Check
-from jobs import Vector, Way, distance, times, worst
+from case import Check, Job
+from jobs import Vector, Way, distance, fastest, times, worst
 
 DECAY = 0.95
 TOLERANCE = 5e-6  # about ten times what a sound float32 answer shows here
@@ -115,6 +115,13 @@ class Accumulation:
     def ways(self) -> Sequence[Way]:
         """List the ways in which the peer may do all of it; it is timed in the fastest."""
         return [self.update_factors]
+
+    def job(self) -> Job:
+        """Make a job of the fastest way."""
+        self.restart()
+        way = fastest(self.ways())
+        self.restart()
+        return Job(way, lambda: [self.check()])
 
     def check(self) -> Check:
         """Compare ``C v`` with ``decay C_0 v + scale X^T X v``."""

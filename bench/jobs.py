@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from case import Case, Job
 
 Vector: TypeAlias = NDArray[np.float64]
 Way: TypeAlias = Callable[[], object]
 
 TRIALS = 3
+
+
+class Topic(NamedTuple):
+    """A part of a family: its cases, and for each peer that can do them what makes a job of one."""
+
+    cases: Sequence[Case]
+    peers: Mapping[str, Callable[[Case], Job]]
 
 
 def times(matrix: object, vector: Vector) -> Vector:
