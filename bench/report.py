@@ -19,7 +19,7 @@ from results import Record, Results, counted, duration, peers_of, percent, read_
 
 console = Console()
 # A table with seven peers needs the width even where the output is a file.
-wide = Console(width=max(console.width, 220))
+wide = Console(width=max(console.width, 250))
 
 
 def cell(record: Record, peer: str) -> str:
@@ -52,7 +52,7 @@ def table(results: Results) -> Table:
     for name in (f"{OWN} (min..max)", *peers, "ratio to best", *shares):
         result.add_column(name, justify="right")
     if goals:
-        result.add_column("goal")
+        result.add_column("goal", no_wrap=True)
     for record in results.records:
         own = record.timings.get(OWN)
         best = record.ratio(record.best_peer())
