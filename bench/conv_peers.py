@@ -17,6 +17,11 @@ from factor_peers import average, mirror
 from jobs import Vector, Way
 
 
+def within(*spatial: slice) -> tuple[slice, ...]:
+    """Index maps: all cases, all channels, these parts of the other axes."""
+    return (slice(None), slice(None), *spatial)
+
+
 class Convolution(NamedTuple):
     """A layer and its batch, in one to three dimensions."""
 
@@ -47,8 +52,8 @@ class Convolution(NamedTuple):
         """List the offsets in a patch, each with what all patches have there: a view ``(B, C, *outputs)``."""
         for offset in itertools.product(*map(range, self.kernel)):
             ends = zip(offset, self.outputs, strict=True)
-            where = tuple(slice(first, first + self.stride * (count - 1) + 1, self.stride) for first, count in ends)
-            yield offset, padded[(slice(None), slice(None), *where)]
+            where = [slice(first, first + self.stride * (count - 1) + 1, self.stride) for first, count in ends]
+            yield offset, padded[within(*where)]
 
 
 class Patches(RunningFactor):
@@ -67,14 +72,15 @@ class Patches(RunningFactor):
     def moment_times(self, u: Vector) -> Vector:
         """Convolve with u, which gives ``a . u`` for every patch a; correlate with that, which adds them up."""
         layer, axes = self.layer, "xyz"[: len(self.layer.spatial)]
-        padded, taps = self.padded(), u.reshape(layer.channels, *layer.kernel)
+        padded = self.padded()
+        taps: Vector = np.moveaxis(u.reshape(layer.channels, *layer.kernel), 0, -1)
         convolved = np.zeros((layer.batch, *layer.outputs))
         for offset, window in layer.windows(padded):
-            convolved += np.einsum(f"bc{axes},c->b{axes}", window, taps[(slice(None), *offset)])
+            convolved += np.einsum(f"bc{axes},c->b{axes}", window, taps[offset])
         correlated = np.empty_like(taps)
         for offset, window in layer.windows(padded):
-            correlated[(slice(None), *offset)] = np.einsum(f"bc{axes},b{axes}->c", window, convolved)
-        return correlated.ravel()
+            correlated[offset] = np.einsum(f"bc{axes},b{axes}->c", window, convolved)
+        return np.moveaxis(correlated, -1, 0).ravel()
 
 
 class Layered(Accumulation):
@@ -93,11 +99,10 @@ class Im2col(Layered):
         super().__init__(sources)
         layer, d = self.layer, len(self.layer.spatial)
         self.padded = sources[0].padded()
-        inside = tuple(slice(layer.padding, layer.padding + size) for size in layer.spatial)
-        self.interior = self.padded[(slice(None), slice(None), *inside)]
-        steps = (slice(None, None, layer.stride),) * d
+        self.interior = self.padded[within(*(slice(layer.padding, layer.padding + size) for size in layer.spatial))]
+        steps = within(*[slice(None, None, layer.stride)] * d)
         axes = tuple(range(2, 2 + d))
-        view = sliding_window_view(self.padded, layer.kernel, axis=axes)[(slice(None), slice(None), *steps)]
+        view = sliding_window_view(self.padded, layer.kernel, axis=axes)[steps]
         outputs, taps = axes, tuple(range(2 + d, 2 + 2 * d))
         self.row_view = view.transpose(0, *outputs, 1, *taps)
         self.column_view = view.transpose(1, *taps, 0, *outputs)
