@@ -14,11 +14,12 @@ from results import Record, Results, counted, peers_of, percent, spread
 def write_page(results: Results, directory: Path) -> None:
     """Write ``bench_FAMILY.md`` and ``bench_FAMILY.png``."""
     stem = f"bench_{results.family}"
-    draw(results, directory / f"{stem}.png")
-    (directory / f"{stem}.md").write_text("\n".join(page(results, f"{stem}.png")) + "\n")
+    drawn = draw(results, directory / f"{stem}.png")
+    picture = [f"![Time of each peer over ours, one line a case]({stem}.png)", ""] if drawn else []
+    (directory / f"{stem}.md").write_text("\n".join(page(results, picture)) + "\n")
 
 
-def page(results: Results, picture: str) -> list[str]:
+def page(results: Results, picture: Sequence[str]) -> list[str]:
     """Compose the lines of the page."""
     rounds = counted(results.rounds, "round")
     errors = [f"ERROR {line}" for line in results.failures()]
@@ -29,8 +30,7 @@ def page(results: Results, picture: str) -> list[str]:
         "peer in a process of its own; [bench/README.md](../bench/README.md) tells how. This page is written by "
         f"`python bench/report.py --docs docs bench-results/{results.family}.json`, not by hand.",
         "",
-        f"![Time of each peer over ours, one line a case]({picture})",
-        "",
+        *picture,
         "## Against the best peer",
         "",
         *rows_of(("case", OWN, "best peer", "its time", "ratio", "FMA", "memory", "goals"), summary(results)),

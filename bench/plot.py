@@ -30,11 +30,11 @@ TICKS = (
 )
 
 
-def draw(results: Results, path: Path) -> None:
-    """Write the plot; nothing where there is nothing to compare."""
+def draw(results: Results, path: Path) -> bool:
+    """Write the plot; False where there is nothing to compare."""
     records = [record for record in results.records if record.own and record.best_peer()]
     if not records:
-        return
+        return False
     peers = dict.fromkeys(name for record in records for name in record.valid() if name != OWN)
     styles = dict(zip(peers, itertools.cycle(zip(COLOURS, MARKS, strict=True)), strict=False))
     groups = [list(members) for _, members in itertools.groupby(records, key=lambda record: record.case.group)]
@@ -53,6 +53,7 @@ def draw(results: Results, path: Path) -> None:
     head(figure, axes, results)
     legend(figure, styles, goal=any(record.case.goal_slowdown for record in records))
     figure.savefig(path, dpi=160)
+    return True
 
 
 def draw_case(axes: Axes, record: Record, y: int, styles: Styles) -> None:
