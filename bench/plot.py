@@ -22,6 +22,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 INK, FAINT, LINE, OWN_GREY, GOAL = "#333333", "#808080", "#e3e3e3", "#d0d0d0", "#b00020"
 WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.29, 1.75
 LANE = 0.12  # the peers of a case stand a little below each other, so that none hides another
+LEGEND_COLUMNS = 7  # what fits beside each other; more take two lines
 DECADES = [10.0**power for power in range(-3, 5)]
 TICKS = (
     [step * decade for decade in DECADES for step in (1, 2, 5)],
@@ -149,4 +150,5 @@ def legend(figure: Figure, styles: Styles, *, goal: bool) -> None:
     handles.append(Line2D([], [], color=OWN_GREY, lw=7, label=f"{OWN}, spread"))
     if goal:
         handles.append(Line2D([], [], color=GOAL, marker="|", ms=12, mew=2, lw=0, label="goal: right of it"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
+    columns = len(handles) if len(handles) <= LEGEND_COLUMNS else -(-len(handles) // 2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
