@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 OWN = "curvblas"
@@ -54,6 +55,8 @@ class Case:
     flops, traffic : float
         Least work: floating-point operations of the symmetric algorithm, and bytes with every operand moved
         once; 0 where a share of the machine's limit says nothing.
+    bandwidth : str
+        The limit of the traffic: ``read``, or ``copy`` where about as much is written as read.
     quick : bool
         Part of ``--quick``.
     packages : tuple of str
@@ -62,18 +65,25 @@ class Case:
         Only these peers can do it.
     goal_seconds, goal_slowdown : float, optional
         Our time should be below the first; our time over the best peer's below the second.
+    goal_slowdowns : mapping of str to float
+        The same against peers by name.
+    goal_share : float, optional
+        The share of the bandwidth to be reached.
     """
 
     group: str
     operation: str
     flops: float = 0.0
     traffic: float = 0.0
+    bandwidth: str = "read"
     dtype: str = "float32"
     quick: bool = False
     packages: tuple[str, ...] = ()
     peers: tuple[str, ...] | None = None
     goal_seconds: float | None = None
     goal_slowdown: float | None = None
+    goal_slowdowns: Mapping[str, float] = field(default_factory=dict)
+    goal_share: float | None = None
 
     @property
     def name(self) -> str:
@@ -100,12 +110,26 @@ class Family:
     ratio: str = f"time of the peer / time of {OWN}   (right of 1x: {OWN} is faster)"
 
 
+def is_own(peer: str) -> bool:
+    """Tell whether a peer is ourselves, or ourselves on other input (`curvblas_float32`): no rival, a yardstick."""
+    return peer.partition("_")[0] == OWN
+
+
 def environment(threads: int) -> dict[str, str]:
-    """Give every library the same number of threads, in its own documented way."""
-    names = ("CURVBLAS_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    """Give every library the same number of threads, in its own way (NPROC: JAX, whose pool knows no other)."""
+    names = ("CURVBLAS_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
     return dict.fromkeys(names, str(threads))
 
 
 def missing(packages: Sequence[str]) -> list[str]:
-    """Return those of the packages that this interpreter cannot import (none of them is imported)."""
-    return [package for package in packages if importlib.util.find_spec(package) is None]
+    """Return those of the packages that are not there (none of them is imported)."""
+    return [package for package in packages if importlib.util.find_spec(package) is None and not installed(package)]
+
+
+def installed(package: str) -> bool:
+    """Tell whether there is a distribution of this name: MKL's has libraries, and no module."""
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

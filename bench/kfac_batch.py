@@ -1,4 +1,4 @@
-"""One K-FAC step: its data, what the float64 oracle knows of them, and the operations that every peer does."""
+"""One K-FAC step: its data, and the operations that every peer does."""
 
 from __future__ import annotations
 
@@ -10,55 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DECAY = 0.95
+from factor_batch import Accumulation, Factor
+
 DAMPING = 1e-3
-
-Vector = NDArray[np.float64]
-
-
-class Factor:
-    """A running factor ``C_0 = diag(s)^2 + c c^T`` and the rows of the next batch.
-
-    The spectrum decays, one direction dominates, and the float64 oracle never needs a d x d matrix.
-    """
-
-    def __init__(self, rng: np.random.Generator, d: int, rows: int, bias: bool) -> None:
-        self.s = 1 / np.sqrt(np.arange(1.0, d + 1))
-        self.c = self.s * rng.standard_normal(d)
-        self.probe = rng.standard_normal(d)
-        self.bias = bias
-        columns = d - bias
-        self.X = rng.standard_normal((rows, columns), dtype=np.float32)
-        self.X *= self.s[:columns].astype(np.float32)
-
-    def start(self, C: NDArray[np.float32]) -> None:
-        """Write ``C_0``."""
-        c = self.c.astype(np.float32)
-        np.multiply.outer(c, c, out=C)
-        C.ravel()[:: len(c) + 1] += (self.s**2).astype(np.float32)
-
-    def start_times(self, u: Vector) -> Vector:
-        """Return ``C_0 u``."""
-        C_u: Vector = self.s**2 * u + self.c * np.sum(self.c * u)
-        return C_u
-
-    def updated_times(self, u: Vector) -> Vector:
-        """Return ``C_1 u``, ``C_1 = decay C_0 + (1 - decay) X^T X / N`` with the column of ones in X."""
-        rows, columns = self.X.shape
-        X_u = np.einsum("nd,d->n", self.X, u[:columns]) + (u[-1] if self.bias else 0.0)
-        XtX_u: Vector = np.einsum("nd,n->d", self.X, X_u)
-        if self.bias:
-            XtX_u = np.append(XtX_u, np.sum(X_u))
-        C_u: Vector = DECAY * self.start_times(u) + (1 - DECAY) / rows * XtX_u
-        return C_u
-
-    def mean_diagonal(self, *, updated: bool) -> float:
-        """Return the trace over d, of ``C_0`` or ``C_1``."""
-        start = float(np.mean(self.s**2 + self.c**2))
-        if not updated:
-            return start
-        moment = float(np.sum(np.square(self.X, dtype=np.float64))) / len(self.X) + self.bias
-        return DECAY * start + (1 - DECAY) * moment / len(self.s)
 
 
 @dataclass(frozen=True)
@@ -81,38 +35,25 @@ class Batch:
         return [ratio * math.sqrt(DAMPING) for ratio in pi] + [math.sqrt(DAMPING) / ratio for ratio in pi]
 
 
-class Step:
-    """A K-FAC step that takes one matrix after the other; a peer fills in what happens to one.
-
-    Every buffer is written once here, so that no timed call pays for pages that a training loop would have.
-    """
+class Step(Accumulation):
+    """A K-FAC step that takes one matrix after the other; a peer fills in what happens to one."""
 
     def __init__(self, batch: Batch) -> None:
+        super().__init__(batch.factors)
         self.batch = batch
         self.layers = len(batch.grads)
-        self.bias = [factor.bias for factor in batch.factors]
-        self.rows = [self.array(factor.X) for factor in batch.factors]
         self.grads = [self.array(V) for V in batch.grads]
-        self.buffers = [np.empty((len(factor.s),) * 2, np.float32) for factor in [*batch.factors] * 2]
+        self.inverse_buffers = [np.empty_like(C) for C in self.factor_buffers]
         self.update_buffers = [V.copy() for V in batch.grads]
-        self.restart()
 
     def restart(self) -> None:
         """Set every factor to ``C_0``, and every inverse too: before the first, any symmetric matrix will do."""
-        for factor, C in zip([*self.batch.factors] * 2, self.buffers, strict=True):
-            factor.start(C)
-        matrices = [self.array(C) for C in self.buffers]
-        self.factors, self.inverses = matrices[: len(self.rows)], matrices[len(self.rows) :]
+        super().restart()
+        for source, C in zip(self.sources, self.inverse_buffers, strict=True):
+            source.start(C)
+        self.inverses = [self.array(C) for C in self.inverse_buffers]
         self.updates = [self.array(P) for P in self.update_buffers]
         self.damping = self.batch.damping(updated=False)
-
-    def array(self, values: NDArray[np.float32]) -> Any:
-        """Hand an array to the library, without a copy."""
-        return values
-
-    def update(self, C: Any, X: Any, bias: bool) -> None:
-        """Set ``C <- decay C + (1 - decay) X^T X / N``, with a column of ones in X where there is a bias."""
-        raise NotImplementedError
 
     def invert(self, C: Any, damping: float, out: Any) -> Any:
         """Return ``(C + damping I)^-1``, in ``out`` where the library can."""
@@ -125,11 +66,6 @@ class Step:
     def mean_diagonal(self, C: Any) -> float:
         """Return the trace over the size."""
         return float(C.trace()) / len(C)
-
-    def update_factors(self) -> None:
-        """Update all factors."""
-        for C, X, bias in zip(self.factors, self.rows, self.bias, strict=True):
-            self.update(C, X, bias)
 
     def damped_inverse(self) -> None:
         """Invert all factors."""

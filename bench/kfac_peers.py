@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kfac_batch import DAMPING, DECAY, Batch, Step
+import factor_peers
+from factor_peers import mirror
+from kfac_batch import DAMPING, Step
 
-MIRROR_TILE = 128  # ``C + C.T`` in one piece took 8 times as long as tiles of 128 at n = 4608
 
-
-class Numpy(Step):
-    """NumPy alone; ``X.T @ X`` is a SYRK in NumPy, ``linalg.inv`` an LU factorisation in float64."""
-
-    def update(self, C: Any, X: Any, bias: bool) -> None:
-        """Multiply, then scale, decay and add."""
-        if bias:
-            X = np.concatenate([X, np.ones((len(X), 1), X.dtype)], axis=1)
-        moment = X.T @ X
-        moment *= (1 - DECAY) / len(X)
-        C *= DECAY
-        C += moment
+class Numpy(factor_peers.Numpy, Step):
+    """NumPy alone; ``linalg.inv`` is an LU factorisation in float64."""
 
     def invert(self, C: Any, damping: float, out: Any) -> Any:
         """Invert a damped copy."""
@@ -38,20 +27,13 @@ class Numpy(Step):
         return np.matmul(G_inv @ V, A_inv, out=out)
 
 
-class Scipy(Step):
+class Scipy(factor_peers.Scipy, Step):
     """SciPy's BLAS and LAPACK; they see the transposed arrays, so their lower triangle is our upper one."""
 
-    def __init__(self, batch: Batch) -> None:
-        super().__init__(batch)
-        self.blas: Any = importlib.import_module("scipy.linalg.blas")
+    def load(self) -> None:
+        """Import both."""
+        super().load()
         self.lapack: Any = importlib.import_module("scipy.linalg.lapack")
-
-    def update(self, C: Any, X: Any, bias: bool) -> None:
-        """SYRK with the moving average inside, then the mirror image."""
-        if bias:
-            X = np.concatenate([X, np.ones((len(X), 1), X.dtype)], axis=1)
-        self.blas.ssyrk((1 - DECAY) / len(X), X.T, beta=DECAY, c=C.T, lower=1, overwrite_c=1)
-        mirror(C)
 
     def invert(self, C: Any, damping: float, out: Any) -> Any:
         """POTRF and POTRI, then the mirror image."""
@@ -70,34 +52,8 @@ class Scipy(Step):
         return out
 
 
-def mirror(C: NDArray[np.float32]) -> None:
-    """Copy the upper triangle to the lower one, tile by tile."""
-    for i in range(0, len(C), MIRROR_TILE):
-        rows = slice(i, i + MIRROR_TILE)
-        corner = np.triu(C[rows, rows])
-        C[rows, rows] = corner + np.triu(corner, 1).T
-        for j in range(i + MIRROR_TILE, len(C), MIRROR_TILE):
-            columns = slice(j, j + MIRROR_TILE)
-            C[columns, rows] = C[rows, columns].T
-
-
-class Torch(Step):
+class Torch(factor_peers.Torch, Step):
     """PyTorch as well as it can be used: every operation that takes a buffer gets one."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.torch: Any = importlib.import_module("torch")
-        self.torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        super().__init__(batch)
-
-    def array(self, values: NDArray[np.float32]) -> Any:
-        """Share the array's memory."""
-        return self.torch.from_numpy(values)
-
-    def update(self, C: Any, X: Any, bias: bool) -> None:
-        """One product with the moving average inside."""
-        if bias:
-            X = self.torch.cat([X, X.new_ones(len(X), 1)], dim=1)
-        C.addmm_(X.t(), X, beta=DECAY, alpha=(1 - DECAY) / len(X))
 
     def invert(self, C: Any, damping: float, out: Any) -> Any:
         """Cholesky of a damped copy, then the inverse from it."""
@@ -110,15 +66,8 @@ class Torch(Step):
         return self.torch.mm(self.torch.mm(G_inv, V), A_inv, out=out)
 
 
-class TorchKfac(Torch):
-    """PyTorch as K-FAC packages write it: scaled copies, a pass for the moving average, a general inverse."""
-
-    def update(self, C: Any, X: Any, bias: bool) -> None:
-        """Scale a copy of the rows, multiply, then decay and add."""
-        if bias:
-            X = self.torch.cat([X, X.new_ones(len(X), 1)], dim=1)
-        moment = X.t() @ (X / len(X))
-        C.mul_(DECAY).add_(moment, alpha=1 - DECAY)
+class TorchKfac(factor_peers.TorchKfac, Step):
+    """PyTorch as K-FAC packages write it, with a general inverse."""
 
     def invert(self, C: Any, damping: float, out: Any) -> Any:
         """Add a damped identity, invert by LU."""
@@ -129,16 +78,8 @@ class TorchKfac(Torch):
         return G_inv @ V @ A_inv
 
 
-class Curvblas(Step):
+class Curvblas(factor_peers.Curvblas, Step):
     """One call for all matrices of the group."""
-
-    def __init__(self, batch: Batch) -> None:
-        super().__init__(batch)
-        self.cb: Any = importlib.import_module("curvblas")
-
-    def update_factors(self) -> None:
-        """Update all factors in one call."""
-        self.cb.update_factors(self.factors, self.rows, decay=DECAY, bias=self.bias)
 
     def damped_inverse(self) -> None:
         """Invert all factors in one call."""

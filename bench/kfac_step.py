@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,13 +9,14 @@ import numpy as np
 
 import kfac_peers
 from case import Case, Check, Family, Job, Peer
+from factor_batch import DECAY, Factor
 from groups import GROUPS, Layer
-from kfac_batch import DAMPING, DECAY, Batch, Factor, Step, Vector
+from jobs import distance, times, worst
+from kfac_batch import DAMPING, Batch, Step
 
 QUICK = ("autoencoder", "lenet5")
 
-# About ten times what a sound float32 answer shows here.
-TOLERANCE = {"update_factors": 5e-6, "damped_inverse": 5e-5, "precondition": 5e-5}
+TOLERANCE = 5e-5  # about ten times what a sound float32 answer shows here
 
 
 @lru_cache(maxsize=1)
@@ -31,20 +31,6 @@ def batch_of(group: str) -> Batch:
     return Batch(A, G, grads)
 
 
-def worst(errors: Sequence[float]) -> float:
-    """Return the largest error; NaN if any is NaN, which ``max`` would hide."""
-    return float(np.max(np.asarray(errors)))
-
-
-def check_factors(batch: Batch, step: Step) -> Check:
-    """Compare ``C v`` with ``decay C_0 v + scale X^T X v``."""
-    errors = []
-    for factor, C in zip(batch.factors, step.factors, strict=True):
-        expected = factor.updated_times(factor.probe)
-        errors.append(distance(times(C, factor.probe), expected))
-    return Check("update_factors", worst(errors), TOLERANCE["update_factors"])
-
-
 def check_inverses(batch: Batch, step: Step, *, updated: bool) -> Check:
     """Apply ``C + damping I`` to ``X v``, which must give ``v`` again."""
     residuals = []
@@ -52,7 +38,7 @@ def check_inverses(batch: Batch, step: Step, *, updated: bool) -> Check:
         u = times(X, factor.probe)
         C_u = factor.updated_times(u) if updated else factor.start_times(u)
         residuals.append(distance(C_u + damping * u, factor.probe))
-    return Check("damped_inverse", worst(residuals), TOLERANCE["damped_inverse"])
+    return Check("damped_inverse", worst(residuals), TOLERANCE)
 
 
 def check_updates(batch: Batch, step: Step) -> Check:
@@ -63,18 +49,7 @@ def check_updates(batch: Batch, step: Step) -> Check:
     for A, V, A_inv, G_inv, P in zip(batch.A, batch.grads, A_inverses, G_inverses, step.updates, strict=True):
         expected = times(G_inv, times(V, times(A_inv, A.probe)))
         errors.append(distance(times(P, A.probe), expected))
-    return Check("precondition", worst(errors), TOLERANCE["precondition"])
-
-
-def times(matrix: object, vector: Vector) -> Vector:
-    """Multiply in float64 without a BLAS, whose threads would disturb the peer that is timed next."""
-    product: Vector = np.einsum("ij,j->i", np.asarray(matrix), vector)
-    return product
-
-
-def distance(got: Vector, expected: Vector) -> float:
-    """Return the relative error in the 2-norm."""
-    return math.sqrt(float(np.sum((got - expected) ** 2) / np.sum(expected**2)))
+    return Check("precondition", worst(errors), TOLERANCE)
 
 
 def peer(kind: type[Step], *packages: str) -> Peer:
@@ -88,11 +63,11 @@ def peer(kind: type[Step], *packages: str) -> Peer:
         batch, step = batch_of(case.group), step_of(case.group)
         step.restart()
         checks = {
-            "update_factors": lambda: [check_factors(batch, step)],
+            "update_factors": lambda: [step.check()],
             "damped_inverse": lambda: [check_inverses(batch, step, updated=False)],
             "precondition": lambda: [check_updates(batch, step)],
             "step": lambda: [
-                check_factors(batch, step),
+                step.check(),
                 check_inverses(batch, step, updated=True),
                 check_updates(batch, step),
             ],

@@ -1,6 +1,6 @@
-// The machine's limits for the benchmarks: fused multiply-adds a second in registers, and bytes a second read from
-// memory. Usage: limits THREADS BYTES, prints one JSON object. Compiled by limits.py with -march=native; not part of
-// the library.
+// The machine's limits for the benchmarks: fused multiply-adds a second in registers, bytes a second read from memory,
+// and bytes a second copied in it. Usage: limits THREADS BYTES, prints one JSON object. Compiled by limits.py with
+// -march=native; not part of the library.
 //
 // Every start and operand is opaque, so that the compiler can neither fold the loop nor merge its chains (with twelve
 // equal starts gcc ran one of the twelve, and the "limit" came out at 1,400 GF); the result is compared with its known
@@ -11,10 +11,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -110,19 +115,59 @@ void read(const Register<std::int64_t>::type* data, std::int64_t count, std::ind
     (expect(sum[s], count / static_cast<std::int64_t>(sizeof...(s)), "wrong sum of the array"), ...);
 }
 
-double read_bandwidth(int threads, std::int64_t bytes) {
+/// Copies past the caches where the processor has such stores: a cached one first reads the line that it overwrites.
+void stream(Register<std::int64_t>::type* to, const Register<std::int64_t>::type* from, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+#if defined(__AVX512F__)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), reinterpret_cast<__m512i>(from[i]));
+#elif defined(__AVX2__) && defined(__FMA__)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i), reinterpret_cast<__m256i>(from[i]));
+#elif defined(__x86_64__)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), reinterpret_cast<__m128i>(from[i]));
+#else
+        to[i] = from[i];
+#endif
+    }
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
+
+/// The memory of each thread, all ones.
+struct Memory {
     using V = Register<std::int64_t>::type;
-    const std::int64_t each = bytes / threads / 4096 * 4096, count = each / register_bytes;
-    std::vector<std::unique_ptr<V[]>> parts(threads);
-    seconds(threads, [&](int t) {  // each thread touches its own part first, as NUMA wants it
-        parts[t] = std::make_unique_for_overwrite<V[]>(count);
-        std::fill_n(parts[t].get(), count, V{} + 1);
-    });
-    double best = 1e300;
-    for (int pass = 0; pass < 5; ++pass)
-        best = std::min(best,
-                        seconds(threads, [&](int t) { read(parts[t].get(), count, std::make_index_sequence<8>()); }));
-    return static_cast<double>(each) * threads / best;
+    std::int64_t each, count;
+    std::vector<std::unique_ptr<V[]>> parts;
+
+    Memory(int threads, std::int64_t bytes)
+        : each(bytes / threads / 8192 * 8192), count(each / register_bytes), parts(threads) {
+        seconds(threads, [&](int t) {  // each thread touches its own part first, as NUMA wants it
+            parts[t] = std::make_unique_for_overwrite<V[]>(count);
+            std::fill_n(parts[t].get(), count, V{} + 1);
+        });
+    }
+
+    /// The bytes of all threads over the shortest time of `work(part)` on all of them.
+    template <class Work>
+    double bandwidth(Work work) const {
+        const int threads = static_cast<int>(parts.size());
+        double best = 1e300;
+        for (int pass = 0; pass < 5; ++pass)
+            best = std::min(best, seconds(threads, [&](int t) { work(parts[t].get()); }));
+        return static_cast<double>(each) * threads / best;
+    }
+};
+
+double read_bandwidth(const Memory& memory) {
+    return memory.bandwidth([&](const Memory::V* part) { read(part, memory.count, std::make_index_sequence<8>()); });
+}
+
+/// Bytes read and bytes written, both counted, of the better of two ways: memcpy, and stores past the caches.
+double copy_bandwidth(const Memory& memory) {
+    const std::int64_t half = memory.count / 2;
+    const auto plain = [=](Memory::V* part) { std::memcpy(part + half, part, half * register_bytes); };
+    const auto streamed = [=](Memory::V* part) { stream(part + half, part, half); };
+    return std::max(memory.bandwidth(plain), memory.bandwidth(streamed));
 }
 
 }  // namespace
@@ -131,7 +176,9 @@ int main(int argc, char** argv) {
     if (argc != 3) fail("usage: limits THREADS BYTES");
     const int threads = std::atoi(argv[1]);
     const std::int64_t bytes = std::atoll(argv[2]);
-    if (threads < 1 || bytes < 4096 * threads) fail("needs a thread and a page for each");
-    std::printf("{\"fma_float32\": %.4g, \"fma_float64\": %.4g, \"read\": %.4g}\n", fma_flops<float>(threads),
-                fma_flops<double>(threads), read_bandwidth(threads, bytes));
+    if (threads < 1 || bytes < 8192 * threads) fail("needs a thread and two pages for each");
+    const double fma_float32 = fma_flops<float>(threads), fma_float64 = fma_flops<double>(threads);
+    const Memory memory(threads, bytes);
+    std::printf("{\"fma_float32\": %.4g, \"fma_float64\": %.4g, \"read\": %.4g, \"copy\": %.4g}\n", fma_float32,
+                fma_float64, read_bandwidth(memory), copy_bandwidth(memory));
 }

@@ -24,7 +24,7 @@ def compile_limits(directory: Path) -> bool:
 
 
 def measure_limits(directory: Path, threads: int) -> dict[str, float]:
-    """Run it once: flops a second in float32 and float64, bytes a second read; empty if the run was void."""
+    """Run it once: flops a second in float32 and float64, bytes a second read and copied; empty if the run was void."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     command = [str(directory.resolve() / "limits"), str(threads), str(min(ARRAY_BYTES, memory // 4))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 ISA_FLAGS = ("avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "avx2", "fma", "asimd", "sve")
-LIBRARIES = ("curvblas", "numpy", "scipy", "torch", "scipy-openblas32")
+LIBRARIES = ["curvblas", "scipy-openblas32", "numpy", "scipy", "torch", "jax", "jaxlib", "kfac-jax", "mkl", "ml_dtypes"]
 
 
 def cores() -> int:

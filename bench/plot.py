@@ -17,11 +17,12 @@ from results import Record, Results, counted, duration
 Styles: TypeAlias = dict[str, tuple[str, str]]
 
 # Okabe and Ito: told apart with every common kind of colour blindness; the marks differ as well.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKS = ("o", "s", "^", "D", "v", "P")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 INK, FAINT, LINE, OWN_GREY, GOAL = "#333333", "#808080", "#e3e3e3", "#d0d0d0", "#b00020"
 WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.29, 1.75
-LANE = 0.14  # the peers of a case stand a little below each other, so that none hides another
+LANE = 0.12  # the peers of a case stand a little below each other, so that none hides another
+LEGEND_COLUMNS = 7  # what fits beside each other; more take two lines
 DECADES = [10.0**power for power in range(-3, 5)]
 TICKS = (
     [step * decade for decade in DECADES for step in (1, 2, 5)],
@@ -30,11 +31,11 @@ TICKS = (
 )
 
 
-def draw(results: Results, path: Path) -> None:
-    """Write the plot; nothing where there is nothing to compare."""
+def draw(results: Results, path: Path) -> bool:
+    """Write the plot; False where there is nothing to compare."""
     records = [record for record in results.records if record.own and record.best_peer()]
     if not records:
-        return
+        return False
     peers = dict.fromkeys(name for record in records for name in record.valid() if name != OWN)
     styles = dict(zip(peers, itertools.cycle(zip(COLOURS, MARKS, strict=True)), strict=False))
     groups = [list(members) for _, members in itertools.groupby(records, key=lambda record: record.case.group)]
@@ -53,6 +54,7 @@ def draw(results: Results, path: Path) -> None:
     head(figure, axes, results)
     legend(figure, styles, goal=any(record.case.goal_slowdown for record in records))
     figure.savefig(path, dpi=160)
+    return True
 
 
 def draw_case(axes: Axes, record: Record, y: int, styles: Styles) -> None:
@@ -80,7 +82,7 @@ def label(axes: Axes, record: Record, y: int, results: Results) -> None:
         beside(axes, 1.105, y, duration(record.own.median), "right")
     shares = [
         (record.fma_share(results.own_limits) or 0.0, "of FMA peak"),
-        (record.read_share(results.own_limits) or 0.0, "of read limit"),
+        (record.memory_share(results.own_limits) or 0.0, f"of {record.case.bandwidth} limit"),
     ]
     share, limit = max(shares)
     if share:
@@ -129,7 +131,8 @@ def head(figure: Figure, axes: Axes, results: Results) -> None:
         counted(results.rounds, "round"),
     ]
     if limits := results.own_limits:
-        parts.append(f"limits {limits['fma_float32'] / 1e9:.0f} GF float32, {limits['read'] / 1e9:.0f} GB/s read")
+        ways = [f"{limits[way] / 1e9:.0f} GB/s {way}" for way in ("read", "copy") if way in limits]
+        parts.append(", ".join((f"limits {limits['fma_float32'] / 1e9:.0f} GF float32", *ways)))
     if results.busy:
         parts.append("BUSY MACHINE, not to be quoted")
     axes.set_title(" ", size=9)  # keeps the height; the text itself starts left of the axes
@@ -147,4 +150,5 @@ def legend(figure: Figure, styles: Styles, *, goal: bool) -> None:
     handles.append(Line2D([], [], color=OWN_GREY, lw=7, label=f"{OWN}, spread"))
     if goal:
         handles.append(Line2D([], [], color=GOAL, marker="|", ms=12, mew=2, lw=0, label="goal: right of it"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
+    columns = len(handles) if len(handles) <= LEGEND_COLUMNS else -(-len(handles) // 2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)

@@ -6,9 +6,9 @@ import json
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from case import OWN, Case
+from case import OWN, Case, is_own
 
 BUSY_CORES = 0.1
 
@@ -26,6 +26,13 @@ class Timing:
     def median(self) -> float:
         """Median of the rounds' medians."""
         return statistics.median(self.rounds)
+
+
+class Goal(NamedTuple):
+    """A goal in words, with what was reached, and whether that is enough."""
+
+    words: str
+    met: bool
 
 
 @dataclass
@@ -46,7 +53,7 @@ class Record:
 
     def best_peer(self) -> str | None:
         """Return the fastest of the others."""
-        others = {name: t.median for name, t in self.valid().items() if name != OWN}
+        others = {name: t.median for name, t in self.valid().items() if not is_own(name)}
         return min(others, key=others.__getitem__) if others else None
 
     def ratio(self, peer: str | None) -> float | None:
@@ -58,25 +65,32 @@ class Record:
         """Return our flops a second over the machine's."""
         return self._share(self.case.flops, limits.get(f"fma_{self.case.dtype}"))
 
-    def read_share(self, limits: dict[str, float]) -> float | None:
-        """Return our least bytes a second over the machine's read bandwidth."""
-        return self._share(self.case.traffic, limits.get("read"))
+    def memory_share(self, limits: dict[str, float]) -> float | None:
+        """Return our least bytes a second over the machine's bandwidth, of reading or of copying."""
+        return self._share(self.case.traffic, limits.get(self.case.bandwidth))
 
     def _share(self, work: float, limit: float | None) -> float | None:
         return work / self.own.median / limit if self.own and work and limit else None
 
-    def goal(self) -> tuple[str, bool] | None:
-        """Return the goal in words, and whether it was met."""
-        if self.own is None:
-            return None
-        if self.case.goal_seconds is not None:
-            return f"at most {duration(self.case.goal_seconds)}", self.own.median <= self.case.goal_seconds
-        ratio = self.ratio(self.best_peer())
-        if self.case.goal_slowdown is not None and ratio is not None:
-            slowdown = 1 / ratio
-            words = f"{slowdown:.2f}x, at most {self.case.goal_slowdown:.2f}x"
-            return words, slowdown <= self.case.goal_slowdown
-        return None
+    def goals(self, limits: dict[str, float]) -> list[Goal]:
+        """List the goals that can be judged."""
+        case, own = self.case, self.own
+        if own is None:
+            return []
+        goals = []
+        if case.goal_seconds is not None:
+            goals.append(Goal(f"at most {duration(case.goal_seconds)}", own.median <= case.goal_seconds))
+        slowdowns = {"": (self.best_peer(), case.goal_slowdown)}
+        slowdowns |= {f" of {peer}": (peer, bound) for peer, bound in case.goal_slowdowns.items()}
+        for whose, (peer, bound) in slowdowns.items():
+            ratio = self.ratio(peer)
+            if bound is not None and ratio is not None:
+                goals.append(Goal(f"{1 / ratio:.2f}x{whose}, at most {bound:.2f}x", 1 / ratio <= bound))
+        share = self.memory_share(limits)
+        if case.goal_share is not None and share is not None:
+            words = f"{100 * share:.0f} % of {case.bandwidth}, at least {100 * case.goal_share:.0f} %"
+            goals.append(Goal(words, share >= case.goal_share))
+        return goals
 
 
 @dataclass
@@ -123,8 +137,8 @@ class Results:
                 "best_peer": best,
                 "ratio": record.ratio(best),
                 "fma_share": record.fma_share(self.own_limits),
-                "read_share": record.read_share(self.own_limits),
-                "goal": record.goal(),
+                "memory_share": record.memory_share(self.own_limits),
+                "goals": record.goals(self.own_limits),
             }
         path.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -139,6 +153,11 @@ def read_results(path: Path) -> Results:
     return Results(**content, records=records)
 
 
+def peers_of(results: Results) -> list[str]:
+    """List the peers that were timed, in the order of the family."""
+    return list(dict.fromkeys(name for record in results.records for name in record.timings))
+
+
 def counted(number: int, thing: str) -> str:
     """Write a number of things."""
     return f"{number} {thing}" + ("" if number == 1 else "s")
@@ -150,3 +169,15 @@ def duration(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def spread(timing: Timing) -> str:
+    """Write the median of the rounds and their extremes, in one unit."""
+    number, unit = duration(timing.median).split()
+    scale = float(number) / timing.median
+    return f"{number} {unit} ({min(timing.rounds) * scale:.3g}..{max(timing.rounds) * scale:.3g})"
+
+
+def percent(share: float | None) -> str:
+    """Write a share."""
+    return "-" if share is None else f"{100 * share:.0f} %"

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from case import OWN, Case, Family, environment, missing
+from case import Case, Family, environment, is_own, missing
 from limits import best_of, compile_limits, measure_limits
 from machine import cores, describe, seconds_of_others
 from plot import draw
@@ -71,7 +71,7 @@ def available(family: Family, wanted: Sequence[str]) -> tuple[list[str], dict[st
         absent = missing(peer.packages)
         if absent:
             skipped[name] = f"{'' if absent == [name] else ', '.join(absent) + ' '}not installed, skipped"
-        elif name not in chosen | {OWN}:
+        elif name not in chosen and not is_own(name):
             skipped[name] = "not asked for, skipped"
     return [name for name in family.peers if name not in skipped], skipped
 
@@ -108,7 +108,7 @@ def keep(record: Record, peer: str, reply: dict[str, object]) -> None:
     # Best rounds are compared: other work on the machine must not make a peer look hopeless.
     best, fastest = min(timing.rounds), min(min(t.rounds) for t in record.timings.values() if t.rounds)
     hopeless = best > max(HOPELESS_SECONDS, HOPELESS_RATIO * fastest)
-    if hopeless and peer != OWN and len(timing.rounds) >= HOPELESS_ROUNDS:
+    if hopeless and not is_own(peer) and len(timing.rounds) >= HOPELESS_ROUNDS:
         timing.stopped = f"{best / fastest:.1f} times the fastest after {len(timing.rounds)} rounds"
 
 

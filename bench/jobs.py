@@ -1,0 +1,56 @@
+"""What the jobs of several families share: products and distances in float64 without a BLAS, and the best of ways."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from case import Case, Job
+
+Vector: TypeAlias = NDArray[np.float64]
+Way: TypeAlias = Callable[[], object]
+
+TRIALS = 3
+
+
+class Topic(NamedTuple):
+    """A part of a family: its cases, and for each peer that can do them what makes a job of one."""
+
+    cases: Sequence[Case]
+    peers: Mapping[str, Callable[[Case], Job]]
+
+
+def times(matrix: object, vector: Vector) -> Vector:
+    """Multiply in float64 without a BLAS, whose threads would disturb the peer that is timed next."""
+    product: Vector = np.einsum("ij,j->i", np.asarray(matrix), vector)
+    return product
+
+
+def distance(got: Vector, expected: Vector) -> float:
+    """Return the relative error in the 2-norm."""
+    return math.sqrt(float(np.sum((got - expected) ** 2) / np.sum(expected**2)))
+
+
+def worst(errors: Sequence[float]) -> float:
+    """Return the largest error; NaN if any is NaN, which ``max`` would hide."""
+    return float(np.max(np.asarray(errors)))
+
+
+def fastest(ways: Sequence[Way]) -> Way:
+    """Return the fastest of several ways to the same result, tried here and now: a peer is measured at its best."""
+    if len(ways) == 1:
+        return ways[0]
+    best = [min(seconds(way) for _ in range(TRIALS)) for way in ways]
+    return ways[best.index(min(best))]
+
+
+def seconds(way: Way) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    way()
+    return time.perf_counter() - start
