@@ -17,12 +17,6 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// Calls f with a value of the C++ type that a dtype of factors stands for.
-template <class F>
-void with_real(DType dtype, const F& f) {
-    dtype == DType::float32 ? f(float{}) : f(double{});
-}
-
 /// Row sets of shape (..., N, d) or (..., N, T, d); or weights, which have no last axis.
 Rows rows_view(const Array& a, int leading, bool weights, Index first) {
     const int inner = a.ndim - leading, n = leading, t = leading + 1, d = a.ndim - 1;
@@ -75,11 +69,7 @@ NewArrays output_like(Call& call, const Group& model, const char* model_name, co
             wrong_value(x.argument.text(), " must have the shape of ", m.argument.short_text(), " ", m.shape_text(),
                         ", got ", x.shape_text());
     }
-    require_writable(given.group, "");
-    Memory memory;
-    memory.writes(given.group);
-    for (const Group* input : inputs) memory.reads(*input);
-    memory.require_disjoint();
+    require_output(given.group, inputs);
     return given;
 }
 
