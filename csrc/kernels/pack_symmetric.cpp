@@ -20,8 +20,8 @@ constexpr Index width = 4096 / static_cast<Index>(sizeof(T));
 // Columns that are turned at a time: 16 kB in float64, for the first-level cache.
 constexpr Index panel = 16;
 
-/// How a call writes. Past the caches, unpacking 4 MB or more took 0.6 of the time of ordinary stores; but whoever reads
-/// a small result next wants it in a cache.
+/// How a call writes. Past the caches, unpacking 4 MB or more took 0.6 of the time of ordinary stores; but whoever
+/// reads a small result next wants it in a cache.
 enum class Writing : std::uint8_t { ordinary, past_caches };
 
 Writing writing_of(Index bytes) {
