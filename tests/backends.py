@@ -16,7 +16,7 @@ from curvblas import _cpu
 SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
-GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out"}
+GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -24,7 +24,10 @@ FUNCTIONS = {
     "damped_inverse": ("factors", "damping"),
     "precondition": ("grads", "A_inv", "G_inv"),
     "all_finite": ("arrays",),
+    "pack_symmetric": ("factors",),
+    "unpack_symmetric": ("flat", "sizes"),
 }
+LARGEST_SMALL = 65  # matrices up to this size run under every mode; 1-D arrays, up to as long as their packed form
 
 
 def _map(f, x):
@@ -68,7 +71,7 @@ class Device:
             for other_written, other in results[:-1]:
                 assert _same(other, result), f"{function} depends on the schedule"
                 assert _same(other_written, written), f"{function} depends on the schedule"
-            return self._handed_back(named, written, result)
+            return self._handed_back(function, named, written, result)
 
         return call
 
@@ -76,7 +79,9 @@ class Device:
         if not hasattr(self._module, "configure"):
             return [None]
         arrays = [x for name, value in named.items() if name in GROUPS for x in _leaves(value) if hasattr(x, "shape")]
-        small = all(max(x.shape[-1:], default=0) <= 65 for x in arrays) and sum(x.size for x in arrays) < 50_000
+        most = (LARGEST_SMALL, LARGEST_SMALL * (LARGEST_SMALL + 1) // 2)
+        small = all(max(x.shape[-1:], default=0) <= most[x.ndim == 1] for x in arrays)
+        small = small and sum(x.size for x in arrays) < 50_000
         return MODES if small else [next(self._next_mode)]
 
     def _once(self, function, named, mode):
@@ -94,14 +99,14 @@ class Device:
             return written, type(result)(**parts)
         return written, _map(self.to_host, result)
 
-    def _handed_back(self, named, written, result):
+    def _handed_back(self, function, named, written, result):
         def into(given, copies):
             for to, copy in zip(_leaves(given), _leaves(copies), strict=True):
                 if isinstance(to, np.ndarray) and to.flags.writeable:
                     to[...] = copy
             return given
 
-        if "factors" in named and not named.get("copy", False) and not dataclasses.is_dataclass(result):
+        if function == "update_factors" and not named.get("copy", False):
             return into(named["factors"], written["factors"])
         if named.get("out") is None:
             return result

@@ -60,10 +60,26 @@ def _precondition(rng, n, dtype):
     }
 
 
-def _update_conv(rng, n, dtype):
-    # n is the channels; odd ones stride, which takes another way.
-    inputs = rng.standard_normal((2, n, 5 + n % 3, 4)).astype(dtype)
-    return {"factors": spd(rng, 4 * n, dtype), "inputs": inputs}
+def _factors(rng, n, dtype):
+    # Not symmetric: what is above the diagonal may not be read.
+    return {"factors": rng.standard_normal((n, n)).astype(dtype)}
+
+
+def _pack(on, factors):
+    """Return the packed form of each matrix, in the form of the group."""
+    flat = on.pack_symmetric(factors)
+    if not isinstance(factors, list):
+        *leading, n, _ = factors.shape
+        return flat.reshape(*leading, n * (n + 1) // 2)
+    ends = np.cumsum([len(C) * (len(C) + 1) // 2 for C in factors], dtype=int)
+    return [flat[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _pack_and_unpack(on, factors):
+    flat = on.pack_symmetric(factors)
+    if isinstance(factors, list):
+        return on.unpack_symmetric(flat, [len(C) for C in factors])
+    return on.unpack_symmetric(flat, factors.shape[-1], out=np.empty(factors.shape, factors.dtype))
 
 
 CASES = [
@@ -106,5 +122,19 @@ CASES = [
         oracle.precondition,
         "grads",
         optional=("out",),
+    ),
+    Case(
+        "pack_symmetric",
+        _factors,
+        _pack,
+        oracle.pack_symmetric,
+        "factors",
+    ),
+    Case(
+        "unpack_symmetric",
+        _factors,
+        _pack_and_unpack,
+        lambda factors: oracle.symmetric(factors),
+        "factors",
     ),
 ]

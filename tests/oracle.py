@@ -57,6 +57,11 @@ def symmetric(C):
     return np.tril(C) + np.tril(C, -1).T
 
 
+def pack_symmetric(factors):
+    """Return the lower triangle, row by row."""
+    return factors[np.tril_indices(len(factors))]
+
+
 def damped_inverse(factors, damping):
     """(C + damping I)^-1 from the lower triangles."""
     return np.linalg.inv(symmetric(factors) + damping * np.eye(len(factors)))

@@ -37,6 +37,10 @@ KERNELS = {
     "split_damping<double>": (64, {"SHFL": 5}),
     "find_not_finite": (64, {"VOTE": 1}),
     "gather_kernel": (64, {}),
+    "pack_tile<float>": (64, {"LDS": 1, "STS": 1}),
+    "pack_tile<double>": (64, {"LDS": 1, "STS": 1}),
+    "unpack_tile<float>": (64, {"LDS": 2, "STS": 1}),
+    "unpack_tile<double>": (64, {"LDS": 2, "STS": 1}),
 }
 
 

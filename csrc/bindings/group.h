@@ -87,18 +87,17 @@ class Call {
 /// ValueError unless the last two axes of every array are equal; TypeError unless all are float32 or all float64.
 void require_square(const Group& group);
 DType require_real(const Group& group);
+/// Calls f with a value of the C++ type that a dtype of factors stands for.
+template <class F>
+void with_real(DType dtype, const F& f) {
+    dtype == DType::float32 ? f(float{}) : f(double{});
+}
 /// TypeError unless the arrays of `other` have this dtype.
 void require_dtype(const Group& other, DType dtype, const char* model_name);
 /// ValueError unless every array can be written; `advice` ends the sentence.
 void require_writable(const Group& group, const char* advice);
 /// ValueError unless the leading axes of `a` and `b` agree.
 void require_same_batch(const Array& a, int a_inner, const Array& b, int b_inner);
-
-/// Calls f with a value of the C++ type that a dtype of factors stands for.
-template <class F>
-void with_real(DType dtype, const F& f) {
-    dtype == DType::float32 ? f(float{}) : f(double{});
-}
 
 /// The axes of a stack as one: false if its memory cannot be walked with a single stride.
 bool single_stride(const Array& a, int inner, Index& stride);

@@ -69,11 +69,7 @@ NewArrays output_like(Call& call, const Group& model, const char* model_name, co
             wrong_value(x.argument.text(), " must have the shape of ", m.argument.short_text(), " ", m.shape_text(),
                         ", got ", x.shape_text());
     }
-    require_writable(given.group, "");
-    Memory memory;
-    memory.writes(given.group);
-    for (const Group* input : inputs) memory.reads(*input);
-    memory.require_disjoint();
+    require_output(given.group, inputs);
     return given;
 }
 

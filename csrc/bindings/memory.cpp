@@ -102,4 +102,12 @@ void Memory::require_disjoint_elements(const Extent* first, const Extent* last) 
     }
 }
 
+void require_output(const Group& out, std::initializer_list<const Group*> inputs) {
+    require_writable(out, "");
+    Memory memory;
+    memory.writes(out);
+    for (const Group* input : inputs) memory.reads(*input);
+    memory.require_disjoint();
+}
+
 }  // namespace curvblas

@@ -1,6 +1,7 @@
 // Who reads and who writes which memory: overlapping arguments are refused before anything is written.
 #pragma once
 
+#include <initializer_list>
 #include <vector>
 
 #include "bindings/group.h"
@@ -27,5 +28,8 @@ class Memory {
 
     std::vector<Extent> extents_;
 };
+
+/// ValueError unless `out` can be written and shares no element with what the call reads.
+void require_output(const Group& out, std::initializer_list<const Group*> inputs);
 
 }  // namespace curvblas

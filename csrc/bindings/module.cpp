@@ -4,6 +4,7 @@
 #include "bindings/backend.h"
 #include "bindings/convolution.h"
 #include "bindings/kronecker.h"
+#include "bindings/packing.h"
 
 namespace curvblas {
 
@@ -24,6 +25,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_inverse", &damped_inverse);
     m.def("precondition", &precondition);
     m.def("all_finite", &all_finite);
+    m.def("pack_symmetric", &pack_symmetric);
+    m.def("unpack_symmetric", &unpack_symmetric);
 
     register_backend(m);
 }

@@ -13,6 +13,7 @@ from .kronecker import (
     precondition,
     update_factors,
 )
+from .packing import pack_symmetric, unpack_symmetric
 
 __version__ = version("curvblas")
 
@@ -26,8 +27,10 @@ __all__ = [
     "factored_damping",
     "get_num_threads",
     "info",
+    "pack_symmetric",
     "precondition",
     "set_num_threads",
+    "unpack_symmetric",
     "update_conv_factors",
     "update_factors",
 ]

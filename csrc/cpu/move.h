@@ -1,0 +1,74 @@
+// Moving memory without computing: copies past the caches, transposes in registers. Vectors of 16 bytes, which every
+// processor that we build for has: wider ones move nothing faster where memory is the limit.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "core/view.h"
+
+namespace curvblas::cpu {
+
+/// to[0..n) = from[0..n) for memory that nobody reads soon. Ordinary stores read each line before they overwrite it;
+/// these do not, where the processor has such stores. settle() comes before another thread reads `to`.
+template <class T>
+void copy_past_caches(Index n, const T* from, T* to) {
+    Index i = 0;
+#if defined(__SSE2__)
+    constexpr Index line = 64, lanes = 16 / static_cast<Index>(sizeof(T));
+    const Index beyond_line = static_cast<Index>(reinterpret_cast<std::uintptr_t>(to) % line);
+    const Index head = std::min(n, (line - beyond_line) % line / static_cast<Index>(sizeof(T)));
+    for (; i < head; ++i) to[i] = from[i];
+    // Whole lines only: a line that is left half written goes to memory in pieces.
+    for (; i + 4 * lanes <= n; i += 4 * lanes)
+        for (Index v = 0; v < 4 * lanes; v += lanes)
+            _mm_stream_si128(reinterpret_cast<__m128i*>(to + i + v),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i + v)));
+#endif
+    std::copy_n(from + i, n - i, to + i);
+}
+
+/// Orders what copy_past_caches wrote before what this thread writes from now on.
+inline void settle() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+template <class T>
+struct VectorOf16Bytes {
+    typedef T type __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+};
+
+/// The side of the square that transpose() turns.
+template <class T>
+constexpr Index transposed_rows = 16 / static_cast<Index>(sizeof(T));
+
+/// to[j * pitch + i] = rows[i][j] for `transposed_rows` rows i and as many columns j.
+template <class T>
+void transpose(const T* const* rows, T* to, Index pitch) {
+    using V = typename VectorOf16Bytes<T>::type;
+    const auto load = [&](int i) { return *reinterpret_cast<const V*>(rows[i]); };
+    const auto store = [&](int j, V column) { *reinterpret_cast<V*>(to + j * pitch) = column; };
+    if constexpr (sizeof(T) == 8) {
+        const V a = load(0), b = load(1);
+        store(0, __builtin_shufflevector(a, b, 0, 2));
+        store(1, __builtin_shufflevector(a, b, 1, 3));
+    } else {
+        const V a = load(0), b = load(1), c = load(2), d = load(3);
+        const V left_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                left_cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        const V right_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        const V right_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        store(0, __builtin_shufflevector(left_ab, left_cd, 0, 1, 4, 5));
+        store(1, __builtin_shufflevector(left_ab, left_cd, 2, 3, 6, 7));
+        store(2, __builtin_shufflevector(right_ab, right_cd, 0, 1, 4, 5));
+        store(3, __builtin_shufflevector(right_ab, right_cd, 2, 3, 6, 7));
+    }
+}
+
+}  // namespace curvblas::cpu
