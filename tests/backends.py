@@ -106,7 +106,7 @@ class Device:
                     to[...] = copy
             return given
 
-        if function == "update_factors" and not named.get("copy", False):
+        if function.startswith("update_") and not named.get("copy", False):
             return into(named["factors"], written["factors"])
         if named.get("out") is None:
             return result

@@ -54,6 +54,7 @@ struct MomentTile {
 /// - Index rows(), bool weighted(), MovingAverage<T> average();
 /// - void pack(Index begin, Index count, Index first, Index columns, bool weighted, const Panels<T>& to): columns
 ///   [first, first + columns) of rows [begin, begin + count), the implicit 1 of a bias included.
+/// - Index index(Index column): where a packed column stands in the matrix.
 /// - bool in_panels(): rows lie in memory as panels do, and in_place(begin) are those from row `begin` on.
 /// A `Task` has `C` and `updated`, stacks of n x n matrices.
 template <class T, class Task, class Source>
@@ -172,15 +173,17 @@ class SecondMoments {
     void finish(const Task& task, Index b, const MomentPlan& plan, const MomentTile& at, const S* sums) const {
         const Matrix<const T> C = task.C[b];
         const Matrix<T> updated = task.updated[b];
-        const MovingAverage<T> average = Source(tile_, task, b).average();
+        const Source source(tile_, task, b);
+        const MovingAverage<T> average = source.average();
         constexpr Index block = 16;  // the mirror image goes along columns: a block of both fits the first-level cache
         for (Index ib = 0; ib < at.height; ib += block)
             for (Index jb = 0; jb < at.width; jb += block)
                 for (Index i = ib; i < std::min(ib + block, at.height); ++i) {
-                    const Index row = at.i0 + i;
-                    const Index end = std::min({jb + block, at.width, row - at.j0 + 1});
+                    const Index end = std::min({jb + block, at.width, at.i0 + i - at.j0 + 1});
+                    const Index one = source.index(at.i0 + i);
                     for (Index j = jb; j < end; ++j) {
-                        const Index column = at.j0 + j;
+                        const Index other = source.index(at.j0 + j);
+                        const Index row = std::max(one, other), column = std::min(one, other);
                         updated(row, column) = updated(column, row) = static_cast<T>(
                             average.kept(C(row, column)) + static_cast<S>(average.add) * sums[i * plan.edge + j]);
                     }

@@ -22,16 +22,17 @@ struct Steps {
     Index count() const { return planes * lines * depth; }
 };
 
-/// Rows to be packed: `count` rows of `columns` elements, and one more that is 1 where `ones`. Row k goes to packed row
-/// k * step, times weights[k] unless that is null.
+/// Rows to be packed: `count` rows of `columns` elements, and one more that is 1 where `ones`, from column `first` of
+/// the panels on. Row k goes to packed row k * step, times weights[k] unless that is null. Zeros follow up to the
+/// granule where `fill`.
 template <class T>
 struct PackedFrom {
     const void* data;
     DType dtype;
     Index count, columns, row_stride, column_stride;
-    bool ones;
-    const T* weights;
-    Index step;
+    bool ones = false, fill = true;
+    const T* weights = nullptr;
+    Index first = 0, step = 1;
 };
 
 template <class T>

@@ -105,10 +105,20 @@ inline void convert(const Float16* x, float f, float* y) {
 }
 #endif
 
-/// Zeros from column `used` up to the granule, in the panel that holds column used - 1.
 template <class T>
-inline void fill_up(T* panel_row, Index used) {
-    for (; used % granule<T>; ++used) panel_row[used] = 0;
+inline T* column(const Panels<T>& to, Index j) {
+    return to.data + j / panel_columns<T> * to.stride + j % panel_columns<T>;
+}
+
+/// The 1 of the bias, and zeros from column `used` up to the granule.
+template <class T>
+inline void finish_row(const PackedFrom<T>& from, Index k, const Panels<T>& to) {
+    Index used = from.first + from.columns;
+    const Index row = k * from.step * to.ld;
+    if (from.ones) column(to, used++)[row] = from.weights ? from.weights[k] : T(1);
+    if (!from.fill || used == 0) return;
+    T* const last = column(to, used - 1) + row;
+    for (Index j = 1; (used - 1 + j) % granule<T> != 0; ++j) last[j] = 0;
 }
 
 // Along the rows, whose elements are neighbours: with the width known, a panel is a few vector instructions.
@@ -117,69 +127,89 @@ void pack_along_rows(const PackedFrom<T>& from, const S* x, const Panels<T>& to)
     constexpr int panel = panel_columns<T>;
     for (Index k = 0; k < from.count; ++k, x += from.row_stride) {
         const T f = from.weights ? from.weights[k] : T(1);
-        T* y = to.data + k * from.step * to.ld;
-        Index j = 0;
-        for (; j + panel <= from.columns; j += panel, y += to.stride) convert<panel>(x + j, f, y);
-        Index rest = 0;
-        const Index left = from.columns - j;
-        for (; rest + lanes<T> <= left; rest += lanes<T>) convert<lanes<T>>(x + j + rest, f, y + rest);
-        for (; rest < left; ++rest) y[rest] = f * static_cast<T>(x[j + rest]);
-        if (from.ones) y[rest++] = f;
-        fill_up(y, rest);
+        for (Index j = 0, end; j < from.columns; j = end) {
+            T* y = column(to, from.first + j) + k * from.step * to.ld;
+            end = j + panel - (from.first + j) % panel;
+            if (end > from.columns) end = from.columns;
+            if (end - j == panel) {
+                convert<panel>(x + j, f, y);
+                continue;
+            }
+            Index e = j;
+            for (; e + lanes<T> <= end; e += lanes<T>, y += lanes<T>) convert<lanes<T>>(x + e, f, y);
+            for (; e < end; ++e) *y++ = f * static_cast<T>(x[e]);
+        }
+        finish_row(from, k, to);
     }
 }
 
 // Along the columns, for rows whose elements are not neighbours.
 template <class S, class T>
-inline void pack_column(const PackedFrom<T>& from, const S* x, T* y, Index ld) {
-    for (Index k = 0; k < from.count; ++k)
-        y[k * from.step * ld] = (from.weights ? from.weights[k] : T(1)) * static_cast<T>(x[k * from.row_stride]);
+inline void pack_column(const PackedFrom<T>& from, Index first, const S* x, T* y, Index ld) {
+    const Index step = from.step * ld;
+    for (Index k = first; k < from.count; ++k)
+        y[k * step] = (from.weights ? from.weights[k] : T(1)) * static_cast<T>(x[k * from.row_stride]);
 }
 
-template <class T>
-inline void pack_four_columns(const PackedFrom<T>& from, const T* x, T* y, Index ld) {
-    using V = typename VectorOf<T, 4 * sizeof(T)>::type;
-    typedef std::int32_t Order __attribute__((vector_size(16)));
-    const Index stride = from.column_stride;
+typedef std::int32_t Order __attribute__((vector_size(16)));
+
+/// Four floats from x on, one or two apart.
+template <int apart>
+inline auto four(const float* x) {
+    using V = typename VectorOf<float, 16>::type;
+    const V low = *reinterpret_cast<const V*>(x);
+    if constexpr (apart == 1)
+        return low;
+    else
+        return __builtin_shuffle(low, *reinterpret_cast<const V*>(x + 4), Order{0, 2, 4, 6});
+}
+
+/// Four columns of rows that lie one or two apart in memory, turned in registers.
+template <int apart>
+inline void pack_four_columns(const PackedFrom<float>& from, const float* x, float* y, Index ld) {
+    using V = typename VectorOf<float, 16>::type;
+    const Index stride = from.column_stride, step = from.step * ld;
     Index k = 0;
-    for (; k + 4 <= from.count; k += 4) {
-        V column[4];
-        for (int j = 0; j < 4; ++j) column[j] = *reinterpret_cast<const V*>(x + j * stride + k);
-        const V even0 = __builtin_shuffle(column[0], column[1], Order{0, 4, 2, 6});
-        const V odd0 = __builtin_shuffle(column[0], column[1], Order{1, 5, 3, 7});
-        const V even1 = __builtin_shuffle(column[2], column[3], Order{0, 4, 2, 6});
-        const V odd1 = __builtin_shuffle(column[2], column[3], Order{1, 5, 3, 7});
+    for (; k + 3 + apart <= from.count; k += 4) {  // two apart, one element more is read
+        const float* const at = x + k * apart;
+        const V c0 = four<apart>(at), c1 = four<apart>(at + stride);
+        const V c2 = four<apart>(at + 2 * stride), c3 = four<apart>(at + 3 * stride);
+        const V even0 = __builtin_shuffle(c0, c1, Order{0, 4, 2, 6}),
+                odd0 = __builtin_shuffle(c0, c1, Order{1, 5, 3, 7});
+        const V even1 = __builtin_shuffle(c2, c3, Order{0, 4, 2, 6}),
+                odd1 = __builtin_shuffle(c2, c3, Order{1, 5, 3, 7});
         V row[4] = {
             __builtin_shuffle(even0, even1, Order{0, 1, 4, 5}), __builtin_shuffle(odd0, odd1, Order{0, 1, 4, 5}),
             __builtin_shuffle(even0, even1, Order{2, 3, 6, 7}), __builtin_shuffle(odd0, odd1, Order{2, 3, 6, 7})};
         for (int i = 0; i < 4; ++i) {
             if (from.weights) row[i] *= from.weights[k + i];
-            *reinterpret_cast<V*>(y + (k + i) * from.step * ld) = row[i];
+            *reinterpret_cast<V*>(y + (k + i) * step) = row[i];
         }
     }
-    for (; k < from.count; ++k)
-        for (int j = 0; j < 4; ++j)
-            y[k * from.step * ld + j] = (from.weights ? from.weights[k] : T(1)) * x[j * stride + k];
+    for (int j = 0; j < 4; ++j) pack_column(from, k, x + j * stride, y + j, ld);
 }
 
 template <class S, class T>
-constexpr bool is_float = sizeof(S) == 4 && sizeof(T) == 4;
-
-template <class S, class T>
 void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& to) {
-    constexpr int panel = panel_columns<T>;
-    const auto column = [&](Index j) { return to.data + j / panel * to.stride + j % panel; };
-    Index j = 0;
-    if constexpr (is_float<S, T>)
-        if (from.row_stride == 1)
-            for (; j + 4 <= from.columns; j += 4) pack_four_columns(from, x + j * from.column_stride, column(j), to.ld);
-    for (; j < from.columns; ++j) pack_column(from, x + j * from.column_stride, column(j), to.ld);
-    const Index used = from.columns + (from.ones ? 1 : 0);
-    for (Index k = 0; k < from.count; ++k) {
-        T* const y = to.data + k * from.step * to.ld;
-        if (from.ones) y[from.columns / panel * to.stride + from.columns % panel] = from.weights ? from.weights[k] : 1;
-        if (used > 0) fill_up(y + (used - 1) / panel * to.stride, (used - 1) % panel + 1);
+    constexpr bool floats = __is_same(S, float) && __is_same(T, float);
+    for (Index j = 0; j < from.columns;) {
+        const S* const source = x + j * from.column_stride;
+        T* const target = column(to, from.first + j);
+        if constexpr (floats) {
+            const bool four_in_panel =
+                j + 4 <= from.columns && (from.first + j) % panel_columns<T> + 4 <= panel_columns<T>;
+            if (four_in_panel && (from.row_stride == 1 || from.row_stride == 2)) {
+                from.row_stride == 1 ? pack_four_columns<1>(from, source, target, to.ld)
+                                     : pack_four_columns<2>(from, source, target, to.ld);
+                j += 4;
+                continue;
+            }
+        }
+        pack_column(from, 0, source, target, to.ld);
+        ++j;
     }
+    if (from.ones || from.fill)
+        for (Index k = 0; k < from.count; ++k) finish_row(from, k, to);
 }
 
 template <class S, class T>

@@ -1,99 +1,99 @@
 #include "kernels/update_conv_factors.h"
 
-#include "cpu/half.h"
 #include "cpu/second_moments.h"
 #include "kernels/update_conv_factors_shifted.h"
 
 namespace curvblas::cpu {
 namespace {
 
-/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended.
+/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended. Packed, the channels of one
+/// kernel offset are neighbours: they lie evenly in memory, so that lines of an image are packed several at a time.
 template <class T>
 class Patches {
   public:
     Patches(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b)
-        : tile_(tile), task_(task), b_(b), size_(task.images.channels * task.geometry.offsets()) {}
+        : tile_(tile), task_(task), b_(b), images_(task.images), geometry_(task.geometry) {
+        if (geometry_.offsets() == 1) join_lines();
+        size_ = images_.channels * geometry_.offsets();
+    }
 
-    Index rows() const { return task_.images.N * task_.geometry.positions(); }
+    Index rows() const { return images_.N * geometry_.positions(); }
     bool weighted() const { return false; }
     bool in_panels() const { return false; }
     Panels<const T> in_place(Index) const { return {}; }
     MovingAverage<T> average() const { return average_of(task_, b_); }
+    Index index(Index column) const {
+        if (column == size_) return column;
+        return column % images_.channels * geometry_.offsets() + column / images_.channels;
+    }
 
     void pack(Index begin, Index count, Index first, Index columns, bool, const Panels<T>& to) const {
-        const Index width = task_.geometry.axis[2].outputs();
-        const Index stored = std::min(columns, size_ - first);
+        const Index width = geometry_.axis[2].outputs(), stored = std::min(columns, size_ - first);
         for (Index done = 0, run; done < count; done += run) {
             const Index x = (begin + done) % width;
             run = std::min(count - done, width - x);
             pack_line(begin + done, run, first, stored, {to.data + done * to.ld, to.ld, to.stride});
         }
-        fill_up(count, stored, columns, to);
+        for (Index j = stored; j < tile_.padded(columns); ++j) fill(to, j, 1, 0, count, j < columns ? T(1) : T(0));
     }
 
   private:
+    /// A kernel of one element that sees every position takes an image whose lines follow each other as one line.
+    void join_lines() {
+        ConvAxis* const axis = geometry_.axis;
+        for (const ConvAxis& a : geometry_.axis)
+            if (a.stride != 1 || a.padding != 0) return;
+        if (images_.stride[1] != axis[2].size * images_.stride[2] && axis[1].size > 1) return;
+        if (images_.stride[0] != axis[1].size * axis[2].size * images_.stride[2] && axis[0].size > 1) return;
+        axis[2].size *= axis[1].size * axis[0].size;
+        axis[0].size = axis[1].size = 1;
+    }
+
     /// Patches that differ in x only, from patch r on.
     void pack_line(Index r, Index count, Index first, Index columns, const Panels<T>& to) const {
-        const ConvAxis *const axis = task_.geometry.axis, &along = axis[2];
+        const ConvAxis *const axis = geometry_.axis, &along = axis[2];
         const Index x = r % along.outputs(), y = r / along.outputs() % axis[1].outputs();
         const Index plane = r / along.outputs() / axis[1].outputs();
         const Index z = plane % axis[0].outputs(), n = plane / axis[0].outputs();
-        for (Index j = 0; j < columns;) {
-            const Index element = first + j, kx = element % along.kernel;
-            const Index ky = element / along.kernel % axis[1].kernel;
-            const Index outer = element / along.kernel / axis[1].kernel;
-            const Index kz = outer % axis[0].kernel, c = outer / axis[0].kernel;
-            const Index iz = axis[0].position(z, kz), iy = axis[1].position(y, ky);
+        for (Index j = 0, end; j < columns; j = end) {
+            const Index offset = (first + j) / images_.channels, c = (first + j) % images_.channels;
+            end = std::min(columns, j + images_.channels - c);
+            const Index kx = offset % along.kernel, ky = offset / along.kernel % axis[1].kernel;
+            const Index iz = axis[0].position(z, offset / along.kernel / axis[1].kernel);
+            const Index iy = axis[1].position(y, ky);
             const bool inside = iz >= 0 && iz < axis[0].size && iy >= 0 && iy < axis[1].size;
-            const Index last = std::min(along.kernel, kx + columns - j);
-            for (Index k = kx; k < last; ++k, ++j) {
-                T* const column = to.data + j / tile_.panel_columns * to.stride + j % tile_.panel_columns;
-                pack_offset(inside ? task_.images.at(b_, n, c, iz, iy, 0) : nullptr, x, count, k, column, to.ld);
-            }
+            // Outputs [from, past) of the line see the image with this offset.
+            const Index start = along.position(x, kx), step = along.stride;
+            const Index low = start >= 0 ? 0 : std::min(count, (-start + step - 1) / step);
+            const Index high = start < along.size ? std::min(count, (along.size - start + step - 1) / step) : 0;
+            const Index from = inside ? low : count, past = inside ? std::max(low, high) : count;
+            fill(to, j, end - j, 0, from, T(0));
+            if (past > from)
+                tile_.pack({.data = images_.at(b_, n, c, iz, iy, start + from * step),
+                            .dtype = images_.dtype,
+                            .count = past - from,
+                            .columns = end - j,
+                            .row_stride = images_.stride[2] * step,
+                            .column_stride = images_.c_stride,
+                            .fill = false,
+                            .first = j},
+                           {to.data + from * to.ld, to.ld, to.stride});
+            fill(to, j, end - j, past, count, T(0));
         }
     }
 
-    /// What kernel offset k sees along a line of the image (null: nothing) from output x on.
-    void pack_offset(const void* line, Index x, Index count, Index k, T* to, Index ld) const {
-        const ConvAxis& along = task_.geometry.axis[2];
-        const Index start = along.position(x, k), step = along.stride;
-        Index from = start >= 0 ? 0 : (-start + step - 1) / step;
-        Index end = start < along.size ? (along.size - start + step - 1) / step : 0;
-        from = std::min(from, count), end = line ? std::clamp(end, from, count) : from;
-        for (Index i = 0; i < from; ++i) to[i * ld] = 0;
-        const auto copy = [&](const auto* source) {
-            const Index stride = task_.images.stride[2];
-            source += (start + from * step) * stride;
-            for (Index i = from; i < end; ++i, source += step * stride) to[i * ld] = static_cast<T>(*source);
-        };
-        if (end > from) switch (task_.images.dtype) {
-                case DType::float64:
-                    copy(static_cast<const double*>(line));
-                    break;
-                case DType::float32:
-                    copy(static_cast<const float*>(line));
-                    break;
-                case DType::float16:
-                    copy(static_cast<const Float16*>(line));
-                    break;
-                case DType::bfloat16:
-                    copy(static_cast<const BFloat16*>(line));
-                    break;
-            }
-        for (Index i = end; i < count; ++i) to[i * ld] = 0;
-    }
-
-    /// The 1 of the bias, and zeros up to the granule.
-    void fill_up(Index count, Index stored, Index columns, const Panels<T>& to) const {
-        for (Index j = stored; j < tile_.padded(columns); ++j) {
-            T* const column = to.data + j / tile_.panel_columns * to.stride + j % tile_.panel_columns;
-            for (Index k = 0; k < count; ++k) column[k * to.ld] = j < columns ? T(1) : T(0);
-        }
+    /// Columns [first, first + columns) of the packed rows [from, end).
+    void fill(const Panels<T>& to, Index first, Index columns, Index from, Index end, T value) const {
+        for (Index k = from; k < end; ++k)
+            for (Index j = first; j < first + columns; ++j)
+                to.data[j / tile_.panel_columns * to.stride + k * to.ld + j % tile_.panel_columns] = value;
     }
 
     const Tile<T>& tile_;
     const UpdateConvFactors<T>& task_;
     Index b_, size_;
+    Images images_;
+    ConvGeometry geometry_;
 };
 
 template <class T>

@@ -206,8 +206,13 @@ class Correlation {
                 if (iz < 0 || iz >= axes_[0].size || iy < 0 || iy >= axes_[1].size) continue;
                 const Index line = ((pz - at.from[0]) * plan_.box[1] + (py - at.from[1])) * plan_.pitch * at.images;
                 for (Index n = 0; n < at.images; ++n)
-                    tile_.pack({images.at(b_, at.n + n, channel, iz, iy, at.x0), images.dtype, at.x1 - at.x0, count,
-                                images.stride[2], images.c_stride, false, nullptr, at.images},
+                    tile_.pack({.data = images.at(b_, at.n + n, channel, iz, iy, at.x0),
+                                .dtype = images.dtype,
+                                .count = at.x1 - at.x0,
+                                .columns = count,
+                                .row_stride = images.stride[2],
+                                .column_stride = images.c_stride,
+                                .step = at.images},
                                {to.data + (line + n) * to.ld, to.ld, to.stride});
             }
     }

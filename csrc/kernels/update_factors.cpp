@@ -15,6 +15,8 @@ class BiasedRows {
     bool weighted() const { return task_.w.data != nullptr; }
     MovingAverage<T> average() const { return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N}; }
 
+    /// Where a packed column stands in the factor.
+    static Index index(Index column) { return column; }
     bool in_panels() const {
         const Rows& R = task_.R;
         return R.dtype == dtype_of<T> && R.d_stride == 1 && one_stride(R) && !weighted() && !task_.bias;
@@ -32,8 +34,13 @@ class BiasedRows {
             const void* const data =
                 static_cast<const std::byte*>(R.row(b_, r)) + first * R.d_stride * item_size(R.dtype);
             const Index stored = std::min(columns, R.d - first);
-            const PackedFrom<T> from{data,       R.dtype,          run,     stored, row_stride(R),
-                                     R.d_stride, stored < columns, nullptr, 1};
+            const PackedFrom<T> from{.data = data,
+                                     .dtype = R.dtype,
+                                     .count = run,
+                                     .columns = stored,
+                                     .row_stride = row_stride(R),
+                                     .column_stride = R.d_stride,
+                                     .ones = stored < columns};
             const Panels<T> there{to.data + done * to.ld, to.ld, to.stride};
             weighted ? pack_weighted(from, r, there) : tile_.pack(from, there);
         }
@@ -50,7 +57,12 @@ class BiasedRows {
         for (Index k = 0; k < count; k += most) {
             from.count = std::min(most, count - k);
             const Rows& w = task_.w;
-            tile_.pack({w.row(b_, first + k), w.dtype, from.count, 1, row_stride(w), 0, false, nullptr, 1},
+            tile_.pack({.data = w.row(b_, first + k),
+                        .dtype = w.dtype,
+                        .count = from.count,
+                        .columns = 1,
+                        .row_stride = row_stride(w),
+                        .column_stride = 0},
                        {packed, ld, 0});
             for (Index e = 0; e < from.count; ++e) weights[e] = packed[e * ld];
             from.weights = weights;
