@@ -23,11 +23,12 @@ struct MomentPlan {
         side = (n + tile.most_edge - 1) / tile.most_edge;
         edge = side > 1 ? round_up((n + side - 1) / side, tile.panel_columns) : tile.padded(n);
         side = edge > 0 ? (n + edge - 1) / edge : 0, tiles = side * (side + 1) / 2;
-        // A range costs two passes over its sums: that shows where it has few rows.
-        constexpr double least_flops = 8e6, least_rows = 1024, most_ranges = 32;
+        // A range costs two passes over its sums, which shows where it has few rows, and memory for them.
+        constexpr double least_flops = 8e6, least_rows = 1024, some_ranges = 4, most_ranges = 32;
         const double width = static_cast<double>(std::min(n, edge)), count = static_cast<double>(rows);
         const double useful = std::min(2 * width * width * count / least_flops, count / least_rows);
-        ranges = tiles >= 8 ? 1 : static_cast<Index>(std::clamp(useful, 1.0, most_ranges));
+        const double affordable = std::clamp(count / (32 * width), some_ranges, most_ranges);
+        ranges = tiles >= 8 || n == 0 ? 1 : static_cast<Index>(std::clamp(useful, 1.0, affordable));
         rows_per_range = (rows + ranges - 1) / ranges;
     }
     /// The elements of the sums of a tile.

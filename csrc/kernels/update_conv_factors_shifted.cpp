@@ -1,130 +1,54 @@
 #include "kernels/update_conv_factors_shifted.h"
 
-#include <memory>
-
 #include "cpu/queue.h"
-#include "cpu/scratch.h"
-#include "cpu/shifts.h"
+#include "kernels/update_conv_factors_emission.h"
 
 namespace curvblas::cpu {
 namespace {
 
-/// How a convolution is cut: channels into tiles, images into boxes that are packed at a time. Depends on shapes, dtype
-/// and instruction set alone.
-template <class T>
-struct ShiftPlan {
-    AxisShifts z, y, x;
-    Index channels, edge, side;   // of a channel tile, and how many there are
-    Index box[3], images, pitch;  // positions and images that are packed at a time; from line to line in the packed
-    Index positions;              // that a sum runs over, about
-
-    ShiftPlan(const Tile<T>& tile, const UpdateConvFactors<T>& task)
-        : z(of(task.geometry.axis[0])),
-          y(of(task.geometry.axis[1])),
-          x(of(task.geometry.axis[2])),
-          channels(task.images.channels) {
-        Index most = 64;
-        while (most > tile.granule && sums_size(most) * static_cast<Index>(sizeof(T)) > most_sums_bytes)
-            most -= tile.granule;
-        side = (channels + most - 1) / most;
-        edge = tile.padded((channels + side - 1) / side);
-        side = (channels + edge - 1) / edge;
-        constexpr Index packed = 160;  // positions: a panel of them stays in the first-level cache
-        Index left = packed;
-        for (int a = 2; a >= 0; --a) {
-            box[a] = std::clamp<Index>(left, 1, std::max<Index>(task.geometry.axis[a].size, 1));
-            left /= box[a];
-        }
-        images = std::clamp<Index>(left, 1, std::max<Index>(task.images.N, 1));
-        const ConvAxis& along = task.geometry.axis[2];
-        pitch = std::min(box[2] + 2 * (along.kernel - 1) * along.dilation, along.size);
-        positions = task.images.N * task.geometry.axis[0].size * task.geometry.axis[1].size * along.size;
-    }
-
-    static AxisShifts of(const ConvAxis& axis) { return {axis.size, axis.kernel, axis.padding, axis.dilation}; }
-    /// The sums of one item: all differences along x, all segments.
-    Index sums_count() const { return static_cast<Index>(z.most_segments()) * y.most_segments() * x.all_segments(); }
-    Index sums_size(Index tile_edge) const { return sums_count() * tile_edge * tile_edge; }
-    Index packed_rows() const { return box[0] * box[1] * pitch * images; }
-    bool in_float64() const { return sizeof(T) == 4 && positions > exact_positions; }
-
-    static constexpr Index most_sums_bytes = Index{3} << 19;
-    static constexpr Index exact_positions = 16384;  // that float32 sums run over before they are added to float64 ones
-};
-
-/// One item: channel tiles I >= J, and a difference of the offsets along z and y; all differences along x.
+/// The sums of one item: all images, packed a box at a time, each segment of each difference in a square of its own.
 template <class T>
 class Correlation {
   public:
-    Correlation(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b, const ShiftPlan<T>& plan, Index part)
-        : tile_(tile), task_(task), b_(b), plan_(plan), axes_(task.geometry.axis) {
-        const Index ny = 2 * axes_[1].kernel - 1, nz = 2 * axes_[0].kernel - 1;
-        dy_ = part % ny - axes_[1].kernel + 1, dz_ = part / ny % nz - axes_[0].kernel + 1;
-        Index pair = part / ny / nz, i = 0;
-        while ((i + 1) * (i + 2) / 2 <= pair) ++i;
-        i0_ = i * plan.edge, j0_ = (pair - i * (i + 1) / 2) * plan.edge;
-        height_ = std::min(plan.edge, plan.channels - i0_), width_ = std::min(plan.edge, plan.channels - j0_);
-        diagonal_ = i0_ == j0_, same_lines_ = diagonal_ && dy_ == 0 && dz_ == 0;
-        first_dx_ = same_lines_ ? 0 : 1 - axes_[2].kernel;
-    }
-
-    static Index parts(const ShiftPlan<T>& plan) {
-        return plan.side * (plan.side + 1) / 2 * (2 * plan.z.kernel - 1) * (2 * plan.y.kernel - 1);
-    }
-    /// False on the half of the differences that symmetry gives.
-    bool needed() const { return !diagonal_ || dz_ > 0 || (dz_ == 0 && dy_ >= 0); }
-    double flops() const {
-        return 2.0 * static_cast<double>(plan_.positions) * static_cast<double>(height_ * width_) *
-               static_cast<double>(axes_[2].kernel - first_dx_);
-    }
+    Correlation(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b, const ShiftItem<T>& item)
+        : tile_(tile), task_(task), b_(b), item_(item), plan_(item.plan), axes_(task.geometry.axis) {}
 
     static Index scratch_bytes(const Tile<T>& tile, const ShiftPlan<T>& plan, const UpdateConvFactors<T>& task) {
-        const Index square = plan.edge * plan.edge, sums = plan.sums_count() * square, kx = plan.x.kernel;
-        const Index word = static_cast<Index>(sizeof(T));
+        const Index sums = plan.sums_count() * plan.square(), word = static_cast<Index>(sizeof(T));
+        const Index emission = plan.in_float64() ? 8 * ShiftEmission<T, double>::scratch_size(plan)
+                                                 : word * ShiftEmission<T, T>::scratch_size(plan);
         return 2 * padded(panels_size(tile, plan) * word) + padded(sums * word) +
-               (plan.in_float64() ? padded(sums * 8) : 0) + padded(plan.x.all_segments() * square * 8) +
-               padded(kx * kx * square * 8) + (task.bias ? padded(plan.sums_count() * plan.edge * 8) : 0);
+               (plan.in_float64() ? padded(sums * 8) : 0) + padded(emission) +
+               (task.bias ? padded(plan.sums_count() * plan.edge * 8) : 0);
     }
 
     void run() {
         Scratch<Correlation> scratch(scratch_bytes(tile_, plan_, task_));
-        const Index word = panels_size(tile_, plan_), square = plan_.edge * plan_.edge;
-        A_ = scratch.template take<T>(word), B_ = scratch.template take<T>(word);
-        sums_ = scratch.template take<T>(plan_.sums_count() * square);
-        if (plan_.in_float64()) exact_ = scratch.template take<double>(plan_.sums_count() * square);
-        in_lines_ = scratch.template take<double>(plan_.x.all_segments() * square);
-        block_ = scratch.template take<double>(plan_.x.kernel * plan_.x.kernel * square);
-        if (task_.bias) bias_ = scratch.template take<double>(plan_.sums_count() * plan_.edge);
-        lay_out();
+        A_ = scratch.template take<T>(panels_size(tile_, plan_)),
+        B_ = scratch.template take<T>(panels_size(tile_, plan_));
+        const Index sums = item_.segments() * plan_.square();
+        sums_ = scratch.template take<T>(sums);
+        std::fill_n(sums_, sums, T(0));
+        if (plan_.in_float64()) std::fill_n(exact_ = scratch.template take<double>(sums), sums, 0.0);
+        const Index rows = item_.segments() * plan_.edge;
+        if (sums_bias()) std::fill_n(bias_ = scratch.template take<double>(rows), rows, 0.0);
         sum_boxes();
-        emit();
+        exact_ ? emit(exact_, scratch) : emit(sums_, scratch);
     }
 
   private:
+    template <class S>
+    void emit(const S* sums, Scratch<Correlation>& scratch) const {
+        S* const work = scratch.template take<S>(ShiftEmission<T, S>::scratch_size(plan_));
+        ShiftEmission<T, S>(item_, task_, b_, sums, bias_, work).run();
+    }
     static Index panel_stride(const Tile<T>& tile, const ShiftPlan<T>& plan) {
         return plan.packed_rows() * tile.panel_ld(plan.edge) + 64 / static_cast<Index>(sizeof(T));
     }
     static Index panels_size(const Tile<T>& tile, const ShiftPlan<T>& plan) {
         return tile.panels(plan.edge) * panel_stride(tile, plan);
     }
-    const AxisShift& z() const { return plan_.z.of(dz_); }
-    const AxisShift& y() const { return plan_.y.of(dy_); }
-    const AxisShift& x(Index dx) const { return plan_.x.of(dx); }
-    bool sums_bias() const { return task_.bias && same_lines_; }
-
-    /// Where the sums of each difference along x begin, in segments of one line.
-    void lay_out() {
-        Index next = 0;
-        for (Index dx = first_dx_; dx < axes_[2].kernel; ++dx) base_.push_back(next), next += x(dx).segments();
-        line_segments_ = next;
-        const Index used = z().segments() * y().segments() * line_segments_;
-        std::fill_n(sums_, used * plan_.edge * plan_.edge, T(0));
-        if (exact_) std::fill_n(exact_, used * plan_.edge * plan_.edge, 0.0);
-        if (sums_bias()) std::fill_n(bias_, used * plan_.edge, 0.0);
-    }
-    Index segment(Index zs, Index ys, Index dx, Index xs) const {
-        return (zs * y().segments() + ys) * line_segments_ + base_[static_cast<std::size_t>(dx - first_dx_)] + xs;
-    }
+    bool sums_bias() const { return task_.bias && item_.same_lines; }
 
     /// Packed positions and images: [from, to) along each axis, the x of packed lines from x0 to x1.
     struct Box {
@@ -158,29 +82,29 @@ class Correlation {
 
     /// Adds the float32 sums to the float64 ones, and starts again.
     void round_up_sums() {
-        const Index used = z().segments() * y().segments() * line_segments_ * plan_.edge * plan_.edge;
+        const Index used = item_.segments() * plan_.square();
         for (Index e = 0; e < used; ++e) exact_[e] += static_cast<double>(sums_[e]), sums_[e] = 0;
     }
 
     Panels<T> panels(T* data) const { return {data, tile_.panel_ld(plan_.edge), panel_stride(tile_, plan_)}; }
 
     void sum_box(const Box& at) {
-        pack(at, i0_, height_, 0, 0, panels(A_));
-        if (!same_lines_) pack(at, j0_, width_, z().shift, y().shift, panels(B_));
-        const Panels<T> B = same_lines_ ? panels(A_) : panels(B_);
-        for_segments(z(), at.from[0], at.to[0], [&](Index zs, Index z0, Index z1) {
-            for_segments(y(), at.from[1], at.to[1], [&](Index ys, Index y0, Index y1) {
-                for (Index dx = first_dx_; dx < axes_[2].kernel; ++dx)
-                    for_segments(x(dx), at.from[2], at.to[2], [&](Index xs, Index x0, Index x1) {
+        pack(at, item_.i0, item_.height, 0, 0, panels(A_));
+        if (!item_.same_lines) pack(at, item_.j0, item_.width, item_.z().shift, item_.y().shift, panels(B_));
+        const Panels<T> B = item_.same_lines ? panels(A_) : panels(B_);
+        for_segments(item_.z(), at.from[0], at.to[0], [&](Index zs, Index z0, Index z1) {
+            for_segments(item_.y(), at.from[1], at.to[1], [&](Index ys, Index y0, Index y1) {
+                for (Index dx = item_.first_dx; dx < axes_[2].kernel; ++dx)
+                    for_segments(item_.x(dx), at.from[2], at.to[2], [&](Index xs, Index x0, Index x1) {
                         const Index line = plan_.pitch * at.images, plane = plan_.box[1] * line;
                         const Index first = (z0 - at.from[0]) * plane + (y0 - at.from[1]) * line;
-                        const Index a = first + (x0 - at.x0) * at.images, b = a + x(dx).shift * at.images;
+                        const Index a = first + (x0 - at.x0) * at.images, b = a + item_.x(dx).shift * at.images;
                         const Steps steps{z1 - z0, y1 - y0, (x1 - x0) * at.images, plane, line};
-                        const Index to = segment(zs, ys, dx, xs);
-                        const bool lower = same_lines_ && dx == 0;
+                        const Index to = item_.segment(zs, ys, dx) + xs;
+                        const bool lower = item_.same_lines && dx == 0;
                         const Panels<T> A = panels(A_);
                         tile_.multiply(steps, {A.data + a * A.ld, A.ld, A.stride}, {B.data + b * B.ld, B.ld, B.stride},
-                                       height_, width_, lower, true, sums_ + to * plan_.edge * plan_.edge, plan_.edge);
+                                       item_.height, item_.width, lower, true, sums_ + to * plan_.square(), plan_.edge);
                         if (lower && task_.bias) sum_rows(steps, {A.data + a * A.ld, A.ld, A.stride}, to);
                     });
             });
@@ -221,7 +145,7 @@ class Correlation {
     void sum_rows(const Steps& steps, const Panels<T>& A, Index to) {
         for (Index p = 0; p < steps.planes; ++p)
             for (Index l = 0; l < steps.lines; ++l)
-                for (Index c = 0; c < height_; ++c) {
+                for (Index c = 0; c < item_.height; ++c) {
                     const T* const column = A.data + c / tile_.panel_columns * A.stride + c % tile_.panel_columns;
                     const Index first = p * steps.plane_stride + l * steps.line_stride;
                     double sum = 0;
@@ -230,124 +154,14 @@ class Correlation {
                 }
     }
 
-    /// For each pair of offsets: the sums of the segments that its window covers, into the factor and its mirror image.
-    void emit() {
-        const MovingAverage<T> average = average_of(task_, b_);
-        for (Index kz = z().first_offset; kz < z().first_offset + z().offsets; ++kz)
-            for (Index ky = y().first_offset; ky < y().first_offset + y().offsets; ++ky) {
-                const AxisShift::Window wz = z().window(kz), wy = y().window(ky);
-                exact_ ? add_lines(exact_, wz, wy) : add_lines(sums_, wz, wy);
-                const Index k = (kz * axes_[1].kernel + ky) * axes_[2].kernel;
-                const Index other = ((kz + dz_) * axes_[1].kernel + ky + dy_) * axes_[2].kernel;
-                add_windows();
-                write(average, k, other);
-                if (sums_bias()) write_bias(average, k, wz, wy);
-            }
-        if (sums_bias() && i0_ == 0) {
-            const Index last = task_.updated.rows - 1;
-            const double count = static_cast<double>(task_.images.N) * static_cast<double>(task_.geometry.positions());
-            task_.updated[b_](last, last) = static_cast<T>(average.kept(task_.C[b_](last, last)) + average.add * count);
-        }
-    }
-
-    /// Over the segments of the lines that a pair of offsets along z and y sees.
-    template <class S>
-    void add_lines(const S* sums, const AxisShift::Window& wz, const AxisShift::Window& wy) {
-        const Index size = line_segments_ * plan_.edge * plan_.edge;
-        std::fill_n(in_lines_, size, 0.0);
-        for (int zs = wz.first; zs < wz.last; ++zs)
-            for (int ys = wy.first; ys < wy.last; ++ys) {
-                const S* const from = sums + (Index{zs} * y().segments() + ys) * size;
-                for (Index e = 0; e < size; ++e) in_lines_[e] += static_cast<double>(from[e]);
-            }
-    }
-
-    double* block_of(Index kx, Index other) const {
-        return block_ + (kx * axes_[2].kernel + other) * plan_.edge * plan_.edge;
-    }
-
-    /// Over the segments along x: block_of(kx, kx + dx) for all pairs of this item.
-    void add_windows() {
-        const Index square = plan_.edge * plan_.edge;
-        for (Index dx = first_dx_; dx < axes_[2].kernel; ++dx)
-            for (Index kx = x(dx).first_offset; kx < x(dx).first_offset + x(dx).offsets; ++kx) {
-                const AxisShift::Window w = x(dx).window(kx);
-                double* const to = block_of(kx, kx + dx);
-                std::fill_n(to, square, 0.0);
-                for (int xs = w.first; xs < w.last; ++xs) {
-                    const double* const from = in_lines_ + segment(0, 0, dx, xs) * square;
-                    for (Index e = 0; e < square; ++e) to[e] += from[e];
-                }
-            }
-    }
-
-    /// Offsets kx of the rows (k + kx of the whole kernel) against those of the columns (other + ...).
-    void write(const MovingAverage<T>& average, Index k, Index other) {
-        const Matrix<const T> C = task_.C[b_];
-        const Matrix<T> updated = task_.updated[b_];
-        const Index offsets = task_.geometry.offsets(), kernel = axes_[2].kernel;
-        // Twice along rows of the matrix: as they stand, then mirrored. What lies below the diagonal is read.
-        const auto for_rows = [&](bool mirrored, const auto& f) {
-            const Index rows = mirrored ? width_ : height_, columns = mirrored ? height_ : width_;
-            for (Index r = 0; r < rows; ++r)
-                for (Index kr = 0; kr < kernel; ++kr) {
-                    const Index row = ((mirrored ? j0_ : i0_) + r) * offsets + (mirrored ? other : k) + kr;
-                    for (Index c = 0; c < columns; ++c) {
-                        const Index column = ((mirrored ? i0_ : j0_) + c) * offsets + (mirrored ? k : other);
-                        const Index element = mirrored ? c * plan_.edge + r : r * plan_.edge + c;
-                        for (Index kc = 0; kc < kernel; ++kc) {
-                            const Index kx = mirrored ? kc : kr, kx_other = mirrored ? kr : kc;
-                            if (kx_other - kx < first_dx_) continue;
-                            if (same_lines_ && kx == kx_other && (mirrored ? r > c : c > r)) continue;
-                            f(block_of(kx, kx_other)[element], row, column + kc);
-                        }
-                    }
-                }
-        };
-        const double add = static_cast<double>(average.add);
-        const auto finish = [&](double& value, Index row, Index column) {
-            if (row >= column) value = static_cast<double>(average.kept(C(row, column))) + add * value;
-        };
-        const auto finish_mirrored = [&](double& value, Index row, Index column) {
-            if (row > column) value = static_cast<double>(average.kept(C(row, column))) + add * value;
-        };
-        const auto store = [&](double value, Index row, Index column) { updated(row, column) = static_cast<T>(value); };
-        for_rows(false, finish);
-        if (diagonal_) for_rows(true, finish_mirrored);
-        for_rows(false, store);
-        for_rows(true, store);
-    }
-
-    void write_bias(const MovingAverage<T>& average, Index k, const AxisShift::Window& wz,
-                    const AxisShift::Window& wy) {
-        const Index offsets = task_.geometry.offsets(), last = task_.updated.rows - 1;
-        for (Index kx = 0; kx < axes_[2].kernel; ++kx) {
-            const AxisShift::Window wx = x(0).window(kx);
-            for (Index c = 0; c < height_; ++c) {
-                double sum = 0;
-                for (int zs = wz.first; zs < wz.last; ++zs)
-                    for (int ys = wy.first; ys < wy.last; ++ys)
-                        for (int xs = wx.first; xs < wx.last; ++xs)
-                            sum += bias_[segment(zs, ys, 0, xs) * plan_.edge + c];
-                const Index column = (i0_ + c) * offsets + k + kx;
-                const double old = static_cast<double>(average.kept(task_.C[b_](last, column)));
-                const T value = static_cast<T>(old + static_cast<double>(average.add) * sum);
-                task_.updated[b_](last, column) = task_.updated[b_](column, last) = value;
-            }
-        }
-    }
-
     const Tile<T>& tile_;
     const UpdateConvFactors<T>& task_;
     Index b_;
+    const ShiftItem<T>& item_;
     const ShiftPlan<T>& plan_;
     const ConvAxis* axes_;
-    Index dz_, dy_, first_dx_, i0_, j0_, height_, width_;
-    bool diagonal_, same_lines_;
-    std::vector<Index> base_;
-    Index line_segments_ = 0;
     T *A_ = nullptr, *B_ = nullptr, *sums_ = nullptr;
-    double *exact_ = nullptr, *in_lines_ = nullptr, *block_ = nullptr, *bias_ = nullptr;
+    double *exact_ = nullptr, *bias_ = nullptr;
 };
 
 }  // namespace
@@ -375,13 +189,15 @@ void update_by_shifts(const Queue& queue, std::span<const UpdateConvFactors<T>> 
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         plans.emplace_back(tile, group[t]);
         for (Index b = 0; b < group[t].updated.batch; ++b)
-            for (Index part = 0; part < Correlation<T>::parts(plans.back()); ++part) {
-                const Correlation<T> item(tile, group[t], b, plans.back(), part);
+            for (Index part = 0; part < ShiftItem<T>::parts(plans.back()); ++part) {
+                const ShiftItem<T> item(plans.back(), group[t], part);
                 if (item.needed()) items.push_back({t, b, 1, part, item.flops()});
             }
     }
     queue.run(items, [&](const Item& item) {
-        Correlation<T>(tile, group[item.task], item.first, plans[static_cast<std::size_t>(item.task)], item.part).run();
+        const auto& task = group[item.task];
+        const ShiftItem<T> shifts(plans[static_cast<std::size_t>(item.task)], task, item.part);
+        Correlation<T>(tile, task, item.first, shifts).run();
     });
 }
 
