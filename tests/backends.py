@@ -17,12 +17,20 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out"}
+GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "factored_damping": ("A", "G", "damping"),
     "damped_inverse": ("factors", "damping"),
     "precondition": ("grads", "A_inv", "G_inv"),
     "all_finite": ("arrays",),
+    "update_ekfac_moments": ("second_moments", "A_rows", "G_rows", "A_basis", "G_basis"),
+    "update_lagged_factors": ("factors", "rows"),
+}
+IN_PLACE = {
+    "update_factors": "factors",
+    "update_ekfac_moments": "second_moments",
+    "update_lagged_factors": "factors",
 }
 
 
@@ -67,7 +75,7 @@ class Device:
             for other_written, other in results[:-1]:
                 assert _same(other, result), f"{function} depends on the schedule"
                 assert _same(other_written, written), f"{function} depends on the schedule"
-            return self._handed_back(named, written, result)
+            return self._handed_back(function, named, written, result)
 
         return call
 
@@ -83,25 +91,26 @@ class Device:
             self._module.configure(schedule=mode[0], landing=mode[1], seed=7)
         there = {name: _map(self.to_device, x) if name in GROUPS else x for name, x in named.items()}
         result = getattr(cb, function)(**there)
-        if function == "update_factors" and not named.get("copy", False):
-            assert result is there["factors"]
+        in_place = IN_PLACE.get(function)
+        if in_place and not named.get("copy", False):
+            assert result is there[in_place]
         elif there.get("out") is not None:
             assert (result.inverse if dataclasses.is_dataclass(result) else result) is there["out"]
-        written = {name: _map(self.to_host, there[name]) for name in ("factors", "out") if name in there}
+        written = {name: _map(self.to_host, there[name]) for name in (in_place, "out") if name in there}
         if dataclasses.is_dataclass(result):
             parts = {f.name: _map(self.to_host, getattr(result, f.name)) for f in dataclasses.fields(result)}
             return written, type(result)(**parts)
         return written, _map(self.to_host, result)
 
-    def _handed_back(self, named, written, result):
+    def _handed_back(self, function, named, written, result):
         def into(given, copies):
             for to, copy in zip(_leaves(given), _leaves(copies), strict=True):
                 if isinstance(to, np.ndarray) and to.flags.writeable:
                     to[...] = copy
             return given
 
-        if "factors" in named and not named.get("copy", False) and not dataclasses.is_dataclass(result):
-            return into(named["factors"], written["factors"])
+        if function in IN_PLACE and not named.get("copy", False):
+            return into(named[IN_PLACE[function]], written[IN_PLACE[function]])
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])

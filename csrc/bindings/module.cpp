@@ -3,6 +3,7 @@
 
 #include "bindings/backend.h"
 #include "bindings/kronecker.h"
+#include "bindings/moments.h"
 
 namespace curvblas {
 
@@ -21,6 +22,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_inverse", &damped_inverse);
     m.def("precondition", &precondition);
     m.def("all_finite", &all_finite);
+    m.def("update_ekfac_moments", &update_ekfac_moments);
+    m.def("update_lagged_factors", &update_lagged_factors);
 
     register_backend(m);
 }

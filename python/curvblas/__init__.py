@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
+from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
     InverseResult,
@@ -12,6 +13,7 @@ from .kronecker import (
     precondition,
     update_factors,
 )
+from .recurrent import update_lagged_factors
 
 __version__ = version("curvblas")
 
@@ -26,5 +28,7 @@ __all__ = [
     "info",
     "precondition",
     "set_num_threads",
+    "update_ekfac_moments",
     "update_factors",
+    "update_lagged_factors",
 ]
