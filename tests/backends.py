@@ -17,6 +17,7 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
+GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -26,6 +27,14 @@ FUNCTIONS = {
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),
+    "update_ekfac_moments": ("second_moments", "A_rows", "G_rows", "A_basis", "G_basis"),
+    "update_lagged_factors": ("factors", "rows"),
+}
+IN_PLACE = {
+    "update_factors": "factors",
+    "update_conv_factors": "factors",
+    "update_ekfac_moments": "second_moments",
+    "update_lagged_factors": "factors",
 }
 LARGEST_SMALL = 65  # matrices up to this size run under every mode; 1-D arrays, up to as long as their packed form
 
@@ -89,11 +98,12 @@ class Device:
             self._module.configure(schedule=mode[0], landing=mode[1], seed=7)
         there = {name: _map(self.to_device, x) if name in GROUPS else x for name, x in named.items()}
         result = getattr(cb, function)(**there)
-        if function.startswith("update_") and not named.get("copy", False):
-            assert result is there["factors"]
+        in_place = IN_PLACE.get(function)
+        if in_place and not named.get("copy", False):
+            assert result is there[in_place]
         elif there.get("out") is not None:
             assert (result.inverse if dataclasses.is_dataclass(result) else result) is there["out"]
-        written = {name: _map(self.to_host, there[name]) for name in ("factors", "out") if name in there}
+        written = {name: _map(self.to_host, there[name]) for name in (in_place, "out") if name in there}
         if dataclasses.is_dataclass(result):
             parts = {f.name: _map(self.to_host, getattr(result, f.name)) for f in dataclasses.fields(result)}
             return written, type(result)(**parts)
@@ -106,8 +116,8 @@ class Device:
                     to[...] = copy
             return given
 
-        if function.startswith("update_") and not named.get("copy", False):
-            return into(named["factors"], written["factors"])
+        if function in IN_PLACE and not named.get("copy", False):
+            return into(named[IN_PLACE[function]], written[IN_PLACE[function]])
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])

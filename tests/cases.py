@@ -51,6 +51,25 @@ def _update_long(rng, n, dtype):
     return {"factors": spd(rng, n, dtype), "rows": rng.standard_normal((6000, n)).astype(dtype)}
 
 
+def _ekfac_moments(rng, n, dtype, N=None, T=None):
+    q, N = n + 1, N or 3 + n % 5
+    inner = (N,) if T is None else (N, T)
+    return {
+        "second_moments": rng.random((q, n)).astype(dtype),
+        "A_rows": rng.standard_normal((*inner, n)).astype(dtype),
+        "G_rows": rng.standard_normal((*inner, q)).astype(dtype),
+        "A_basis": rng.standard_normal((n, n)).astype(dtype),
+        "G_basis": rng.standard_normal((q, q)).astype(dtype),
+    }
+
+
+def _lagged_factors(rng, n, dtype, N=2, T=None):
+    return {
+        "factors": rng.standard_normal((n, n)).astype(dtype),
+        "rows": rng.standard_normal((N, T or 2 + n % 5, n)).astype(dtype),
+    }
+
+
 def _precondition(rng, n, dtype):
     m = n + 2
     return {
@@ -136,5 +155,49 @@ CASES = [
         _pack_and_unpack,
         lambda factors: oracle.symmetric(factors),
         "factors",
+    ),
+    Case(
+        "update_ekfac_moments",
+        _ekfac_moments,
+        lambda on, **given: on.update_ekfac_moments(**given),
+        oracle.update_ekfac_moments,
+        "second_moments",
+        "second_moments",
+    ),
+    Case(
+        "update_ekfac_moments, many cases",
+        lambda rng, n, dtype: _ekfac_moments(rng, n, dtype, N=4200),
+        lambda on, **given: on.update_ekfac_moments(**given),
+        oracle.update_ekfac_moments,
+        "second_moments",
+        "second_moments",
+        emulated_sizes=(2, 33),
+    ),
+    Case(
+        "update_ekfac_moments, shared weights",
+        # Up to n = 20 the sum over positions comes first, above it the projection.
+        lambda rng, n, dtype: _ekfac_moments(rng, n, dtype, T=20),
+        lambda on, **given: on.update_ekfac_moments(**given),
+        oracle.update_ekfac_moments,
+        "second_moments",
+        "second_moments",
+        emulated_sizes=(1, 2, 7, 33, 70),
+    ),
+    Case(
+        "update_lagged_factors",
+        _lagged_factors,
+        lambda on, **given: on.update_lagged_factors(**given),
+        oracle.update_lagged_factors,
+        "factors",
+        "factors",
+    ),
+    Case(
+        "update_lagged_factors, many rows",
+        lambda rng, n, dtype: _lagged_factors(rng, n, dtype, N=60, T=100),
+        lambda on, **given: on.update_lagged_factors(**given),
+        oracle.update_lagged_factors,
+        "factors",
+        "factors",
+        emulated_sizes=(2, 65),
     ),
 ]

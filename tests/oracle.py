@@ -39,6 +39,42 @@ def update_conv_factors(factors, inputs, kernel_size, *, groups=1, decay=0.95, s
     return np.stack([update_conv_factors(A, x, kernel_size, **options) for A, x in each])
 
 
+def sample_gradients(A_rows, G_rows, *, bias=False):
+    """One gradient a case, sum_t g_nt a_nt^T: (N, q, p)."""
+    A, G = np.asarray(A_rows, np.float64), np.asarray(G_rows, np.float64)
+    if A.ndim == 2:
+        A, G = A[:, None], G[:, None]
+    if bias:
+        A = np.concatenate([A, np.ones((*A.shape[:-1], 1))], axis=-1)
+    return np.swapaxes(G, 1, 2) @ A
+
+
+def update_ekfac_moments(second_moments, A_rows, G_rows, A_basis, G_basis, *, decay=0.95, scale=None, bias=False):
+    """decay S + scale sum_n (Q_G^T grad_n Q_A)^2; George et al. 2018, section 3."""
+    grads = sample_gradients(A_rows, G_rows, bias=bias)
+    if scale is None:
+        scale = (1 - decay) / len(grads) if len(grads) else 0.0
+    rotated = np.float64(G_basis).T @ grads @ np.float64(A_basis)
+    return decay * np.float64(second_moments) + scale * (rotated**2).sum(axis=0)
+
+
+def update_lagged_factors(factors, rows, *, lag=1, symmetric=False, decay=0.95, scale=None, bias=False):
+    """decay C + scale sum_n sum_t x_{n,t+lag} x_{n,t}^T."""
+    X = np.asarray(rows, np.float64)
+    N, T, _ = X.shape
+    if scale is None:
+        scale = (1 - decay) / (N * T) if N * T else 0.0
+    if bias:
+        X = np.concatenate([X, np.ones((N, T, 1))], axis=-1)
+    total = np.zeros((X.shape[-1],) * 2)
+    for t in range(T - lag):
+        total += X[:, t + lag].T @ X[:, t]
+    C = np.float64(factors)
+    if symmetric:
+        C, total = np.tril(C) + np.tril(C, -1).T, (total + total.T) / 2
+    return decay * C + scale * total
+
+
 def pi(A, G):
     """sqrt((tr A / p) / (tr G / q)); Martens and Grosse 2015, section 6.3."""
     return np.sqrt(np.trace(np.float64(A)) / len(A) / (np.trace(np.float64(G)) / len(G)))
@@ -79,6 +115,47 @@ def log_det(C, damping):
 def precondition(grads, A_inv, G_inv):
     """G_inv V A_inv."""
     return np.float64(G_inv) @ np.float64(grads) @ np.float64(A_inv)
+
+
+def power(C, exponent):
+    """C^exponent of a symmetric positive definite matrix."""
+    values, vectors = np.linalg.eigh(C)
+    return vectors * values**exponent @ vectors.T
+
+
+def recurrent_step_symmetric(V, A0, A1, G0, G1, T):
+    """F^-1 V for F = sum_{|d| < T} (T - |d|) G_d (x) A_d with symmetric transitions; Martens et al. 2018, option 1.
+
+    The eigenvalues of the transitions keep their signs, and the factor is the finite sum, whose closed form cancels
+    where a product of eigenvalues is near 1.
+    """
+
+    def decorrelated(C0, C1):
+        root = power(C0, -0.5)
+        values, vectors = np.linalg.eigh(root @ C1 @ root)
+        return values, root @ vectors
+
+    psi_A, L_A = decorrelated(A0, A1)
+    psi_G, L_G = decorrelated(G0, G1)
+    x = np.outer(psi_G, psi_A)
+    total = T + 2 * sum((T - d) * x**d for d in range(1, T))
+    return L_G @ ((L_G.T @ V @ L_A) / total) @ L_A.T
+
+
+def recurrent_step_infinite(V, A0, A1, G0, G1, T):
+    """F^-1 V in the limit of long sequences, any transition; Martens et al. 2018, option 2."""
+
+    def decorrelated(C0, C1):
+        root = power(C0, -0.5)
+        _, singular, E = np.linalg.svd(root @ C1 @ root)
+        return C1.T @ np.linalg.inv(C0), np.minimum(singular**2, 1), root @ E.T
+
+    P_A, mu_A, K_A = decorrelated(A0, A1)
+    P_G, mu_G, K_G = decorrelated(G0, G1)
+    remaining = 1 - np.outer(mu_G, mu_A)
+    Z = V - P_G @ V @ P_A.T
+    Z = K_G @ ((K_G.T @ Z @ K_A) / np.where(remaining == 0, 1, remaining)) @ K_A.T
+    return (Z - P_G.T @ Z @ P_A) / T
 
 
 def tolerance(dtype, condition=1.0):

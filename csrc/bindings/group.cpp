@@ -158,6 +158,20 @@ bool Call::flag(py::handle value, const char* name) const {
     wrong_type(function_, ": ", name, " must be True or False, got ", Py_TYPE(value.ptr())->tp_name);
 }
 
+Index Call::count(py::handle value, const char* name) const {
+    const bool is_integer =
+        !PyBool_Check(value.ptr()) && (PyLong_Check(value.ptr()) || is_numpy<'i', 'n', 't', 'e', 'g', 'e', 'r'>(value));
+    if (!is_integer) wrong_type(function_, ": ", name, " must be an integer >= 0, got ", Py_TYPE(value.ptr())->tp_name);
+    const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    if (!integer) throw py::error_already_set();
+    int overflow = 0;
+    const long long x = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+    if (x < 0 || overflow)
+        wrong_value(function_, ": ", name, " must be an integer >= 0 that fits 64 bits, got ",
+                    py::str(integer).cast<std::string>());
+    return x;
+}
+
 std::vector<bool> Call::flags(py::handle value, const char* name, const Group& model) {
     const auto size = static_cast<std::size_t>(model.size());
     py::object source = py::reinterpret_borrow<py::object>(value);

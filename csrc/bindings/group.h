@@ -68,6 +68,8 @@ class Call {
     /// Numbers out of `range` are errors; entries of arrays are not looked at: they are data.
     Numbers parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range);
     bool flag(py::handle value, const char* name) const;
+    /// An integer >= 0, the same for the whole call.
+    Index count(py::handle value, const char* name) const;
     /// One bool per array of the group, from one or from a list of them.
     std::vector<bool> flags(py::handle value, const char* name, const Group& model);
     /// Where its kernels run; known once the first array is read.

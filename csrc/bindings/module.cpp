@@ -4,6 +4,7 @@
 #include "bindings/backend.h"
 #include "bindings/convolution.h"
 #include "bindings/kronecker.h"
+#include "bindings/moments.h"
 #include "bindings/packing.h"
 
 namespace curvblas {
@@ -27,6 +28,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);
     m.def("unpack_symmetric", &unpack_symmetric);
+    m.def("update_ekfac_moments", &update_ekfac_moments);
+    m.def("update_lagged_factors", &update_lagged_factors);
 
     register_backend(m);
 }

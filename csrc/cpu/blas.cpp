@@ -26,6 +26,20 @@ Operand operand(const Matrix<T>& A) {
     return {CblasTrans, static_cast<int>(A.column_stride)};
 }
 
+/// C = A B + f C
+template <class T>
+void gemm(const Matrix<const T>& A, const Matrix<const T>& B, T f, const Matrix<T>& C) {
+    const Operand a = operand(A), b = operand(B);
+    const int m = static_cast<int>(C.rows), n = static_cast<int>(C.columns), k = static_cast<int>(A.columns);
+    const int ldc = static_cast<int>(C.row_stride);
+    if constexpr (std::is_same_v<T, float>)
+        scipy_cblas_sgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
+                          b.leading_dimension, f, C.data, ldc);
+    else
+        scipy_cblas_dgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
+                          b.leading_dimension, f, C.data, ldc);
+}
+
 }  // namespace
 
 void stay_on_one_thread() {
@@ -36,15 +50,12 @@ const char* description() { return scipy_openblas_get_config(); }
 
 template <class T>
 void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
-    const Operand a = operand(A), b = operand(B);
-    const int m = static_cast<int>(C.rows), n = static_cast<int>(C.columns), k = static_cast<int>(A.columns);
-    const int ldc = static_cast<int>(C.row_stride);
-    if constexpr (std::is_same_v<T, float>)
-        scipy_cblas_sgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
-                          b.leading_dimension, 0, C.data, ldc);
-    else
-        scipy_cblas_dgemm(CblasRowMajor, a.transpose, b.transpose, m, n, k, 1, A.data, a.leading_dimension, B.data,
-                          b.leading_dimension, 0, C.data, ldc);
+    gemm(A, B, T(0), C);
+}
+
+template <class T>
+void add_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
+    gemm(A, B, T(1), C);
 }
 
 template <class T>
@@ -90,6 +101,8 @@ void add_square(Index m, Index n, const T* B, T* C, Index ld) {
 
 template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
+template void add_product(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
+template void add_product(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template Index cholesky(Index, float*);
 template Index cholesky(Index, double*);
 template void multiply_triangle_left(Index, Index, float, const float*, float*, Index);

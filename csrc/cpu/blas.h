@@ -17,12 +17,26 @@ const char* description();
 template <class T>
 void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 
+/// C <- C + A B, the same.
+template <class T>
+void add_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
+
 /// True if a matrix can be handed to multiply as it is, transposed or not.
 template <class T>
 bool is_blas(const Matrix<T>& A) {
     constexpr Index most = 0x7fffffff;  // of the BLAS's integers
     return (A.column_stride == 1 && A.row_stride >= A.columns && A.row_stride <= most) ||
            (A.row_stride == 1 && A.column_stride >= A.rows && A.column_stride <= most);
+}
+
+/// The matrix itself if the BLAS takes it, else a contiguous copy in scratch.
+template <class T, class Scratch>
+Matrix<const T> readable(const Matrix<const T>& A, Scratch& scratch) {
+    if (is_blas(A)) return A;
+    T* const copy = scratch.template take<T>(A.rows * A.columns);
+    for (Index i = 0; i < A.rows; ++i)
+        for (Index j = 0; j < A.columns; ++j) copy[i * A.columns + j] = A(i, j);
+    return {copy, A.rows, A.columns, A.columns, 1};
 }
 
 /// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor

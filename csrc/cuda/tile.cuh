@@ -39,6 +39,14 @@ class Tile {
         wait_for_copies<0>();
     }
 
+    /// Adds the square of each element of M.
+    __device__ void add_squares(const Tile& M) {
+#pragma unroll
+        for (int i = 0; i < per_thread; ++i)
+#pragma unroll
+            for (int j = 0; j < per_thread; ++j) sum_[i][j] = fma(M.sum_[i][j], M.sum_[i][j], sum_[i][j]);
+    }
+
     /// Calls f(i, j, sum) for the elements of this thread, sum by reference.
     template <class F>
     __device__ void for_each(const F& f) {

@@ -21,16 +21,6 @@ Index bytes(Index rows, Index columns) {
     return padded(rows * columns * static_cast<Index>(sizeof(T)));
 }
 
-/// The matrix itself if the BLAS takes it, else a contiguous copy in scratch.
-template <class T>
-Matrix<const T> readable(const Matrix<const T>& A, Scratch<Precondition<T>>& scratch) {
-    if (blas::is_blas(A)) return A;
-    T* const copy = scratch.template take<T>(A.rows * A.columns);
-    for (Index i = 0; i < A.rows; ++i)
-        for (Index j = 0; j < A.columns; ++j) copy[i * A.columns + j] = A(i, j);
-    return {copy, A.rows, A.columns, A.columns, 1};
-}
-
 template <class T>
 void multiply_block(const Precondition<T>& task, Index b, Index first, Index rows) {
     const Matrix<const T> V = task.V[b], A_inv = task.A_inv[b], G_inv = task.G_inv[b];
@@ -44,10 +34,10 @@ void multiply_block(const Precondition<T>& task, Index b, Index first, Index row
 
     const Matrix<const T> G_rows{G_inv.row(first), rows, m, G_inv.row_stride, G_inv.column_stride};
     T* const half = scratch.template take<T>(rows * n);
-    blas::multiply<T>(readable(G_rows, scratch), readable(V, scratch), {half, rows, n, n, 1});
+    blas::multiply<T>(blas::readable(G_rows, scratch), blas::readable(V, scratch), {half, rows, n, n, 1});
     const Matrix<T> target{P.row(first), rows, n, P.row_stride, P.column_stride};
     const Matrix<T> product = direct ? target : Matrix<T>{scratch.template take<T>(rows * n), rows, n, n, 1};
-    blas::multiply<T>({half, rows, n, n, 1}, readable(A_inv, scratch), product);
+    blas::multiply<T>({half, rows, n, n, 1}, blas::readable(A_inv, scratch), product);
     if (direct) return;
     for (Index i = 0; i < rows; ++i)
         for (Index j = 0; j < n; ++j) target(i, j) = product(i, j);

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
     InverseResult,
@@ -14,6 +15,7 @@ from .kronecker import (
     update_factors,
 )
 from .packing import pack_symmetric, unpack_symmetric
+from .recurrent import update_lagged_factors
 
 __version__ = version("curvblas")
 
@@ -32,5 +34,7 @@ __all__ = [
     "set_num_threads",
     "unpack_symmetric",
     "update_conv_factors",
+    "update_ekfac_moments",
     "update_factors",
+    "update_lagged_factors",
 ]

@@ -1,0 +1,117 @@
+#include "kernels/update_lagged_factors.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/moving_average.h"
+#include "cuda/rows.cuh"
+
+namespace curvblas::CURVBLAS_BACKEND {
+namespace {
+
+constexpr int edge = 64;
+
+/// One tile of one factor, rows from 64 i, columns from 64 j, or its part from rows [split rows_per_split, ...) of R.
+/// Partial sum number `slot` is its own; for the join it is that of split 0.
+struct Block {
+    int task, b, i, j, split, splits;
+    Index slot;
+};
+
+/// How many ranges of rows a factor of this shape is summed in; depends on the shape alone.
+int splits_of(Index tiles, Index rows) {
+    constexpr Index rows_per_split = 2048, enough_tiles = 64;
+    return static_cast<int>(
+        std::max<Index>(std::min(rows / rows_per_split, enough_tiles / std::max<Index>(tiles, 1)), 1));
+}
+
+/// updated = decay C + scale sum for one tile, and its mirror image where C is symmetric.
+template <class T>
+__device__ void finish(const UpdateLaggedFactors<T>& task, const Block& block, Tile<T>& tile) {
+    const Matrix<const T> C = task.C[block.b];
+    const Matrix<T> updated = task.updated[block.b];
+    const bool symmetric = task.symmetric;
+    const MovingAverage<T> average(task.decay[block.b], task.scale ? task.scale + block.b : nullptr, task.R.count());
+    const T add = symmetric ? average.add / 2 : average.add;
+    tile.for_each([&](int di, int dj, T& sum) {
+        const Index i = Index{block.i} * edge + di, j = Index{block.j} * edge + dj;
+        if (i >= C.rows || j >= C.rows || (symmetric && j > i)) return;
+        const T value = fma(add, sum, average.kept(C(i, j)));
+        updated(i, j) = value;
+        if (symmetric && i != j) updated(j, i) = value;
+    });
+}
+
+template <class T>
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
+    sum_pairs(const UpdateLaggedFactors<T>* tasks, const Block* blocks, T* partial_sums) {
+    const Block block = blocks[blockIdx.x];
+    const UpdateLaggedFactors<T>& task = tasks[block.task];  // not copied: it would take registers from the tile
+    const Index positions = task.R.T, lag = task.lag;
+    const Index rows = lag < positions ? task.R.count() : 0, per_split = (rows + block.splits - 1) / block.splits;
+    const Index begin = min(block.split * per_split, rows), end = min(begin + per_split, rows);
+    const Index i0 = Index{block.i} * edge, j0 = Index{block.j} * edge;
+    const BiasedRows<T> R(task.R, block.b, task.bias);
+    // The last `lag` rows of a sequence have no partner in it. Both rows of what is no pair are zeros: a row of another
+    // sequence, which may hold NaN, must not be multiplied, even by zero.
+    const auto is_pair = [&](Index r) { return r < end && r % positions < positions - lag; };
+    const auto stage = [&](Index offset, Index first_column) {
+        return [&, offset, first_column](T* to, Index k0) {
+            R.stage_as_steps(to, begin + k0, offset, first_column, is_pair);
+        };
+    };
+    Tile<T> tile;
+    tile.accumulate(end - begin, stage(lag, i0), stage(0, j0));
+    if (task.symmetric) tile.accumulate(end - begin, stage(0, i0), stage(lag, j0));
+    if (block.splits == 1) return finish(task, block, tile);
+    T* const own = partial_sums + block.slot * edge * edge;
+    tile.for_each([&](int i, int j, T& sum) { own[i * edge + j] = sum; });
+}
+
+template <class T>
+__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
+    join_pairs(const UpdateLaggedFactors<T>* tasks, const Block* blocks, const T* partial_sums) {
+    const Block block = blocks[blockIdx.x];
+    Tile<T> tile;
+    tile.for_each([&](int i, int j, T& sum) {
+        for (int s = 0; s < block.splits; ++s) sum += partial_sums[((block.slot + s) * edge + i) * edge + j];
+    });
+    finish(tasks[block.task], block, tile);
+}
+
+}  // namespace
+
+template <class T>
+void update_lagged_factors(const Queue& queue, std::span<const UpdateLaggedFactors<T>> group) {
+    static_assert(Tile<T>::edge == edge);
+    std::vector<Block> sums, joins;
+    Index slots = 0;
+    for (int t = 0; t < static_cast<int>(group.size()); ++t) {
+        const bool symmetric = group[t].symmetric;
+        const int side = static_cast<int>((group[t].updated.rows + edge - 1) / edge);
+        const Index tiles = symmetric ? Index{side} * (side + 1) / 2 : Index{side} * side;
+        const int splits = splits_of(tiles, group[t].R.count());
+        for (int b = 0; b < counted(group[t].updated.batch); ++b)
+            for (int i = 0; i < side; ++i)
+                for (int j = 0; j < (symmetric ? i + 1 : side); ++j) {
+                    if (splits > 1) joins.push_back({t, b, i, j, 0, splits, slots});
+                    for (int s = 0; s < splits; ++s)
+                        sums.push_back({t, b, i, j, s, splits, splits > 1 ? slots++ : Index{0}});
+                }
+    }
+    if (sums.empty()) return;
+    const auto tasks = queue.copy_of(group);
+    const auto partial_sums = queue.scratch<T>(slots * edge * edge);
+    const auto run = [&](auto kernel, const std::vector<Block>& blocks) {
+        const auto table = queue.copy_of(std::span<const Block>(blocks));
+        launch(kernel, dim3(grid_for(blocks)), dim3(Tile<T>::threads), Tile<T>::shared_bytes, queue.stream(),
+               tasks.get(), table.get(), partial_sums.get());
+    };
+    run(sum_pairs<T>, sums);
+    if (!joins.empty()) run(join_pairs<T>, joins);
+}
+
+template void update_lagged_factors(const Queue&, std::span<const UpdateLaggedFactors<float>>);
+template void update_lagged_factors(const Queue&, std::span<const UpdateLaggedFactors<double>>);
+
+}  // namespace curvblas::CURVBLAS_BACKEND
