@@ -32,6 +32,8 @@ class Case:
     written: str | None = None
     """The argument that is updated in place."""
     optional: tuple[str, ...] = ()
+    sizes: tuple[int, ...] | None = None
+    """The sizes that the oracle can do in seconds, where they are not all."""
     emulated_sizes: tuple[int, ...] | None = None
     """The sizes that are worth the time of the emulator, where they are not all."""
 
@@ -171,6 +173,7 @@ CASES = [
         oracle.update_ekfac_moments,
         "second_moments",
         "second_moments",
+        sizes=(1, 2, 31, 33, 65),
         emulated_sizes=(2, 33),
     ),
     Case(

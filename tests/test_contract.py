@@ -20,7 +20,8 @@ all_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 def sizes_for(on, case):
     """Return SIZES, or what of them an emulated device can do in seconds."""
-    return SIZES if on.name.startswith("cpu") else case.emulated_sizes or SIZES
+    sizes = case.sizes or SIZES
+    return sizes if on.name.startswith("cpu") else case.emulated_sizes or sizes
 
 
 def flat(result):
