@@ -60,10 +60,17 @@ def _precondition(rng, n, dtype):
     }
 
 
-def _update_conv(rng, n, dtype):
-    # n is the channels; odd ones stride, which takes another way.
-    inputs = rng.standard_normal((2, n, 5 + n % 3, 4)).astype(dtype)
-    return {"factors": spd(rng, 4 * n, dtype), "inputs": inputs}
+def _update_conv(offsets, *size):
+    """Return the arguments for so many kernel offsets; n is about the side of the factor."""
+
+    def arguments(rng, n, dtype):
+        channels = max(n // offsets, 1)
+        return {
+            "factors": spd(rng, offsets * channels, dtype),
+            "inputs": rng.standard_normal((6, channels, *size)).astype(dtype),
+        }
+
+    return arguments
 
 
 CASES = [
@@ -83,6 +90,22 @@ CASES = [
         "factors",
         "factors",
         emulated_sizes=(2, 65),
+    ),
+    Case(
+        "update_conv_factors",
+        _update_conv(5, 40),
+        lambda on, **given: on.update_conv_factors(**given, kernel_size=5, padding=2),
+        lambda **given: oracle.update_conv_factors(**given, kernel_size=5, padding=2),
+        "factors",
+        "factors",
+    ),
+    Case(
+        "update_conv_factors, stride 2",
+        _update_conv(6, 7, 8),
+        lambda on, **given: on.update_conv_factors(**given, kernel_size=(3, 2), stride=2),
+        lambda **given: oracle.update_conv_factors(**given, kernel_size=(3, 2), stride=2),
+        "factors",
+        "factors",
     ),
     Case(
         "factored_damping",

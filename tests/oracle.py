@@ -24,7 +24,12 @@ def patches(inputs, kernel_size, *, stride=1, padding=0, dilation=1):
     x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in each[2])])
     extents = [d * (k - 1) + 1 for k, d in zip(each[0], each[3], strict=True)]
     windows = np.lib.stride_tricks.sliding_window_view(x, extents, tuple(range(2, 2 + axes)))
-    step = (slice(None), slice(None), *(slice(None, None, s) for s in each[1]), *(slice(None, None, d) for d in each[3]))
+    step = (
+        slice(None),
+        slice(None),
+        *(slice(None, None, s) for s in each[1]),
+        *(slice(None, None, d) for d in each[3]),
+    )
     windows = np.moveaxis(windows[step], 1, 1 + axes)  # N, *positions, C, *offsets
     positions = windows.shape[1 : 1 + axes]
     return windows.reshape(len(x), int(np.prod(positions)), x.shape[1] * int(np.prod(each[0])))
@@ -33,9 +38,7 @@ def patches(inputs, kernel_size, *, stride=1, padding=0, dilation=1):
 def update_conv_factors(factors, inputs, kernel_size, *, groups=1, decay=0.95, scale=None, bias=False, **geometry):
     """decay A + scale sum_{n, t} a_nt a_nt^T over all patches; one factor a group."""
     if groups == 1:
-        return update_factors(
-            factors, patches(inputs, kernel_size, **geometry), decay=decay, scale=scale, bias=bias
-        )
+        return update_factors(factors, patches(inputs, kernel_size, **geometry), decay=decay, scale=scale, bias=bias)
     each = zip(factors, np.split(np.asarray(inputs), groups, axis=1), strict=True)
     options = {"decay": decay, "scale": scale, "bias": bias, **geometry}
     return np.stack([update_conv_factors(A, x, kernel_size, **options) for A, x in each])

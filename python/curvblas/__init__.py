@@ -3,8 +3,8 @@
 from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
-from .errors import NotPositiveDefiniteError, Status
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
     InverseResult,
     all_finite,
