@@ -44,8 +44,8 @@ GEOMETRIES = [
     (128, (40,), (5,), {"padding": 2, "dilation": 3}),
     (33, (12, 11), (3, 4), {"padding": (1, 2)}),
     (40, (13, 12), (3, 3), {"padding": 1}),
-    (24, (12, 9), (5, 5), {"padding": 2}),
-    (32, (5, 6, 4), (3, 3, 3), {"padding": 1}),
+    (40, (9, 10), (4, 3), {"padding": 2}),
+    (64, (4, 5, 4), (3, 2, 2), {"padding": 1}),
     (64, (9, 9), (3, 3), {"padding": 4, "dilation": 2}),
 ]
 
@@ -176,8 +176,8 @@ class TestUpdateConvFactors:
 
     @pytest.mark.parametrize("channels", [3, 64])
     def test_keeps_nan_within_its_own_matrix(self, backend, rng, channels):
-        inputs = rng.standard_normal((3, 6, 2 * channels, 6, 7))
-        C = np.stack([[factor(rng, channels, (3, 3))] * 2] * 3)
+        inputs = rng.standard_normal((2, 4, 2 * channels, 5, 6))
+        C = np.stack([[factor(rng, channels, (3, 3))] * 2] * 2)
         expected = backend.update_conv_factors(C, inputs, 3, groups=2, padding=1, copy=True)
         spoiled = inputs.copy()
         spoiled[1, 3, channels, 2, 2] = np.nan

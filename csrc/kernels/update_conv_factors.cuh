@@ -67,7 +67,7 @@ Index most_slots(std::span<const UpdateConvFactors<T>> group) {
     for (const auto& task : group)
         patches += static_cast<double>(task.images.N * task.geometry.positions()) *
                    static_cast<double>(task.updated.rows * task.updated.batch);
-    constexpr double slot_bytes = slot_size<T> * sizeof(T), least = 4 << 20, most = 64 << 20;
+    constexpr double slot_bytes = slot_size<T> * sizeof(T), least = 2 << 20, most = 64 << 20;
     return static_cast<Index>(std::clamp(patches * sizeof(T) / 16, least, most) / slot_bytes);
 }
 
