@@ -103,6 +103,19 @@ def _pack_and_unpack(on, factors):
     return on.unpack_symmetric(flat, factors.shape[-1], out=np.empty(factors.shape, factors.dtype))
 
 
+def _update_conv(offsets, *size):
+    """Return the arguments for so many kernel offsets; n is about the side of the factor."""
+
+    def arguments(rng, n, dtype):
+        channels = max(n // offsets, 1)
+        return {
+            "factors": spd(rng, offsets * channels, dtype),
+            "inputs": rng.standard_normal((6, channels, *size)).astype(dtype),
+        }
+
+    return arguments
+
+
 CASES = [
     Case(
         "update_factors",
@@ -120,6 +133,22 @@ CASES = [
         "factors",
         "factors",
         emulated_sizes=(2, 65),
+    ),
+    Case(
+        "update_conv_factors",
+        _update_conv(5, 40),
+        lambda on, **given: on.update_conv_factors(**given, kernel_size=5, padding=2),
+        lambda **given: oracle.update_conv_factors(**given, kernel_size=5, padding=2),
+        "factors",
+        "factors",
+    ),
+    Case(
+        "update_conv_factors, stride 2",
+        _update_conv(6, 7, 8),
+        lambda on, **given: on.update_conv_factors(**given, kernel_size=(3, 2), stride=2),
+        lambda **given: oracle.update_conv_factors(**given, kernel_size=(3, 2), stride=2),
+        "factors",
+        "factors",
     ),
     Case(
         "factored_damping",

@@ -102,9 +102,9 @@ def test_takes_strided_and_read_only_inputs(backend, rng, case):
     expected = run(backend, case, arguments)
 
     def awkward(x, writable):
-        room = np.zeros((3 * x.shape[0], 2 * x.shape[1], *x.shape[2:]))
+        room = np.zeros((3 * x.shape[0], *(2 * size for size in x.shape[1:])))
         is_square = x.ndim == 2 and x.shape[0] == x.shape[1]
-        view = room[::-3, ::2].T if is_square else room[::-3, 1::2]
+        view = room[::-3, ::2].T if is_square else room[(slice(None, None, -3), *[slice(1, None, 2)] * (x.ndim - 1))]
         view[...] = x
         view.setflags(write=writable)
         return view

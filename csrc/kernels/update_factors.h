@@ -19,7 +19,7 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// of any dtype are converted to T, which is what they are multiplied and accumulated in. Long rows are summed in
 /// ranges, whose number depends on the shape alone, added in their order. Cost per matrix: N T n (n + 1) flops; N T d +
 /// n^2 (read) + n^2 (written) words. Scratch on the CPU: below 1.2 MB a thread, and 64 MB for the ranges; on a device,
-/// one tile of 64 x 64 words a range of at least 2,048 rows. Same bits for any number of threads.
+/// one tile of 64 x 64 words a range of at least 2,048 rows, 64 MiB at a time. Same bits for any number of threads.
 template <class T>
 struct UpdateFactors {
     Stack<const T> C;

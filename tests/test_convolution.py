@@ -1,0 +1,295 @@
+"""The factors of convolutions: geometries, dtypes, layouts, groups, limits, temporary memory."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import curvblas as cb
+
+import oracle
+from cases import spd
+
+IMAGE_DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
+
+
+def factor(rng, channels, kernel_size, dtype=np.float64, *, bias=False):
+    return spd(rng, channels * int(np.prod(kernel_size)) + bias, dtype)
+
+
+def error_of(backend, C, inputs, kernel_size, **options):
+    """Update C; return the relative error."""
+    expected = oracle.update_conv_factors(C, inputs, kernel_size, **options)
+    backend.update_conv_factors(C, inputs, kernel_size, **options)
+    assert np.array_equal(C, np.swapaxes(C, -1, -2))
+    return oracle.relative_error(C, expected)
+
+
+# Channels, size, kernel, geometry. A device sums the last seven, of stride 1 and with enough channels and positions, by
+# shifts, the others by patches.
+GEOMETRIES = [
+    (3, (9,), (4,), {}),
+    (1, (1,), (1,), {}),
+    (2, (7,), (3,), {"stride": 3, "padding": 2, "dilation": 2}),
+    (3, (5, 6), (3, 3), {"padding": 1, "stride": 2}),
+    (5, (6, 4), (1, 4), {"padding": (0, 3), "dilation": (4, 2)}),
+    (16, (3, 3), (3, 3), {}),
+    (2, (4, 3, 5), (2, 3, 1), {"padding": (0, 1, 0), "stride": (1, 2, 3)}),
+    (1, (3, 2, 3), (3, 2, 2), {"padding": 1, "dilation": (1, 2, 1)}),
+    (2, (5, 5), (5, 5), {"padding": 7}),
+    (33, (8, 8), (2, 2), {"stride": 2}),
+    (65, (5, 4), (2, 1), {"padding": (1, 0)}),
+    (64, (40,), (5,), {"padding": 5}),
+    (128, (40,), (5,), {"padding": 2, "dilation": 3}),
+    (33, (12, 11), (3, 4), {"padding": (1, 2)}),
+    (40, (13, 12), (3, 3), {"padding": 1}),
+    (40, (9, 10), (4, 3), {"padding": 2}),
+    (64, (4, 5, 4), (3, 2, 2), {"padding": 1}),
+    (64, (9, 9), (3, 3), {"padding": 4, "dilation": 2}),
+]
+
+
+class TestUpdateConvFactors:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("bias", [False, True])
+    @pytest.mark.parametrize(("channels", "size", "kernel_size", "geometry"), GEOMETRIES)
+    def test_agrees_with_the_patch_matrix(self, backend, rng, dtype, bias, channels, size, kernel_size, geometry):
+        inputs = rng.standard_normal((6, channels, *size)).astype(dtype)
+        C = factor(rng, channels, kernel_size, dtype, bias=bias)
+
+        error = error_of(backend, C, inputs, kernel_size, bias=bias, decay=0.7, **geometry)
+
+        assert error < (1e-6 if dtype == np.float32 else 1e-13)
+
+    def test_keeps_its_accuracy_over_many_positions(self, backend, rng):
+        # Depthwise: on a device more partial sums than it holds at a time.
+        inputs = rng.standard_normal((3, 12, 60, 70)).astype(np.float32)
+        C = np.zeros((12, 9, 9), np.float32)
+
+        error = error_of(backend, C, inputs, (3, 3), groups=12, decay=0.0, padding=1)
+
+        assert error < 1e-6
+
+    @pytest.mark.parametrize("image_dtype", IMAGE_DTYPES)
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("layout", ["C", "channels last", "reversed"])
+    @pytest.mark.parametrize("channels", [3, 64])
+    def test_converts_images_of_any_dtype_and_layout(self, backend, rng, image_dtype, dtype, layout, channels):
+        inputs = rng.standard_normal((6, channels, 7, 9)).astype(image_dtype)
+        if layout == "channels last":
+            inputs = np.moveaxis(np.ascontiguousarray(np.moveaxis(inputs, 1, -1)), -1, 1)
+        elif layout == "reversed":
+            inputs = np.concatenate([inputs, inputs], axis=3)[::-1, ::-1, ::-1, ::-2]
+        C = factor(rng, channels, (3, 3), dtype)
+
+        error = error_of(backend, C, inputs, (3, 3), padding=1)
+
+        assert error < (1e-6 if dtype == np.float32 else 1e-13)
+
+    @pytest.mark.parametrize("bias", [False, True])
+    @pytest.mark.parametrize("channels", [2, 64])
+    def test_groups_keep_one_factor_each(self, backend, rng, bias, channels):
+        inputs = rng.standard_normal((7, 3 * channels, 8, 6))
+        C = np.stack([factor(rng, channels, (3, 3), bias=bias) for _ in range(3)])
+
+        error = error_of(backend, C, inputs, (3, 3), groups=3, padding=1, bias=bias)
+
+        assert error < 1e-13
+
+    def test_stacks_of_any_leading_axes_and_strides(self, backend, rng):
+        inputs = rng.standard_normal((3, 2, 4, 6, 5, 7)).swapaxes(0, 1)
+        C = np.zeros((3, 2, 2, 12, 12)).swapaxes(0, 1)
+        decay = np.linspace(0, 1, 12).reshape(2, 3, 2)
+
+        backend.update_conv_factors(C, inputs, 2, groups=2, decay=decay, scale=1.0)
+
+        for k in np.ndindex(2, 3):
+            expected = oracle.update_conv_factors(
+                np.zeros((2, 12, 12)), inputs[k], (2, 2), groups=2, decay=0.0, scale=1.0
+            )
+            assert np.allclose(C[k], expected)
+
+    def test_a_ragged_group_with_everything_per_matrix(self, backend, rng):
+        channels, N, kernels = [3, 64, 1, 2], [7, 9, 1, 0], [(2, 3), (3, 3), (4,), (1, 2, 1)]
+        sizes, bias = [(5, 6), (8, 7), (4,), (2, 2, 2)], [True, False, True, False]
+        options = {"stride": [(2, 1), 1, 1, 2], "padding": [1, (1, 0), 3, 0], "dilation": [1, 1, 2, 1]}
+        inputs = [
+            rng.standard_normal((n, c, *s)).astype(np.float16) for n, c, s in zip(N, channels, sizes, strict=True)
+        ]
+        C = [factor(rng, c, k, np.float32, bias=b) for c, k, b in zip(channels, kernels, bias, strict=True)]
+        decay, scale = np.array([0.0, 0.25, 0.5, 1.0]), [0.1, 0.02, 0.3, 0.4]
+        expected = [
+            oracle.update_conv_factors(
+                C[k], inputs[k], kernels[k], decay=decay[k], scale=scale[k], bias=bias[k],
+                **{name: values[k] for name, values in options.items()},
+            )
+            for k in range(4)
+        ]  # fmt: skip
+
+        result = backend.update_conv_factors(C, inputs, kernels, decay=decay, scale=scale, bias=bias, **options)
+
+        assert result is C
+        assert max(map(oracle.relative_error, C, expected)) < 1e-6
+
+    @pytest.mark.parametrize("channels", [2, 64])
+    def test_reads_only_the_lower_triangle(self, backend, rng, channels):
+        inputs = rng.standard_normal((5, channels, 7, 7))
+        C = factor(rng, channels, (3, 3), bias=True)
+        spoiled = np.tril(C) + np.triu(np.full_like(C, np.nan), 1)
+
+        backend.update_conv_factors(C, inputs, 3, padding=1, bias=True)
+        backend.update_conv_factors(spoiled, inputs, 3, padding=1, bias=True)
+
+        assert np.array_equal(C, spoiled)
+
+    @pytest.mark.parametrize("channels", [2, 64])
+    def test_decay_zero_does_not_read_the_old_factor(self, backend, rng, channels):
+        inputs = rng.standard_normal((9, channels, 40))
+        p = 5 * channels
+
+        C = backend.update_conv_factors(np.full((p, p), np.nan), inputs, 5, decay=0.0)
+
+        assert oracle.relative_error(C, oracle.update_conv_factors(np.zeros((p, p)), inputs, 5, decay=0.0)) < 1e-13
+
+    @pytest.mark.parametrize("channels", [1, 64])
+    def test_no_images_only_decay(self, backend, rng, channels):
+        C = factor(rng, channels, (2, 2), bias=True)
+
+        updated = backend.update_conv_factors(C, np.zeros((0, channels, 5, 5)), 2, decay=0.5, bias=True, copy=True)
+
+        assert np.array_equal(updated, 0.5 * C)
+
+    def test_one_image_of_one_patch_is_an_outer_product(self, backend, rng):
+        image = rng.standard_normal((1, 3, 2, 2))
+
+        C = backend.update_conv_factors(np.zeros((12, 12)), image, 2, decay=0.0)
+
+        assert np.allclose(C, np.outer(image, image))
+
+    def test_a_kernel_of_one_is_update_factors_of_the_pixels(self, backend, rng):
+        inputs, C = rng.standard_normal((4, 5, 3, 3)), spd(rng, 6, np.float64)
+        rows = inputs.reshape(4, 5, 9).swapaxes(1, 2)
+
+        by_pixels = backend.update_factors(C.copy(), rows, bias=True)
+        backend.update_conv_factors(C, inputs, 1, bias=True)
+
+        assert np.allclose(C, by_pixels)
+
+    @pytest.mark.parametrize("channels", [3, 64])
+    def test_keeps_nan_within_its_own_matrix(self, backend, rng, channels):
+        inputs = rng.standard_normal((2, 4, 2 * channels, 5, 6))
+        C = np.stack([[factor(rng, channels, (3, 3))] * 2] * 2)
+        expected = backend.update_conv_factors(C, inputs, 3, groups=2, padding=1, copy=True)
+        spoiled = inputs.copy()
+        spoiled[1, 3, channels, 2, 2] = np.nan
+
+        updated = backend.update_conv_factors(C, spoiled, 3, groups=2, padding=1, copy=True)
+
+        assert np.isnan(updated[1, 1]).any()
+        updated[1, 1] = expected[1, 1]
+        assert np.array_equal(updated, expected)
+
+    @pytest.mark.parametrize("channels", [2, 64])
+    def test_a_bad_entry_of_a_parameter_array_makes_its_matrix_nan(self, backend, rng, channels):
+        inputs = rng.standard_normal((3, 9, channels, 5, 6))
+        C = np.zeros((3, 9 * channels, 9 * channels))
+
+        backend.update_conv_factors(C, inputs, 3, padding=1, decay=np.array([0.5, 1.5, np.nan]))
+
+        assert np.isfinite(C[0]).all()
+        assert np.isnan(C[1:]).all()
+
+    def test_has_the_same_bits_alone_and_in_a_group(self, backend, rng):
+        channels, sizes = [3, 64, 40, 64], [(6, 6), (8, 7), (12, 12), (30,)]
+        kernels = [(3, 3), (3, 3), (3, 3), (5,)]
+        inputs = [rng.standard_normal((6, c, *s)).astype(np.float32) for c, s in zip(channels, sizes, strict=True)]
+        C = [factor(rng, c, k, np.float32) for c, k in zip(channels, kernels, strict=True)]
+
+        group = backend.update_conv_factors(C, inputs, kernels, padding=1, copy=True)
+
+        for k in range(4):
+            alone = backend.update_conv_factors(C[k], inputs[k], kernels[k], padding=1, copy=True)
+            assert np.array_equal(group[k], alone)
+
+    def test_new_factors_leave_the_old_ones_alone(self, backend, rng):
+        C, inputs = factor(rng, 3, (2, 2)), rng.standard_normal((4, 3, 5, 5))
+        C.setflags(write=False)
+
+        updated = backend.update_conv_factors(C, inputs, 2, copy=True)
+
+        assert np.array_equal(updated, backend.update_conv_factors(C.copy(), inputs, 2))
+
+    def test_has_the_same_bits_for_any_number_of_threads(self, cpu, rng):
+        channels, sizes = [3, 64, 33], [(40, 40), (20, 20), (12, 12)]
+        inputs = [rng.standard_normal((8, c, *s)).astype(np.float32) for c, s in zip(channels, sizes, strict=True)]
+        C = [factor(rng, c, (3, 3), np.float32) for c in channels]
+        results = {}
+
+        for threads in (1, 2, 3, 7):
+            cb.set_num_threads(threads)
+            results[threads] = cpu.update_conv_factors(C, inputs, 3, padding=1, copy=True)
+
+        for threads in (2, 3, 7):
+            assert all(np.array_equal(a, b) for a, b in zip(results[1], results[threads], strict=True))
+
+
+@st.composite
+def convolutions(draw, channels, most_size):
+    """Draw sizes, kernel, and geometry that fit, for one to three axes."""
+    axes = draw(st.integers(1, 3))
+
+    def per_axis(least, most):
+        return tuple(draw(st.lists(st.integers(least, most), min_size=axes, max_size=axes)))
+
+    size = per_axis(1, max(most_size // axes, 3))
+    geometry = {"padding": per_axis(0, 5), "dilation": per_axis(1, 3)}
+    geometry["stride"] = draw(st.just((1,) * axes) | st.just(per_axis(1, 3)))
+    kernel_size = per_axis(1, 5 if axes < 3 else 3)
+    extents = zip(size, kernel_size, geometry["padding"], geometry["dilation"], strict=True)
+    assume(all(d * (k - 1) + 1 <= s + 2 * p for s, k, p, d in extents))
+    count, groups = draw(st.sampled_from(channels)), draw(st.sampled_from([1, 1, 2]))
+    N, bias = draw(st.integers(0, 9)), draw(st.booleans())
+    assume(count * np.prod(kernel_size) <= 1200)
+    return (N, count * groups, *size), kernel_size, {"groups": groups, "bias": bias, **geometry}
+
+
+def check_any_geometry(backend, convolution, dtype, seed):
+    shape, kernel_size, options = convolution
+    rng, groups = np.random.default_rng(seed), options["groups"]
+    inputs = rng.standard_normal(shape).astype(dtype)
+    C = [factor(rng, shape[1] // groups, kernel_size, dtype, bias=options["bias"]) for _ in range(groups)]
+
+    error = error_of(backend, np.stack(C) if groups > 1 else C[0], inputs, kernel_size, **options)
+
+    assert error < (1e-6 if dtype == np.float32 else 1e-13)
+
+
+class TestAnyGeometry:
+    @given(convolutions([1, 2, 3, 5, 16, 33, 65], 24), st.sampled_from([np.float32, np.float64]), st.integers(0, 99))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_agrees_with_the_patch_matrix(self, cpu, convolution, dtype, seed):
+        check_any_geometry(cpu, convolution, dtype, seed)
+
+    @given(convolutions([1, 3, 16], 8), st.sampled_from([np.float32, np.float64]), st.integers(0, 99))
+    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    def test_agrees_with_the_patch_matrix_in_emulation(self, emulated, convolution, dtype, seed):
+        check_any_geometry(emulated, convolution, dtype, seed)
+
+
+class TestConvWorkspaceBytes:
+    @pytest.mark.parametrize(
+        ("N", "channels", "size", "kernel_size", "groups"),
+        [(64, 32, 56, 3, 1), (32, 3, 64, 7, 1), (16, 256, 14, 3, 1), (16, 128, 28, 3, 1), (32, 32, 56, 3, 32)],
+    )
+    def test_is_a_small_part_of_the_patch_matrix(self, backend, N, channels, size, kernel_size, groups):
+        inputs = np.zeros((N, channels, size, size), np.float16)
+        p = channels // groups * kernel_size**2
+        C = np.zeros((groups, p, p) if groups > 1 else (p, p), np.float32)
+        if not backend.name.startswith("cpu"):
+            inputs, C = backend.to_device(inputs), backend.to_device(C)
+        patch_matrix = N * size**2 * channels * kernel_size**2 * 4
+
+        held = cb.conv_workspace_bytes(C, inputs, kernel_size, padding=kernel_size // 2, groups=groups)
+
+        assert 0 < held < patch_matrix / 10
