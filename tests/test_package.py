@@ -15,7 +15,16 @@ import curvblas as cb
 from curvblas import __main__, _backend, _cpu
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["curvblas", "curvblas.kronecker", "curvblas.packing", "curvblas.errors", "curvblas._backend"]
+MODULES = [
+    "curvblas",
+    "curvblas.kronecker",
+    "curvblas.convolution",
+    "curvblas.packing",
+    "curvblas.ekfac",
+    "curvblas.recurrent",
+    "curvblas.errors",
+    "curvblas._backend",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "cpu/blas.h"
 #include "cpu/micro.h"

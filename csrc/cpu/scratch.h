@@ -36,6 +36,12 @@ class Block {
 
 constexpr Index padded(Index bytes) { return (bytes + 63) / 64 * 64; }
 
+/// What Scratch::take<T>(count) carves.
+template <class T>
+constexpr Index bytes(Index count) {
+    return padded(count * static_cast<Index>(sizeof(T)));
+}
+
 /// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
 /// two kernels' scratch never overlaps. Blocks above 64 MiB go back to the system afterwards.
 template <class Tag>

@@ -17,19 +17,14 @@ Index block_rows(Index m) {
 }
 
 template <class T>
-Index bytes(Index rows, Index columns) {
-    return padded(rows * columns * static_cast<Index>(sizeof(T)));
-}
-
-template <class T>
 void multiply_block(const Precondition<T>& task, Index b, Index first, Index rows) {
     const Matrix<const T> V = task.V[b], A_inv = task.A_inv[b], G_inv = task.G_inv[b];
     const Matrix<T> P = task.P[b];
     const Index m = V.rows, n = V.columns;
     const bool direct = P.column_stride == 1 && blas::is_blas(P);
-    Index need = bytes<T>(rows, n) + (direct ? 0 : bytes<T>(rows, n));
+    Index need = bytes<T>(rows * n) + (direct ? 0 : bytes<T>(rows * n));
     for (const auto& A : {V, A_inv, G_inv})
-        if (!blas::is_blas(A)) need += bytes<T>(A.rows, A.columns);
+        if (!blas::is_blas(A)) need += bytes<T>(A.rows * A.columns);
     Scratch<Precondition<T>> scratch(need);
 
     const Matrix<const T> G_rows{G_inv.row(first), rows, m, G_inv.row_stride, G_inv.column_stride};

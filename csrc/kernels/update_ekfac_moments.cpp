@@ -69,26 +69,24 @@ struct TileRange {
     }
 };
 
+/// What blas::readable takes.
 template <class T>
-Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-
-template <class T>
-constexpr Index bytes(Index count) {
-    return padded(count * static_cast<Index>(sizeof(T)));
+Index bytes_of_copy(const Matrix<const T>& A) {
+    return blas::is_blas(A) ? 0 : bytes<T>(A.rows * A.columns);
 }
 
 /// product = the rows of R from `begin` on, times some columns of a basis; squared element by element if asked.
 template <class T>
 void project(const BiasedRows<T>& R, const Matrix<const T>& Q, Index begin, const Matrix<T>& product, bool square) {
     const Index n = R.columns();
-    Scratch<BiasedRows<T>> scratch(bytes<T>(product.rows * n) + bytes<T>(n * product.columns));
+    Scratch<BiasedRows<T>> scratch(bytes<T>(product.rows * n) + bytes_of_copy(Q));
     const auto rows = R.block(begin, product.rows, 0, n, scratch.template take<T>(product.rows * n));
     blas::multiply<T>(rows, blas::readable(Q, scratch), product);
     if (!square) return;
-    for (Index i = 0; i < product.rows; ++i)
-        for (Index j = 0; j < product.columns; ++j) product(i, j) *= product(i, j);
+    for (Index i = 0; i < product.rows; ++i) {
+        T* const x = product.row(i);
+        for (Index j = 0; j < product.columns; ++j) x[j] *= x[j];
+    }
 }
 
 /// Rows [i0, i0 + height) of (G_n^T A_n) Q_A.
@@ -97,7 +95,7 @@ void sum_positions(const BiasedRows<T>& A, const BiasedRows<T>& G, const Matrix<
                    Index positions, Index i0, const Matrix<T>& product) {
     const Index height = product.rows, p = product.columns;
     Scratch<BiasedRows<T>> scratch(bytes<T>(height * p) + bytes<T>(row_block * p) + bytes<T>(row_block * height) +
-                                   bytes<T>(p * p));
+                                   bytes_of_copy(Q_A));
     T* const sum = scratch.template take<T>(height * p);
     T* const A_buffer = scratch.template take<T>(row_block * p);
     T* const G_buffer = scratch.template take<T>(row_block * height);
@@ -196,7 +194,7 @@ void sum_cases(const Piece<T>& piece, const TileRange& range, Index first, Index
 
 /// updated = decay S + scale sum for one tile; later pieces of a matrix add to what the first one left.
 template <class T>
-void finish_tile(const Piece<T>& piece, const TileRange& range, const Matrix<const T>& sum) {
+void finish_tile(const Piece<T>& piece, const TileRange& range, const Matrix<T>& sum) {
     const UpdateEkfacMoments<T>& task = *piece.task;
     const Index b = piece.b;
     const MovingAverage<T> average(task.decay[b], task.scale ? task.scale + b : nullptr, task.A.N);
@@ -225,7 +223,7 @@ void sum_tile(const Piece<T>& piece, Index part, T* scratch) {
     Scratch<TileRange> own(bytes<T>(size));
     const Matrix<T> sum{own.template take<T>(size), range.height, range.width, range.width, 1};
     sum_cases(piece, range, first, end - first, scratch, sum);
-    finish_tile(piece, range, read_only(sum));
+    finish_tile(piece, range, sum);
 }
 
 /// The third step, where the cases of a tile were split.

@@ -23,8 +23,9 @@ namespace curvblas::CURVBLAS_BACKEND {
 ///
 /// The gradients of single cases are never stored where T = 1. Cost per matrix: with T = 1, 2 N (p^2 + q^2 + p q)
 /// flops; with T > 1 the cheaper of 2 N T (p^2 + q^2 + p q) and 2 N (T p q + p q (p + q)) (see ekfac_plan.h). Scratch:
-/// 64 MB a group, or two matrices like S and those of one case if these are larger; on the CPU a few MB a thread, and
-/// where T > 1 as much as a band of 192 rows of S. Same bits for any number of threads.
+/// 64 MB a group, on a device 100 MB, or twice the size of the largest S if that is more; on the CPU, a thread takes
+/// two bands of 192 rows of S besides, and copies of rows and bases that the BLAS cannot read as they are. Same bits
+/// for any number of threads.
 template <class T>
 struct UpdateEkfacMoments {
     Stack<const T> S;

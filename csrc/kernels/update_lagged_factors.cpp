@@ -53,11 +53,6 @@ struct TileRange {
     }
 };
 
-template <class T>
-constexpr Index bytes(Index count) {
-    return padded(count * static_cast<Index>(sizeof(T)));
-}
-
 /// sum = sum of x_{t + lag} x_t^T over the pairs [begin, end), restricted to one tile; where C is symmetric, of that
 /// and its transpose.
 template <class T>
