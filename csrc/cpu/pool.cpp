@@ -20,11 +20,18 @@ void pause() {
 #endif
 }
 
-/// True as soon as `ready()` is; false after 20 microseconds: about what a sleep and a wake-up cost. PyTorch's products
-/// that alternated with our calls took no longer with it than without any spin.
+using std::chrono::microseconds;
+
+// About what a sleep and a wake-up cost. PyTorch's products that alternated with our calls took no longer with it than
+// without any spin.
+constexpr microseconds between_jobs{20};
+// While other threads still work on the same job, whose caller cannot run anything else.
+constexpr microseconds within_job{500};
+
+/// True as soon as `ready()` is; false after the time.
 template <class Ready>
-bool spin_until(Ready ready) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+bool spin_until(microseconds time, Ready ready) {
+    const auto end = std::chrono::steady_clock::now() + time;
     do {
         for (int i = 0; i < 32; ++i) {
             if (ready()) return true;
@@ -110,7 +117,9 @@ void Pool::worker_loop() {
 
 void Pool::wait_for_job(std::uint32_t seen) const {
     const auto changed = [&] { return generation_.load(std::memory_order_acquire) != seen; };
-    while (!spin_until(changed)) generation_.wait(seen, std::memory_order_acquire);
+    const auto ended = [&] { return changed() || !busy_.load(std::memory_order_acquire); };
+    spin_until(within_job, ended);
+    while (!spin_until(between_jobs, changed)) generation_.wait(seen, std::memory_order_acquire);
 }
 
 bool Pool::join_job() {
@@ -127,7 +136,7 @@ void Pool::leave_job() {
 void Pool::close_job() {
     gate_.fetch_and(~open, std::memory_order_acq_rel);
     const auto empty = [&] { return gate_.load(std::memory_order_acquire) == 0; };
-    while (!spin_until(empty)) {
+    while (!spin_until(within_job, empty)) {
         const std::uint32_t gate = gate_.load(std::memory_order_acquire);
         if (gate != 0) gate_.wait(gate, std::memory_order_acquire);
     }

@@ -35,6 +35,12 @@ struct PackedFrom {
     Index first = 0, step = 1;
 };
 
+/// Memory that is read next, as `runs` pieces of `bytes` bytes: it is brought nearer while sums are formed.
+struct Ahead {
+    const std::byte* data = nullptr;
+    Index runs = 0, bytes = 0, stride = 0;
+};
+
 template <class T>
 struct Tile {
     Index panel_columns;
@@ -44,7 +50,7 @@ struct Tile {
     /// C (+)= sum over the steps of a b^T, for `height` columns of A and `width` of B; with `lower` at least where i >=
     /// j. C is row-major with leading dimension ldc, both sides rounded up to the granule; written over unless `add`.
     void (*multiply)(const Steps& steps, const Panels<const T>& A, const Panels<const T>& B, Index height, Index width,
-                     bool lower, bool add, T* C, Index ldc);
+                     bool lower, bool add, T* C, Index ldc, Ahead ahead);
     void (*pack)(const PackedFrom<T>& from, const Panels<T>& to);
 
     Index padded(Index columns) const { return (columns + granule - 1) / granule * granule; }

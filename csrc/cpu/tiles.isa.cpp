@@ -60,10 +60,33 @@ void multiply_rows(int rows, const Steps& steps, const T* A, Index lda, const T*
     multiply_block<T, tile_rows, vectors>(steps, A, lda, B, ldb, add, C, ldc);
 }
 
+/// Brings memory into the second-level cache, a share of it at a time.
+class Fetcher {
+  public:
+    Fetcher(const Ahead& ahead, Index shares) : left_(ahead) {
+        const Index lines = ahead.runs * ((ahead.bytes + line - 1) / line);
+        share_ = (lines + shares - 1) / shares;
+    }
+    void fetch() {
+        for (Index f = 0; f < share_ && left_.runs > 0; ++f) {
+            __builtin_prefetch(left_.data + fetched_, 0, 2);
+            fetched_ += line;
+            if (fetched_ >= left_.bytes) left_.data += left_.stride, --left_.runs, fetched_ = 0;
+        }
+    }
+
+  private:
+    static constexpr Index line = 64;
+    Ahead left_;
+    Index share_, fetched_ = 0;
+};
+
 template <class T>
 void multiply(const Steps& steps, const Panels<const T>& A, const Panels<const T>& B, Index height, Index width,
-              bool lower, bool add, T* C, Index ldc) {
+              bool lower, bool add, T* C, Index ldc, Ahead ahead) {
     constexpr int panel = panel_columns<T>;
+    // A few less register blocks than there are.
+    Fetcher fetcher(ahead, height * width / (lower ? 2 : 1) / (tile_rows * panel) + 1);
     for (Index j = 0; j < width; j += panel) {
         const int most = static_cast<int>((width - j < panel ? width - j : panel) + lanes<T> - 1) / lanes<T>;
         // Vectors of columns that rows from i on need: with `lower`, those that reach the diagonal or lie left of it.
@@ -74,6 +97,7 @@ void multiply(const Steps& steps, const Panels<const T>& A, const Panels<const T
         const T* const b = B.data + j / panel * B.stride;
         int rows = tile_rows;
         for (Index i = lower ? j : 0; i < height; i += rows) {
+            fetcher.fetch();
             const int vectors = needed(i);
             // One vector of columns leaves registers free for twice as many rows.
             const bool twice = vectors == 1 && i + tile_rows < height && i % panel + 2 * tile_rows <= panel &&

@@ -18,10 +18,13 @@ class Patches {
     }
 
     Index rows() const { return images_.N * geometry_.positions(); }
+    Index most_packed() const { return rows() / 32; }
     bool weighted() const { return false; }
     bool in_panels() const { return false; }
     Panels<const T> in_place(Index) const { return {}; }
+    Ahead ahead(Index, Index, Index, Index) const { return {}; }
     MovingAverage<T> average() const { return average_of(task_, b_); }
+    bool in_order() const { return geometry_.offsets() == 1 || images_.channels == 1; }
     Index index(Index column) const {
         if (column == size_) return column;
         return column % images_.channels * geometry_.offsets() + column / images_.channels;

@@ -104,7 +104,8 @@ class Correlation {
                         const bool lower = item_.same_lines && dx == 0;
                         const Panels<T> A = panels(A_);
                         tile_.multiply(steps, {A.data + a * A.ld, A.ld, A.stride}, {B.data + b * B.ld, B.ld, B.stride},
-                                       item_.height, item_.width, lower, true, sums_ + to * plan_.square(), plan_.edge);
+                                       item_.height, item_.width, lower, true, sums_ + to * plan_.square(), plan_.edge,
+                                       {});
                         if (lower && task_.bias) sum_rows(steps, {A.data + a * A.ld, A.ld, A.stride}, to);
                     });
             });

@@ -12,10 +12,12 @@ class BiasedRows {
     BiasedRows(const Tile<T>& tile, const UpdateFactors<T>& task, Index b) : tile_(tile), task_(task), b_(b) {}
 
     Index rows() const { return task_.R.count(); }
+    Index most_packed() const { return rows(); }
     bool weighted() const { return task_.w.data != nullptr; }
     MovingAverage<T> average() const { return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N}; }
 
     /// Where a packed column stands in the factor.
+    static bool in_order() { return true; }
     static Index index(Index column) { return column; }
     bool in_panels() const {
         const Rows& R = task_.R;
@@ -23,6 +25,17 @@ class BiasedRows {
     }
     Panels<const T> in_place(Index begin) const {
         return {static_cast<const T*>(task_.R.row(b_, begin)), row_stride(task_.R), tile_.panel_columns};
+    }
+
+    Ahead ahead(Index begin, Index count, Index first, Index columns) const {
+        const Rows& R = task_.R;
+        if (count <= 0) return {};
+        const Index size = item_size(R.dtype);
+        const std::byte* const data = static_cast<const std::byte*>(R.row(b_, begin)) + first * R.d_stride * size;
+        const Index run = one_stride(R) ? count : std::min(count, R.T - begin % R.T);
+        if (R.d_stride == 1) return {data, run, columns * size, row_stride(R) * size};
+        if (row_stride(R) == 1) return {data, std::min(columns, R.d - first), run * size, R.d_stride * size};
+        return {};
     }
 
     void pack(Index begin, Index count, Index first, Index columns, bool weighted, const Panels<T>& to) const {
