@@ -65,7 +65,8 @@ class Fetcher {
   public:
     Fetcher(const Ahead& ahead, Index shares) : left_(ahead) {
         const Index lines = ahead.runs * ((ahead.bytes + line - 1) / line);
-        share_ = (lines + shares - 1) / shares;
+        const Index even = (lines + shares - 1) / shares;
+        share_ = even < most ? even : most;
     }
     void fetch() {
         for (Index f = 0; f < share_ && left_.runs > 0; ++f) {
@@ -76,7 +77,7 @@ class Fetcher {
     }
 
   private:
-    static constexpr Index line = 64;
+    static constexpr Index line = 64, most = 64;  // more lines at a time only wait for each other
     Ahead left_;
     Index share_, fetched_ = 0;
 };
