@@ -9,67 +9,96 @@
 
 namespace curvblas::cpu {
 
-/// The lower part of one tile of sums, of leading dimension `ld`.
+/// The lower part of one tile: the sums of all ranges of rows, one after the other, each a square of leading dimension
+/// `ld`.
 template <class S>
 struct TileSums {
     const S* data;
     Index ld;
     MomentTile at;
+    Index ranges = 1, step = 0;
 };
 
-/// updated = keep C + add sums for that part, and its mirror image where `mirrored`. Row and column j of the sums stand
-/// at index(j) of the matrices. `C` may be `updated`.
-template <class T, class S, class IndexOf>
-void average_tile(const MovingAverage<T>& average, const TileSums<S>& sums, const Matrix<const T>& C,
-                  const Matrix<T>& updated, bool mirrored, const IndexOf& index) {
-    const MomentTile& at = sums.at;
-    for (Index i = 0; i < at.height; ++i) {
-        const Index one = index(at.i0 + i), end = std::min(at.width, at.i0 + i - at.j0 + 1);
-        for (Index j = 0; j < end; ++j) {
-            const Index other = index(at.j0 + j), row = std::max(one, other), column = std::min(one, other);
-            updated(row, column) =
-                static_cast<T>(average.kept(C(row, column)) + static_cast<S>(average.add) * sums.data[i * sums.ld + j]);
-            if (mirrored) updated(column, row) = updated(row, column);
+/// A square of the tile, turned in registers, so that both images are written along rows.
+template <class T>
+struct AveragedBlock {
+    static constexpr Index side = 32;
+    T values[side * side] = {}, turned[side * side];
+    Index i0, j0, rows, columns;  ///< where it stands in the matrix
+
+    /// The columns of row i on the diagonal or below it.
+    Index lower(Index i) const { return std::min(columns, i0 + i - j0 + 1); }
+
+    /// values = keep C + add sums.
+    template <class S>
+    void average(const MovingAverage<T>& average, const TileSums<S>& sums, const Matrix<const T>& C) {
+        for (Index i = 0; i < rows; ++i) {
+            const S* const row = sums.data + (i0 - sums.at.i0 + i) * sums.ld + j0 - sums.at.j0;
+            if (sums.ranges == 1) {
+                average_row(average, i, row, C);
+                continue;
+            }
+            double total[side];
+            for (Index j = 0; j < lower(i); ++j) total[j] = static_cast<double>(row[j]);
+            for (Index r = 1; r < sums.ranges; ++r)
+                for (Index j = 0; j < lower(i); ++j) total[j] += static_cast<double>(row[r * sums.step + j]);
+            average_row(average, i, total, C);
         }
     }
-}
+    void write(const Matrix<T>& updated) const {
+        for (Index i = 0; i < rows; ++i) write_row(values + i * side, lower(i), &updated(i0 + i, j0), updated);
+    }
+    void write_mirrored(const Matrix<T>& updated) {
+        constexpr Index lanes = transposed_rows<T>;
+        for (Index i = 0; i < rows; i += lanes)
+            for (Index j = 0; j < columns; j += lanes) {
+                const T* line[lanes];
+                for (Index l = 0; l < lanes; ++l) line[l] = values + (i + l) * side + j;
+                transpose(line, turned + j * side + i, side);
+            }
+        for (Index j = 0; j < columns; ++j) {
+            const Index below = std::max<Index>(j0 + j + 1 - i0, 0);
+            if (below < rows) write_row(turned + j * side + below, rows - below, &updated(j0 + j, i0 + below), updated);
+        }
+    }
 
-/// The same where index(j) = j and rows are contiguous: blocks are turned in registers, so that both images are written
-/// along rows.
+  private:
+    template <class S>
+    void average_row(const MovingAverage<T>& average, Index i, const S* s, const Matrix<const T>& C) {
+        const S add = static_cast<S>(average.add);
+        const T* const c = &C(i0 + i, j0);
+        T* const v = values + i * side;
+        if (average.keep == T(0))  // C is not read
+            for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(add * s[j]);
+        else if (C.column_stride == 1)
+            for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(average.keep * c[j] + add * s[j]);
+        else
+            for (Index j = 0; j < lower(i); ++j)
+                v[j] = static_cast<T>(average.keep * c[j * C.column_stride] + add * s[j]);
+    }
+    static void write_row(const T* from, Index count, T* to, const Matrix<T>& updated) {
+        if (updated.column_stride == 1)
+            std::copy_n(from, count, to);
+        else
+            for (Index j = 0; j < count; ++j) to[j * updated.column_stride] = from[j];
+    }
+};
+
+/// updated = keep C + add sums for the lower part of a tile, and its mirror image where `mirrored`. `C` may be
+/// `updated`.
 template <class T, class S>
 void average_tile(const MovingAverage<T>& average, const TileSums<S>& sums, const Matrix<const T>& C,
                   const Matrix<T>& updated, bool mirrored) {
-    constexpr Index block = 32, lanes = transposed_rows<T>;
+    constexpr Index side = AveragedBlock<T>::side;
     const MomentTile& at = sums.at;
-    const S add = static_cast<S>(average.add);
-    T values[block * block] = {}, turned[block * block];
-    for (Index ib = at.i0; ib < at.i0 + at.height; ib += block)
-        for (Index jb = at.j0; jb < std::min(at.j0 + at.width, ib + block); jb += block) {
-            const Index rows = std::min(block, at.i0 + at.height - ib);
-            const Index columns = std::min(block, at.j0 + at.width - jb);
-            for (Index i = 0; i < rows; ++i) {
-                const Index width = std::min(columns, ib + i - jb + 1);
-                const T* const c = C.row(ib + i) + jb;
-                const S* const s = sums.data + (ib - at.i0 + i) * sums.ld + jb - at.j0;
-                T* const v = values + i * block;
-                if (average.keep == T(0))
-                    for (Index j = 0; j < width; ++j) v[j] = static_cast<T>(add * s[j]);
-                else
-                    for (Index j = 0; j < width; ++j) v[j] = static_cast<T>(average.keep * c[j] + add * s[j]);
-                std::copy_n(v, width, updated.row(ib + i) + jb);
-            }
-            if (!mirrored) continue;
-            for (Index i = 0; i < rows; i += lanes)
-                for (Index j = 0; j < columns; j += lanes) {
-                    const T* line[lanes];
-                    for (Index l = 0; l < lanes; ++l) line[l] = values + (i + l) * block + j;
-                    transpose(line, turned + j * block + i, block);
-                }
-            for (Index j = 0; j < columns; ++j) {
-                const Index below = std::max<Index>(jb + j + 1 - ib, 0);
-                if (below < rows)
-                    std::copy_n(turned + j * block + below, rows - below, updated.row(jb + j) + ib + below);
-            }
+    AveragedBlock<T> block;
+    for (block.i0 = at.i0; block.i0 < at.i0 + at.height; block.i0 += side)
+        for (block.j0 = at.j0; block.j0 < std::min(at.j0 + at.width, block.i0 + side); block.j0 += side) {
+            block.rows = std::min(side, at.i0 + at.height - block.i0);
+            block.columns = std::min(side, at.j0 + at.width - block.j0);
+            block.average(average, sums, C);
+            block.write(updated);
+            if (mirrored) block.write_mirrored(updated);
         }
 }
 

@@ -15,7 +15,6 @@ namespace curvblas::cpu {
 ///   [first, first + columns) of rows [begin, begin + count), the implicit 1 of a bias included;
 /// - Ahead ahead(Index begin, Index count, Index first, Index columns): the memory that pack() of these reads, or some
 ///   of it;
-/// - Index index(Index column): where a packed column stands in the matrix, the same number where in_order();
 /// - bool in_panels(): rows lie in memory as panels do, and in_place(begin) are those from row `begin` on.
 /// A `Task` has `C` and `updated`, stacks of n x n matrices.
 template <class Value_, class Task, class Source_>
@@ -39,16 +38,12 @@ struct MomentGroup {
     void finish(Index task, Index b, const TileSums<S>& sums, bool first = true, bool last = true) const {
         const Matrix<Value> updated = tasks[task].updated[b];
         Matrix<const Value> C = tasks[task].C[b];
-        const Source rows = source(task, b);
-        MovingAverage<Value> average = rows.average();
+        MovingAverage<Value> average = source(task, b).average();
         if (!first) {
             average.keep = 1;
             C = {updated.data, updated.rows, updated.columns, updated.row_stride, updated.column_stride};
         }
-        if (rows.in_order() && C.column_stride == 1 && updated.column_stride == 1)
-            average_tile(average, sums, C, updated, last);
-        else
-            average_tile(average, sums, C, updated, last, [&](Index column) { return rows.index(column); });
+        average_tile(average, sums, C, updated, last);
     }
 };
 

@@ -17,20 +17,21 @@ struct MomentPlan {
     Index passes = 1, rows_per_pass = 0;  // of rows that are packed once for all tiles, where tiles are many
     Index depth, ld, panel_stride;        // of panels: rows that are packed at a time; see Panels
 
-    /// `most_packed`: the rows that may be held packed at a time, for all tiles.
+    /// `most_packed`: the rows that may be held packed at a time, or the memory of as many rows for sums of ranges.
     MomentPlan(const Tile<T>& tile, Index n_, Index rows_, Index most_packed) : n(n_), rows(rows_) {
         side = (n + tile.most_edge - 1) / tile.most_edge;
         if (side == 3) side = 4;  // six tiles share badly among threads
         edge = side > 1 ? round_up((n + side - 1) / side, tile.panel_columns) : tile.padded(n);
         side = edge > 0 ? (n + edge - 1) / edge : 0, tiles = side * (side + 1) / 2;
         ld = tile.panel_ld(std::min(n, edge));
-        depth = std::min(panel_bytes / std::max<Index>(ld * size, 1), most_depth);
+        depth =
+            std::min({panel_bytes / std::max<Index>(ld * size, 1), most_depth, std::max<Index>(most_packed / 8, 16)});
         // A cache line more than the panel, so that the panels of one row do not fall into the same few cache sets.
         panel_stride = depth * ld + cache_line / size;
         if (packed_once())
             cut_passes(std::min(most_packed, shared_bytes / (n * size)));
         else
-            cut_ranges();
+            cut_ranges(most_packed);
         rows_per_range = (rows + ranges - 1) / ranges;
     }
 
@@ -50,13 +51,13 @@ struct MomentPlan {
     static constexpr Index panel_bytes = 24 << 10;  // of a panel that stays in the first-level cache
     static constexpr Index most_depth = 512;
 
-    void cut_ranges() {
-        // A range costs a pass over its sums, which shows where it has few rows, and memory for them.
-        constexpr double least_flops = 2e6, least_rows = 1024, some_ranges = 4, most_ranges = 32;
-        const double width = static_cast<double>(std::min(n, edge)), count = static_cast<double>(rows);
-        const double useful = std::min(2 * width * width * count / least_flops, count / least_rows);
-        const double affordable = std::clamp(count / (32 * width), some_ranges, most_ranges);
-        if (n > 0) ranges = static_cast<Index>(std::clamp(useful, 1.0, affordable));
+    void cut_ranges(Index most) {
+        // A range costs a pass over its sums, which shows where it has few rows.
+        constexpr double least_flops = 2e6, least_rows = 1024, most_ranges = 32;
+        const double width = static_cast<double>(edge), count = static_cast<double>(rows);
+        const double useful = std::min({2 * width * width * count / least_flops, count / least_rows, most_ranges});
+        const double affordable = static_cast<double>(most) / std::max(width, 1.0);
+        ranges = static_cast<Index>(std::max(1.0, std::min(useful, affordable)));
     }
     void cut_passes(Index most) {
         most = std::clamp(most, depth, exact_rows);

@@ -18,7 +18,7 @@ class RangeSums {
 
     void append(Index task, const Plan& plan) {
         const Index batch = group_.tasks[task].updated.batch;
-        if (plan.tiles <= 1 && plan.ranges == 1) return Queue::append_batches(whole_, task, batch, plan.flops() + 500);
+        if (whole(plan)) return Queue::append_batches(whole_, task, batch, plan.flops() + 500);
         for (Index b = 0; b < batch; ++b) append_ranges(task, b, plan);
     }
     void run() {
@@ -26,12 +26,11 @@ class RangeSums {
         run_whole();
     }
 
-    Index scratch_bytes(const Plan& plan) const {
-        return bytes<T>(2 * panels_size(plan)) + bytes<T>(plan.tile_size()) + bytes<double>(exact_size(plan));
+    Index scratch_bytes(Index task, const Plan& plan) const {
+        return bytes<T>(sides(task, plan) * panels_size(plan)) + bytes<T>(sums_size(plan)) +
+               bytes<double>(exact_size(plan));
     }
-    static Index slots_bytes(const Plan& plan) {
-        return plan.tiles <= 1 && plan.ranges == 1 ? 0 : plan.tiles * plan.ranges * slot_bytes(plan);
-    }
+    static Index slots_bytes(const Plan& plan) { return whole(plan) ? 0 : plan.tiles * plan.ranges * slot_bytes(plan); }
 
   private:
     struct RangedTile {  ///< One that is summed in ranges, each in a slot of its own.
@@ -43,14 +42,20 @@ class RangeSums {
         double* exact;
     };
 
+    static bool whole(const Plan& plan) { return plan.tiles <= 1 && plan.ranges == 1; }
     static Index slot_bytes(const Plan& plan) {
         return plan.in_float64() ? bytes<double>(plan.tile_size()) : bytes<T>(plan.tile_size());
     }
-    static Index exact_size(const Plan& plan) { return plan.in_float64() || plan.ranges > 1 ? plan.tile_size() : 0; }
+    // Slots take the place of what an item sums in.
+    static Index sums_size(const Plan& plan) { return whole(plan) || plan.in_float64() ? plan.tile_size() : 0; }
+    static Index exact_size(const Plan& plan) { return whole(plan) && plan.in_float64() ? plan.tile_size() : 0; }
     Index panels_size(const Plan& plan) const { return group_.tile.panels(plan.edge) * plan.panel_stride; }
-    Room take_room(Scratch<RangeSums>& scratch, const Plan& plan) const {
-        return {scratch.template take<T>(2 * panels_size(plan)), scratch.template take<T>(plan.tile_size()),
-                scratch.template take<double>(exact_size(plan))};
+    Index sides(Index task, const Plan& plan) const {
+        return plan.tiles > 1 || group_.source(task, 0).weighted() ? 2 : 1;
+    }
+    Room take_room(Scratch<RangeSums>& scratch, Index task, const Plan& plan) const {
+        return {scratch.template take<T>(sides(task, plan) * panels_size(plan)),
+                scratch.template take<T>(sums_size(plan)), scratch.template take<double>(exact_size(plan))};
     }
 
     /// The sums of rows [begin, end) for one tile, of leading dimension edge: in `exact` where in_float64(), else in
@@ -96,16 +101,19 @@ class RangeSums {
     }
 
     void finish(Index task, Index b, const Plan& plan, const MomentTile& at, const Room& room) const {
-        plan.in_float64() ? group_.finish(task, b, TileSums<double>{room.exact, plan.edge, at})
-                          : group_.finish(task, b, TileSums<T>{room.sums, plan.edge, at});
+        const auto hand_on = [&](const auto* sums) {
+            const Index step = slot_bytes(plan) / static_cast<Index>(sizeof(*sums));
+            group_.finish(task, b, TileSums{sums, plan.edge, at, plan.ranges, step});
+        };
+        plan.in_float64() ? hand_on(room.exact) : hand_on(room.sums);
     }
 
     void run_whole() {
         group_.queue.run(whole_, [&](const Item& item) {
             const Plan plan = group_.plan(item.task);
             const MomentTile at(plan, 0);
-            Scratch<RangeSums> scratch(scratch_bytes(plan));
-            const Room room = take_room(scratch, plan);
+            Scratch<RangeSums> scratch(scratch_bytes(item.task, plan));
+            const Room room = take_room(scratch, item.task, plan);
             for (Index b = item.first; b < item.first + item.count; ++b) {
                 sum(group_.source(item.task, b), plan, at, 0, plan.rows, room);
                 finish(item.task, b, plan, at, room);
@@ -124,7 +132,7 @@ class RangeSums {
         }
     }
 
-    /// The item that ends the last range of a tile adds up all of them, in their order.
+    /// The item that ends the last range of a tile hands all of them on.
     void run_ranges() {
         struct Slots;
         Scratch<Slots> shared(slots_bytes_);
@@ -134,25 +142,17 @@ class RangeSums {
             const RangedTile& tile = tiles_[item.task];
             const Plan plan = group_.plan(tile.task);
             const MomentTile at(plan, tile.index);
-            Scratch<RangeSums> scratch(scratch_bytes(plan));
-            Room room = take_room(scratch, plan);
-            double* const total = room.exact;
-            std::byte* const first = slots + tile.slots;
-            std::byte* const own = first + item.part * slot_bytes(plan);
-            if (plan.in_float64()) room.exact = reinterpret_cast<double*>(own);
-            if (!plan.in_float64()) room.sums = reinterpret_cast<T*>(own);
+            Scratch<RangeSums> scratch(scratch_bytes(tile.task, plan));
+            Room room = take_room(scratch, tile.task, plan);
+            std::byte *const first = slots + tile.slots, *const own = first + item.part * slot_bytes(plan);
+            plan.in_float64() ? void(room.exact = reinterpret_cast<double*>(own))
+                              : void(room.sums = reinterpret_cast<T*>(own));
             const Index begin = std::min(item.part * plan.rows_per_range, plan.rows);
             const Index end = std::min(begin + plan.rows_per_range, plan.rows);
             sum(group_.source(tile.task, tile.b), plan, at, begin, end, room);
-            if (plan.ranges == 1) return finish(tile.task, tile.b, plan, at, room);
             if (ended[item.task].fetch_add(1, std::memory_order_acq_rel) + 1 < plan.ranges) return;
-            for (Index r = 0; r < plan.ranges; ++r) {
-                const std::byte* const slot = first + r * slot_bytes(plan);
-                plan.in_float64()
-                    ? add(TileSums<double>{reinterpret_cast<const double*>(slot), plan.edge, at}, r == 0, total)
-                    : add(TileSums<T>{reinterpret_cast<const T*>(slot), plan.edge, at}, r == 0, total);
-            }
-            group_.finish(tile.task, tile.b, TileSums<double>{total, plan.edge, at});
+            finish(tile.task, tile.b, plan, at,
+                   {nullptr, reinterpret_cast<T*>(first), reinterpret_cast<double*>(first)});
         });
         ranges_.clear(), tiles_.clear(), slots_bytes_ = 0;
     }

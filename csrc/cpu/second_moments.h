@@ -33,7 +33,8 @@ class SecondMoments {
         for (Index t = 0; t < static_cast<Index>(group_.tasks.size()); ++t) {
             const MomentPlan<T> plan = group_.plan(t);
             const Index batch = group_.tasks[t].updated.batch;
-            own = std::max(own, plan.packed_once() ? packed_sums.scratch_bytes(plan) : range_sums.scratch_bytes(plan));
+            own =
+                std::max(own, plan.packed_once() ? packed_sums.scratch_bytes(plan) : range_sums.scratch_bytes(t, plan));
             if (plan.packed_once())
                 packed += batch * packed_sums.packed_bytes(t, plan);
             else

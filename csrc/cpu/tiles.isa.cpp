@@ -172,6 +172,10 @@ void pack_along_rows(const PackedFrom<T>& from, const S* x, const Panels<T>& to)
 template <class S, class T>
 inline void pack_column(const PackedFrom<T>& from, Index first, const S* x, T* y, Index ld) {
     const Index step = from.step * ld;
+    if (!x) {
+        for (Index k = first; k < from.count; ++k) y[k * step] = 0;
+        return;
+    }
     for (Index k = first; k < from.count; ++k)
         y[k * step] = (from.weights ? from.weights[k] : T(1)) * static_cast<T>(x[k * from.row_stride]);
 }
@@ -191,14 +195,14 @@ inline auto four(const float* x) {
 
 /// Four columns of rows that lie one or two apart in memory, turned in registers.
 template <int apart>
-inline void pack_four_columns(const PackedFrom<float>& from, const float* x, float* y, Index ld) {
+inline void pack_four_columns(const PackedFrom<float>& from, const float* const* x, float* y, Index ld) {
     using V = typename VectorOf<float, 16>::type;
-    const Index stride = from.column_stride, step = from.step * ld;
+    const Index step = from.step * ld;
     Index k = 0;
     for (; k + 3 + apart <= from.count; k += 4) {  // two apart, one element more is read
-        const float* const at = x + k * apart;
-        const V c0 = four<apart>(at), c1 = four<apart>(at + stride);
-        const V c2 = four<apart>(at + 2 * stride), c3 = four<apart>(at + 3 * stride);
+        const Index at = k * apart;
+        const V c0 = four<apart>(x[0] + at), c1 = four<apart>(x[1] + at);
+        const V c2 = four<apart>(x[2] + at), c3 = four<apart>(x[3] + at);
         const V even0 = __builtin_shuffle(c0, c1, Order{0, 4, 2, 6}),
                 odd0 = __builtin_shuffle(c0, c1, Order{1, 5, 3, 7});
         const V even1 = __builtin_shuffle(c2, c3, Order{0, 4, 2, 6}),
@@ -211,26 +215,42 @@ inline void pack_four_columns(const PackedFrom<float>& from, const float* x, flo
             *reinterpret_cast<V*>(y + (k + i) * step) = row[i];
         }
     }
-    for (int j = 0; j < 4; ++j) pack_column(from, k, x + j * stride, y + j, ld);
+    for (int j = 0; j < 4; ++j) pack_column(from, k, x[j], y + j, ld);
+}
+
+// One row of columns that begin anywhere.
+template <class S, class T>
+void pack_scattered_row(const PackedFrom<T>& from, const Panels<T>& to) {
+    const T f = from.weights ? from.weights[0] : T(1);
+    for (Index j = 0; j < from.columns; ++j) {
+        const S* const x = static_cast<const S*>(from.begins[j]);
+        *column(to, from.first + j) = x ? f * static_cast<T>(*x) : T(0);
+    }
+    if (from.ones || from.fill) finish_row(from, 0, to);
 }
 
 template <class S, class T>
 void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& to) {
     constexpr bool floats = __is_same(S, float) && __is_same(T, float);
+    const auto begin = [&](Index j) -> const S* {
+        if (from.begins) return j < from.columns ? static_cast<const S*>(from.begins[j]) : nullptr;
+        return x + j * from.column_stride;
+    };
     for (Index j = 0; j < from.columns;) {
-        const S* const source = x + j * from.column_stride;
         T* const target = column(to, from.first + j);
         if constexpr (floats) {
             const bool four_in_panel =
                 j + 4 <= from.columns && (from.first + j) % panel_columns<T> + 4 <= panel_columns<T>;
-            if (four_in_panel && (from.row_stride == 1 || from.row_stride == 2)) {
-                from.row_stride == 1 ? pack_four_columns<1>(from, source, target, to.ld)
-                                     : pack_four_columns<2>(from, source, target, to.ld);
+            const float* const four[] = {begin(j), begin(j + 1), begin(j + 2), begin(j + 3)};
+            if (four_in_panel && four[0] && four[1] && four[2] && four[3] &&
+                (from.row_stride == 1 || from.row_stride == 2)) {
+                from.row_stride == 1 ? pack_four_columns<1>(from, four, target, to.ld)
+                                     : pack_four_columns<2>(from, four, target, to.ld);
                 j += 4;
                 continue;
             }
         }
-        pack_column(from, 0, source, target, to.ld);
+        pack_column(from, 0, begin(j), target, to.ld);
         ++j;
     }
     if (from.ones || from.fill)
@@ -240,7 +260,8 @@ void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& 
 template <class S, class T>
 void pack_from(const PackedFrom<T>& from, const Panels<T>& to) {
     const S* const x = static_cast<const S*>(from.data);
-    from.column_stride == 1 ? pack_along_rows(from, x, to) : pack_along_columns(from, x, to);
+    if (from.begins && from.count == 1) return pack_scattered_row<S>(from, to);
+    from.column_stride == 1 && !from.begins ? pack_along_rows(from, x, to) : pack_along_columns(from, x, to);
 }
 
 template <class T>

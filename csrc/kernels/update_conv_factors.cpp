@@ -6,8 +6,8 @@
 namespace curvblas::cpu {
 namespace {
 
-/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended. Packed, the channels of one
-/// kernel offset are neighbours: they lie evenly in memory, so that lines of an image are packed several at a time.
+/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended. Where a kernel offset sees
+/// only what is inside the image, a column of them is an evenly strided line of it.
 template <class T>
 class Patches {
   public:
@@ -18,26 +18,25 @@ class Patches {
     }
 
     Index rows() const { return images_.N * geometry_.positions(); }
-    Index most_packed() const { return rows() / 32; }
+    Index most_packed() const { return rows() / 16; }
     bool weighted() const { return false; }
     bool in_panels() const { return false; }
     Panels<const T> in_place(Index) const { return {}; }
     Ahead ahead(Index, Index, Index, Index) const { return {}; }
     MovingAverage<T> average() const { return average_of(task_, b_); }
-    bool in_order() const { return geometry_.offsets() == 1 || images_.channels == 1; }
-    Index index(Index column) const {
-        if (column == size_) return column;
-        return column % images_.channels * geometry_.offsets() + column / images_.channels;
-    }
 
     void pack(Index begin, Index count, Index first, Index columns, bool, const Panels<T>& to) const {
-        const Index width = geometry_.axis[2].outputs(), stored = std::min(columns, size_ - first);
+        const ConvAxis& along = geometry_.axis[2];
+        // Outputs [inner, outer) of a line see the image with all offsets along it.
+        const Index width = along.outputs(), reach = (along.kernel - 1) * along.dilation;
+        const Index inner = std::min(width, (along.padding + along.stride - 1) / along.stride);
+        const Index room = along.size + along.padding - reach;
+        const Index outer = std::clamp((room + along.stride - 1) / along.stride, inner, width);
         for (Index done = 0, run; done < count; done += run) {
             const Index x = (begin + done) % width;
-            run = std::min(count - done, width - x);
-            pack_line(begin + done, run, first, stored, {to.data + done * to.ld, to.ld, to.stride});
+            run = x < inner || x >= outer ? 1 : std::min(count - done, outer - x);
+            pack_run(begin + done, run, first, columns, {to.data + done * to.ld, to.ld, to.stride});
         }
-        for (Index j = stored; j < tile_.padded(columns); ++j) fill(to, j, 1, 0, count, j < columns ? T(1) : T(0));
     }
 
   private:
@@ -52,45 +51,83 @@ class Patches {
         axis[0].size = axis[1].size = 1;
     }
 
-    /// Patches that differ in x only, from patch r on.
-    void pack_line(Index r, Index count, Index first, Index columns, const Panels<T>& to) const {
-        const ConvAxis *const axis = geometry_.axis, &along = axis[2];
-        const Index x = r % along.outputs(), y = r / along.outputs() % axis[1].outputs();
-        const Index plane = r / along.outputs() / axis[1].outputs();
+    /// Neighbouring patches, from patch r on, for which each kernel offset is inside the image or outside it.
+    void pack_run(Index r, Index count, Index first, Index columns, const Panels<T>& to) const {
+        const ConvAxis* const axis = geometry_.axis;
+        const Index stored = std::min(columns, size_ - first), x = r % axis[2].outputs();
+        const Index line = r / axis[2].outputs(), y = line % axis[1].outputs(), plane = line / axis[1].outputs();
         const Index z = plane % axis[0].outputs(), n = plane / axis[0].outputs();
-        for (Index j = 0, end; j < columns; j = end) {
-            const Index offset = (first + j) / images_.channels, c = (first + j) % images_.channels;
-            end = std::min(columns, j + images_.channels - c);
-            const Index kx = offset % along.kernel, ky = offset / along.kernel % axis[1].kernel;
-            const Index iz = axis[0].position(z, offset / along.kernel / axis[1].kernel);
-            const Index iy = axis[1].position(y, ky);
-            const bool inside = iz >= 0 && iz < axis[0].size && iy >= 0 && iy < axis[1].size;
-            // Outputs [from, past) of the line see the image with this offset.
-            const Index start = along.position(x, kx), step = along.stride;
-            const Index low = start >= 0 ? 0 : std::min(count, (-start + step - 1) / step);
-            const Index high = start < along.size ? std::min(count, (along.size - start + step - 1) / step) : 0;
-            const Index from = inside ? low : count, past = inside ? std::max(low, high) : count;
-            fill(to, j, end - j, 0, from, T(0));
-            if (past > from)
-                tile_.pack({.data = images_.at(b_, n, c, iz, iy, start + from * step),
-                            .dtype = images_.dtype,
-                            .count = past - from,
-                            .columns = end - j,
-                            .row_stride = images_.stride[2] * step,
-                            .column_stride = images_.c_stride,
-                            .fill = false,
-                            .first = j},
-                           {to.data + from * to.ld, to.ld, to.stride});
-            fill(to, j, end - j, past, count, T(0));
+        PackedFrom<T> from{.data = nullptr,
+                           .dtype = images_.dtype,
+                           .count = count,
+                           .columns = 0,
+                           .row_stride = images_.stride[2] * axis[2].stride,
+                           .column_stride = images_.c_stride,
+                           .ones = false,
+                           .fill = false};
+        if (geometry_.offsets() == 1 && Seen(*this, n, z, y, x, 0).next()) {
+            from.data =
+                images_.at(b_, n, first, axis[0].position(z, 0), axis[1].position(y, 0), axis[2].position(x, 0));
+            from.columns = stored, from.ones = stored < columns, from.fill = true;
+            return tile_.pack(from, to);
         }
+        constexpr Index most = 96;  // columns at a time
+        const void* begins[most];
+        from.begins = begins;
+        Seen seen(*this, n, z, y, x, first);
+        do {
+            from.columns = std::min(most, stored - from.first);
+            for (Index j = 0; j < from.columns; ++j) begins[j] = seen.next();
+            const bool last = from.first + from.columns == stored;
+            from.ones = last && stored < columns, from.fill = last;
+            tile_.pack(from, to);
+            from.first += from.columns;
+        } while (from.first < stored);
     }
 
-    /// Columns [first, first + columns) of the packed rows [from, end).
-    void fill(const Panels<T>& to, Index first, Index columns, Index from, Index end, T value) const {
-        for (Index k = from; k < end; ++k)
-            for (Index j = first; j < first + columns; ++j)
-                to.data[j / tile_.panel_columns * to.stride + k * to.ld + j % tile_.panel_columns] = value;
-    }
+    /// What one patch sees, column by column from `first` on; null outside the image.
+    class Seen {
+      public:
+        Seen(const Patches& of, Index n, Index z, Index y, Index x, Index first)
+            : images_(of.images_),
+              axis_(of.geometry_.axis),
+              image_(static_cast<const std::byte*>(of.images_.at(of.b_, n, 0, 0, 0, 0))),
+              z_(z),
+              y_(y),
+              x0_(axis_[2].position(x, 0)),
+              c_(first / of.geometry_.offsets()) {
+            const Index k = first % of.geometry_.offsets();
+            kx_ = k % axis_[2].kernel, ky_ = k / axis_[2].kernel % axis_[1].kernel;
+            kz_ = k / axis_[2].kernel / axis_[1].kernel;
+            find_line();
+        }
+        const void* next() {
+            const Index x = x0_ + kx_ * axis_[2].dilation;
+            const void* const here = line_ && x >= 0 && x < axis_[2].size
+                                         ? line_ + x * images_.stride[2] * item_size(images_.dtype)
+                                         : nullptr;
+            if (++kx_ == axis_[2].kernel) {
+                kx_ = 0;
+                if (++ky_ == axis_[1].kernel) ky_ = 0, ++kz_;
+                if (kz_ == axis_[0].kernel) kz_ = 0, ++c_;
+                find_line();
+            }
+            return here;
+        }
+
+      private:
+        void find_line() {
+            const Index z = axis_[0].position(z_, kz_), y = axis_[1].position(y_, ky_);
+            const bool inside = z >= 0 && z < axis_[0].size && y >= 0 && y < axis_[1].size;
+            const Index offset = c_ * images_.c_stride + z * images_.stride[0] + y * images_.stride[1];
+            line_ = inside ? image_ + offset * item_size(images_.dtype) : nullptr;
+        }
+
+        const Images& images_;
+        const ConvAxis* const axis_;
+        const std::byte *const image_, *line_ = nullptr;
+        Index z_, y_, x0_, c_, kz_, ky_, kx_;
+    };
 
     const Tile<T>& tile_;
     const UpdateConvFactors<T>& task_;

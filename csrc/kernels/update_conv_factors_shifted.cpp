@@ -171,10 +171,11 @@ template <class T>
 bool prefers_shifts(const Tile<T>& tile, const UpdateConvFactors<T>& task) {
     const ConvAxis* const axis = task.geometry.axis;
     if (!task.geometry.unit_stride() || task.geometry.offsets() == 1) return false;
-    const Index channels = task.images.channels, p = channels * task.geometry.offsets();
+    const Index p = task.images.channels * task.geometry.offsets();
+    const double channels = static_cast<double>(tile.padded(task.images.channels));
     double differences = 1;
     for (int a = 0; a < 3; ++a) differences *= static_cast<double>(2 * axis[a].kernel - 1);
-    const double by_shifts = differences * static_cast<double>(tile.padded(channels)) * static_cast<double>(channels);
+    const double by_shifts = differences * channels * channels;
     const double by_patches = static_cast<double>(p) * static_cast<double>(p);
     if (1.5 * by_shifts > by_patches) return false;
     return ShiftPlan<T>(tile, task).sums_size(tile.granule) * static_cast<Index>(sizeof(T)) <=

@@ -1,5 +1,7 @@
 #include "kernels/update_factors.h"
 
+#include <limits>
+
 #include "cpu/second_moments.h"
 
 namespace curvblas::cpu {
@@ -12,13 +14,10 @@ class BiasedRows {
     BiasedRows(const Tile<T>& tile, const UpdateFactors<T>& task, Index b) : tile_(tile), task_(task), b_(b) {}
 
     Index rows() const { return task_.R.count(); }
-    Index most_packed() const { return rows(); }
+    static Index most_packed() { return std::numeric_limits<Index>::max(); }
     bool weighted() const { return task_.w.data != nullptr; }
     MovingAverage<T> average() const { return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N}; }
 
-    /// Where a packed column stands in the factor.
-    static bool in_order() { return true; }
-    static Index index(Index column) { return column; }
     bool in_panels() const {
         const Rows& R = task_.R;
         return R.dtype == dtype_of<T> && R.d_stride == 1 && one_stride(R) && !weighted() && !task_.bias;
