@@ -19,15 +19,16 @@ struct TileSums {
     Index ranges = 1, step = 0;
 };
 
-/// A square of the tile, turned in registers, so that both images are written along rows.
+/// A piece of the tile, turned in registers, so that both images are written along rows; the mirror image in pieces
+/// long enough to write past the caches.
 template <class T>
 struct AveragedBlock {
-    static constexpr Index side = 32;
-    T values[side * side] = {}, turned[side * side];
+    static constexpr Index height = 128, width = 32;
+    T values[height * width] = {}, turned[width * height];
     Index i0, j0, rows, columns;  ///< where it stands in the matrix
 
     /// The columns of row i on the diagonal or below it.
-    Index lower(Index i) const { return std::min(columns, i0 + i - j0 + 1); }
+    Index lower(Index i) const { return std::clamp<Index>(i0 + i - j0 + 1, 0, columns); }
 
     /// values = keep C + add sums.
     template <class S>
@@ -38,7 +39,7 @@ struct AveragedBlock {
                 average_row(average, i, row, C);
                 continue;
             }
-            double total[side];
+            double total[width];
             for (Index j = 0; j < lower(i); ++j) total[j] = static_cast<double>(row[j]);
             for (Index r = 1; r < sums.ranges; ++r)
                 for (Index j = 0; j < lower(i); ++j) total[j] += static_cast<double>(row[r * sums.step + j]);
@@ -46,19 +47,21 @@ struct AveragedBlock {
         }
     }
     void write(const Matrix<T>& updated) const {
-        for (Index i = 0; i < rows; ++i) write_row(values + i * side, lower(i), &updated(i0 + i, j0), updated);
+        for (Index i = 0; i < rows; ++i)
+            write_row(values + i * width, lower(i), &updated(i0 + i, j0), updated, Writing::ordinary);
     }
-    void write_mirrored(const Matrix<T>& updated) {
+    void write_mirrored(const Matrix<T>& updated, Writing writing) {
         constexpr Index lanes = transposed_rows<T>;
         for (Index i = 0; i < rows; i += lanes)
             for (Index j = 0; j < columns; j += lanes) {
                 const T* line[lanes];
-                for (Index l = 0; l < lanes; ++l) line[l] = values + (i + l) * side + j;
-                transpose(line, turned + j * side + i, side);
+                for (Index l = 0; l < lanes; ++l) line[l] = values + (i + l) * width + j;
+                transpose(line, turned + j * height + i, height);
             }
         for (Index j = 0; j < columns; ++j) {
             const Index below = std::max<Index>(j0 + j + 1 - i0, 0);
-            if (below < rows) write_row(turned + j * side + below, rows - below, &updated(j0 + j, i0 + below), updated);
+            if (below < rows)
+                write_row(turned + j * height + below, rows - below, &updated(j0 + j, i0 + below), updated, writing);
         }
     }
 
@@ -67,8 +70,11 @@ struct AveragedBlock {
     void average_row(const MovingAverage<T>& average, Index i, const S* s, const Matrix<const T>& C) {
         const S add = static_cast<S>(average.add);
         const T* const c = &C(i0 + i, j0);
-        T* const v = values + i * side;
-        if (average.keep == T(0))  // C is not read
+        T* const v = values + i * width;
+        constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+        for (Index j = 0; j <= width; j += line)  // the piece beside this one comes next
+            __builtin_prefetch(c + (width + j) * C.column_stride);
+        if (average.keep == T(0))                         // C is not read
             for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(add * s[j]);
         else if (C.column_stride == 1)
             for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(average.keep * c[j] + add * s[j]);
@@ -76,9 +82,9 @@ struct AveragedBlock {
             for (Index j = 0; j < lower(i); ++j)
                 v[j] = static_cast<T>(average.keep * c[j * C.column_stride] + add * s[j]);
     }
-    static void write_row(const T* from, Index count, T* to, const Matrix<T>& updated) {
+    static void write_row(const T* from, Index count, T* to, const Matrix<T>& updated, Writing writing) {
         if (updated.column_stride == 1)
-            std::copy_n(from, count, to);
+            curvblas::cpu::write(count, from, to, writing);
         else
             for (Index j = 0; j < count; ++j) to[j * updated.column_stride] = from[j];
     }
@@ -89,17 +95,21 @@ struct AveragedBlock {
 template <class T, class S>
 void average_tile(const MovingAverage<T>& average, const TileSums<S>& sums, const Matrix<const T>& C,
                   const Matrix<T>& updated, bool mirrored) {
-    constexpr Index side = AveragedBlock<T>::side;
+    constexpr Index height = AveragedBlock<T>::height, width = AveragedBlock<T>::width;
     const MomentTile& at = sums.at;
+    const Writing writing = writing_of(updated.rows * updated.columns * static_cast<Index>(sizeof(T)));
     AveragedBlock<T> block;
-    for (block.i0 = at.i0; block.i0 < at.i0 + at.height; block.i0 += side)
-        for (block.j0 = at.j0; block.j0 < std::min(at.j0 + at.width, block.i0 + side); block.j0 += side) {
-            block.rows = std::min(side, at.i0 + at.height - block.i0);
-            block.columns = std::min(side, at.j0 + at.width - block.j0);
+    for (block.i0 = at.i0; block.i0 < at.i0 + at.height; block.i0 += height) {
+        block.rows = std::min(height, at.i0 + at.height - block.i0);
+        const Index end = std::min(at.j0 + at.width, block.i0 + block.rows);
+        for (block.j0 = at.j0; block.j0 < end; block.j0 += width) {
+            block.columns = std::min(width, at.j0 + at.width - block.j0);
             block.average(average, sums, C);
             block.write(updated);
-            if (mirrored) block.write_mirrored(updated);
+            if (mirrored) block.write_mirrored(updated, writing);
         }
+    }
+    settle();
 }
 
 }  // namespace curvblas::cpu

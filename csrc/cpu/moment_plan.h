@@ -72,6 +72,7 @@ struct MomentPlan {
 struct MomentTile {
     Index i0, j0, height, width;
 
+    MomentTile(Index i0_, Index j0_, Index height_, Index width_) : i0(i0_), j0(j0_), height(height_), width(width_) {}
     template <class T>
     MomentTile(const MomentPlan<T>& plan, Index t) {
         Index i = 0;

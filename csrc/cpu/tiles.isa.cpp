@@ -198,23 +198,26 @@ template <int apart>
 inline void pack_four_columns(const PackedFrom<float>& from, const float* const* x, float* y, Index ld) {
     using V = typename VectorOf<float, 16>::type;
     const Index step = from.step * ld;
-    Index k = 0;
-    for (; k + 3 + apart <= from.count; k += 4) {  // two apart, one element more is read
+    const auto turn = [&](Index k) {
         const Index at = k * apart;
         const V c0 = four<apart>(x[0] + at), c1 = four<apart>(x[1] + at);
         const V c2 = four<apart>(x[2] + at), c3 = four<apart>(x[3] + at);
-        const V even0 = __builtin_shuffle(c0, c1, Order{0, 4, 2, 6}),
-                odd0 = __builtin_shuffle(c0, c1, Order{1, 5, 3, 7});
-        const V even1 = __builtin_shuffle(c2, c3, Order{0, 4, 2, 6}),
-                odd1 = __builtin_shuffle(c2, c3, Order{1, 5, 3, 7});
-        V row[4] = {
-            __builtin_shuffle(even0, even1, Order{0, 1, 4, 5}), __builtin_shuffle(odd0, odd1, Order{0, 1, 4, 5}),
-            __builtin_shuffle(even0, even1, Order{2, 3, 6, 7}), __builtin_shuffle(odd0, odd1, Order{2, 3, 6, 7})};
+        const V upper01 = __builtin_shuffle(c0, c1, Order{0, 4, 1, 5}),
+                lower01 = __builtin_shuffle(c0, c1, Order{2, 6, 3, 7});
+        const V upper23 = __builtin_shuffle(c2, c3, Order{0, 4, 1, 5}),
+                lower23 = __builtin_shuffle(c2, c3, Order{2, 6, 3, 7});
+        V row[4] = {__builtin_shuffle(upper01, upper23, Order{0, 1, 4, 5}),
+                    __builtin_shuffle(upper01, upper23, Order{2, 3, 6, 7}),
+                    __builtin_shuffle(lower01, lower23, Order{0, 1, 4, 5}),
+                    __builtin_shuffle(lower01, lower23, Order{2, 3, 6, 7})};
         for (int i = 0; i < 4; ++i) {
             if (from.weights) row[i] *= from.weights[k + i];
             *reinterpret_cast<V*>(y + (k + i) * step) = row[i];
         }
-    }
+    };
+    Index k = 0;
+    for (; k + 3 + apart <= from.count; k += 4) turn(k);  // two apart, one element more is read
+    if (apart == 1 && k > 0 && k < from.count) return turn(from.count - 4);
     for (int j = 0; j < 4; ++j) pack_column(from, k, x[j], y + j, ld);
 }
 

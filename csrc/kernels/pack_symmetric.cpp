@@ -20,23 +20,6 @@ constexpr Index width = 4096 / static_cast<Index>(sizeof(T));
 // Columns that are turned at a time: 16 kB in float64, for the first-level cache.
 constexpr Index panel = 16;
 
-/// How a call writes. Past the caches, unpacking 4 MB or more took 0.6 of the time of ordinary stores; but whoever
-/// reads a small result next wants it in a cache.
-enum class Writing : std::uint8_t { ordinary, past_caches };
-
-Writing writing_of(Index bytes) {
-    constexpr Index small = Index{8} << 20;
-    return bytes > small ? Writing::past_caches : Writing::ordinary;
-}
-
-template <class T>
-void write(Index n, const T* from, T* to, Writing writing) {
-    if (writing == Writing::past_caches)
-        copy_past_caches(n, from, to);
-    else
-        std::copy_n(from, n, to);
-}
-
 /// Writes elements of the packed form, which may be strided.
 template <class T>
 void write_packed(Index n, const T* from, T* to, Index stride, Writing writing) {

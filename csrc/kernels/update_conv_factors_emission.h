@@ -1,86 +1,183 @@
 // From the sums over segments to the blocks of the factor. See update_conv_factors.h.
 #pragma once
 
+#include "cpu/average_tile.h"
 #include "kernels/update_conv_factors_plan.h"
 
 namespace curvblas::cpu {
 
-/// Writes what one item owns: for each pair of offsets (k, k + difference) the sum of the segments that its window
-/// covers, and its mirror image. `S` is the type of the sums, a square of plan.edge for each segment.
-template <class T, class S>
-class ShiftEmission {
+/// Where the sums of one item go.
+template <class T>
+struct Factor {
+    Matrix<const T> C;
+    Matrix<T> updated;
+    MovingAverage<T> average;
+};
+
+/// The sums that pairs of offsets see: of segments, which are squares of plan.edge.
+template <class T>
+class Windows {
   public:
-    ShiftEmission(const ShiftItem<T>& item, const UpdateConvFactors<T>& task, Index b, const S* sums,
-                  const double* bias, S* scratch)
-        : item_(item),
-          plan_(item.plan),
-          task_(task),
-          C_(task.C[b]),
-          updated_(task.updated[b]),
-          average_(task.decay[b], task.scale ? &task.scale[b] : nullptr, task.images.N),
-          sums_(sums),
-          bias_(bias),
-          in_lines_(scratch),
-          blocks_(scratch + plan_.x.all_segments() * plan_.square()) {}
+    Windows(const ShiftItem<T>& item, const T* sums, T* scratch) : item_(item), sums_(sums), in_lines_(scratch) {}
 
-    /// Elements of S.
-    static Index scratch_size(const ShiftPlan<T>& plan) {
-        return (plan.x.all_segments() + plan.x.kernel * plan.x.kernel) * plan.square();
-    }
+    /// Elements.
+    static Index scratch_size(const ShiftPlan<T>& plan) { return plan.x.all_segments() * plan.square(); }
 
-    void run() {
-        const AxisShift &z = item_.z(), &y = item_.y();
-        for (Index kz = z.first_offset; kz < z.first_offset + z.offsets; ++kz)
-            for (Index ky = y.first_offset; ky < y.first_offset + y.offsets; ++ky) {
-                row_offset_ = (kz * item_.axes[1].kernel + ky) * kernel();
-                column_offset_ = ((kz + item_.dz) * item_.axes[1].kernel + ky + item_.dy) * kernel();
-                add_lines(z.window(kz), y.window(ky));
-                add_windows();
-                write();
-                if (bias_) write_bias(z.window(kz), y.window(ky));
+    /// Calls f(kz, ky) for the offsets along z and y that have a partner at this difference; then row() gives the sums
+    /// of their pairs.
+    template <class F>
+    void for_lines(const LineShift& shift, const F& f) {
+        for (Index kz = shift.z->first_offset; kz < shift.z->first_offset + shift.z->offsets; ++kz)
+            for (Index ky = shift.y->first_offset; ky < shift.y->first_offset + shift.y->offsets; ++ky) {
+                add_lines(shift, shift.z->window(kz), shift.y->window(ky));
+                f(kz, ky);
             }
-        if (bias_ && item_.i0 == 0) {
-            const double count = static_cast<double>(task_.images.N) * static_cast<double>(task_.geometry.positions());
-            set_bias(last(), count);
+    }
+    /// The block of offsets kx and kx + dx: squares of segments that are to be added up. Of the difference 0 for the
+    /// same channels, the lower part.
+    struct Block {
+        const T* first;
+        Index segments, edge, width;
+
+        /// Row r; in `buffer` where it must be added up.
+        const T* row(Index r, T* buffer) const {
+            const T* const from = first + r * edge;
+            if (segments == 1) return from;
+            std::fill_n(buffer, width, T(0));
+            for (Index s = 0; s < segments; ++s) add(width, from + s * edge * edge, buffer);
+            return buffer;
         }
+    };
+    Block block(const LineShift& shift, Index kx, Index dx) const {
+        const AxisShift::Window window = item_.x(dx).window(kx);
+        const T* const first = in_lines_ + (item_.before(shift, dx) + window.first) * item_.plan.square();
+        return {first, window.last - window.first, item_.plan.edge, item_.width};
     }
 
   private:
-    Index kernel() const { return item_.axes[2].kernel; }
-    Index last() const { return updated_.rows - 1; }
-    S* block(Index kx, Index other) const { return blocks_ + (kx * kernel() + other) * plan_.square(); }
-
-    /// Over the segments along z and y that a pair of offsets sees.
-    void add_lines(const AxisShift::Window& z, const AxisShift::Window& y) {
-        const Index size = item_.line_segments * plan_.square();
-        std::fill_n(in_lines_, size, S(0));
+    void add_lines(const LineShift& shift, const AxisShift::Window& z, const AxisShift::Window& y) {
+        const Index size = shift.line_segments * item_.plan.square();
+        std::fill_n(in_lines_, size, T(0));
         for (Index zs = z.first; zs < z.last; ++zs)
-            for (Index ys = y.first; ys < y.last; ++ys)
-                add(size, sums_ + (zs * item_.y().segments() + ys) * size, in_lines_);
-    }
-
-    /// Over the segments along x: block(kx, kx + dx) for all pairs of this item.
-    void add_windows() {
-        for (Index dx = item_.first_dx; dx < kernel(); ++dx) {
-            const AxisShift& x = item_.x(dx);
-            const S* const from = in_lines_ + item_.segment(0, 0, dx) * plan_.square();
-            for (Index kx = x.first_offset; kx < x.first_offset + x.offsets; ++kx) {
-                S* const to = block(kx, kx + dx);
-                std::fill_n(to, plan_.square(), S(0));
-                for (Index xs = x.window(kx).first; xs < x.window(kx).last; ++xs)
-                    add(plan_.square(), from + xs * plan_.square(), to);
+            for (Index ys = y.first; ys < y.last; ++ys) {
+                const Index line = zs * shift.y->segments() + ys;
+                add(size, sums_ + (shift.first + line * shift.line_segments) * item_.plan.square(), in_lines_);
             }
-        }
     }
-
-    static void add(Index count, const S* __restrict from, S* __restrict to) {
+    static void add(Index count, const T* __restrict from, T* __restrict to) {
         for (Index e = 0; e < count; ++e) to[e] += from[e];
     }
+
+    const ShiftItem<T>& item_;
+    const T* sums_;
+    T* in_lines_;
+};
+
+/// The item has all differences of its channels: their block of the factor is put together, and enters the average as
+/// any other tile.
+template <class T>
+class BlockEmission {
+  public:
+    BlockEmission(const ShiftItem<T>& item, const T* sums, T* scratch)
+        : item_(item),
+          plan_(item.plan),
+          windows_(item, sums, scratch),
+          block_(scratch + Windows<T>::scratch_size(plan_)) {}
+
+    static Index scratch_size(const ShiftPlan<T>& plan) {
+        return Windows<T>::scratch_size(plan) + plan.square() * plan.offsets * plan.offsets;
+    }
+
+    void run(const Factor<T>& factor, bool last) {
+        std::vector<Pair> pairs;
+        for (const LineShift& shift : item_.shifts)
+            windows_.for_lines(shift, [&](Index kz, Index ky) {
+                const Index from = kz * plan_.y.kernel + ky, to = from + shift.dz * plan_.y.kernel + shift.dy;
+                pairs.clear();
+                for (Index dx = shift.first_dx; dx < plan_.x.kernel; ++dx) {
+                    const AxisShift& x = item_.x(dx);
+                    for (Index kx = x.first_offset; kx < x.first_offset + x.offsets; ++kx)
+                        pairs.push_back({windows_.block(shift, kx, dx), from * plan_.x.kernel + kx,
+                                         to * plan_.x.kernel + kx + dx, shift.same_lines && dx == 0});
+                }
+                for (Index r = 0; r < item_.height; ++r)
+                    for (const Pair& pair : pairs) place(pair, r);
+            });
+        const Index n = plan_.offsets;
+        const MomentTile at(item_.i0 * n, item_.j0 * n, item_.height * n, item_.width * n);
+        average_tile(factor.average, TileSums<T>{block_, ld(), at}, factor.C, factor.updated, last);
+    }
+
+  private:
+    struct Pair {
+        typename Windows<T>::Block sums;
+        Index offset, other;
+        bool lower;
+    };
+
+    Index ld() const { return plan_.edge * plan_.offsets; }
+
+    /// Row r of a pair of offsets; for the same channels its mirror image too.
+    void place(const Pair& pair, Index r) {
+        constexpr Index most = 64;
+        T buffer[most];
+        const T* const row = pair.sums.row(r, buffer);
+        const Index end = pair.lower ? r + 1 : item_.width;
+        T* const to = block_ + (r * plan_.offsets + pair.offset) * ld() + pair.other;
+        for (Index c = 0; c < end; ++c) to[c * plan_.offsets] = row[c];
+        if (!item_.diagonal) return;
+        T* const mirrored = block_ + pair.other * ld() + r * plan_.offsets + pair.offset;
+        for (Index c = 0; c < end; ++c) mirrored[c * plan_.offsets * ld()] = row[c];
+    }
+
+    const ShiftItem<T>& item_;
+    const ShiftPlan<T>& plan_;
+    Windows<T> windows_;
+    T* block_;
+};
+
+/// The item has one difference along z and y: for each pair of offsets along them, the block of all offsets along x.
+template <class T>
+class LineEmission {
+  public:
+    LineEmission(const ShiftItem<T>& item, const T* sums, T* scratch)
+        : item_(item),
+          plan_(item.plan),
+          windows_(item, sums, scratch),
+          blocks_(scratch + Windows<T>::scratch_size(plan_)) {}
+
+    static Index scratch_size(const ShiftPlan<T>& plan) {
+        return Windows<T>::scratch_size(plan) + plan.square() * plan.x.kernel * plan.x.kernel;
+    }
+
+    void run(const Factor<T>& factor) {
+        const LineShift& shift = item_.shifts.front();
+        windows_.for_lines(shift, [&](Index kz, Index ky) {
+            row_offset_ = (kz * plan_.y.kernel + ky) * kernel();
+            column_offset_ = ((kz + shift.dz) * plan_.y.kernel + ky + shift.dy) * kernel();
+            for (Index dx = shift.first_dx; dx < kernel(); ++dx) {
+                const AxisShift& x = item_.x(dx);
+                for (Index kx = x.first_offset; kx < x.first_offset + x.offsets; ++kx) {
+                    const auto from = windows_.block(shift, kx, dx);
+                    for (Index r = 0; r < item_.height; ++r) {
+                        T* const to = block(kx, kx + dx) + r * plan_.edge;
+                        const T* const row = from.row(r, to);
+                        if (row != to) std::copy_n(row, item_.width, to);
+                    }
+                }
+            }
+            write(factor);
+        });
+    }
+
+  private:
+    Index kernel() const { return plan_.x.kernel; }
+    T* block(Index kx, Index other) const { return blocks_ + (kx * kernel() + other) * plan_.square(); }
 
     /// Part of a row of the factor: elements (row, column + c step) for c in [begin, end) are value[c * stride].
     struct Part {
         Index row, column, step, begin, end;
-        S* value;
+        T* value;
         Index stride;
         Index below;  ///< those with c < below lie under the diagonal, or with `mirrored` false on it
     };
@@ -88,19 +185,20 @@ class ShiftEmission {
     /// Calls f(part) for all blocks of this item, along the rows of the factor: as they stand, or mirrored.
     template <class F>
     void for_parts(bool mirrored, const F& f) const {
+        const LineShift& shift = item_.shifts.front();
         const Index rows = mirrored ? item_.width : item_.height, columns = mirrored ? item_.height : item_.width;
         const Index row0 = mirrored ? item_.j0 : item_.i0, column0 = mirrored ? item_.i0 : item_.j0;
-        const Index offsets = task_.geometry.offsets();
         for (Index r = 0; r < rows; ++r)
             for (Index kr = 0; kr < kernel(); ++kr)
                 for (Index kc = 0; kc < kernel(); ++kc) {
                     const Index kx = mirrored ? kc : kr, other = mirrored ? kr : kc;
-                    if (other - kx < item_.first_dx) continue;
-                    const bool triangle = item_.same_lines && kx == other;  // only r >= c was summed
+                    if (other - kx < shift.first_dx) continue;
+                    const bool triangle = shift.same_lines && kx == other;  // only r >= c was summed
                     const Index a = (mirrored ? column_offset_ : row_offset_) + kr;
                     const Index b = (mirrored ? row_offset_ : column_offset_) + kc;
                     Part part{};
-                    part.row = (row0 + r) * offsets + a, part.column = column0 * offsets + b, part.step = offsets;
+                    part.row = (row0 + r) * plan_.offsets + a, part.column = column0 * plan_.offsets + b;
+                    part.step = plan_.offsets;
                     part.begin = triangle && mirrored ? r : 0, part.end = triangle && !mirrored ? r + 1 : columns;
                     part.value = block(kx, other) + (mirrored ? r : r * plan_.edge);
                     part.stride = mirrored ? plan_.edge : 1;
@@ -109,64 +207,68 @@ class ShiftEmission {
                 }
     }
 
-    void finish(const Part& part) const {
-        const T* const old = &C_(part.row, part.column);
-        const Index step = part.step * C_.column_stride, end = std::min(part.end, part.below);
-        const S factor = static_cast<S>(average_.add), keep = static_cast<S>(average_.keep);
+    static void finish(const Factor<T>& factor, const Part& part) {
+        const T* const old = &factor.C(part.row, part.column);
+        const Index step = part.step * factor.C.column_stride, end = std::min(part.end, part.below);
+        const T add = factor.average.add, keep = factor.average.keep;
         if (keep == 0)  // the old factor is not read
-            for (Index c = part.begin; c < end; ++c) part.value[c * part.stride] *= factor;
+            for (Index c = part.begin; c < end; ++c) part.value[c * part.stride] *= add;
         else
             for (Index c = part.begin; c < end; ++c)
-                part.value[c * part.stride] = keep * old[c * step] + factor * part.value[c * part.stride];
+                part.value[c * part.stride] = keep * old[c * step] + add * part.value[c * part.stride];
     }
 
-    void store(const Part& part) const {
-        T* const to = &updated_(part.row, part.column);
-        const Index step = part.step * updated_.column_stride;
-        for (Index c = part.begin; c < part.end; ++c) to[c * step] = static_cast<T>(part.value[c * part.stride]);
+    static void store(const Factor<T>& factor, const Part& part) {
+        T* const to = &factor.updated(part.row, part.column);
+        const Index step = part.step * factor.updated.column_stride;
+        for (Index c = part.begin; c < part.end; ++c) to[c * step] = part.value[c * part.stride];
     }
 
-    void write() const {
-        if (item_.diagonal) {  // a block may lie on both sides of the diagonal: all is read before anything is written
-            for_parts(false, [&](const Part& part) { finish(part); });
-            for_parts(true, [&](const Part& part) { finish(part); });
-            for_parts(false, [&](const Part& part) { store(part); });
-        } else {
-            for_parts(false, [&](const Part& part) { finish(part), store(part); });
-        }
-        for_parts(true, [&](const Part& part) { store(part); });
-    }
-
-    void set_bias(Index column, double sum) const {
-        const double old = static_cast<double>(average_.kept(C_(last(), column)));
-        const T value = static_cast<T>(old + static_cast<double>(average_.add) * sum);
-        updated_(last(), column) = updated_(column, last()) = value;
-    }
-
-    void write_bias(const AxisShift::Window& z, const AxisShift::Window& y) const {
-        for (Index kx = 0; kx < kernel(); ++kx) {
-            const AxisShift::Window x = item_.x(0).window(kx);
-            for (Index c = 0; c < item_.height; ++c) {
-                double sum = 0;
-                for (Index zs = z.first; zs < z.last; ++zs)
-                    for (Index ys = y.first; ys < y.last; ++ys)
-                        for (Index xs = x.first; xs < x.last; ++xs)
-                            sum += bias_[(item_.segment(zs, ys, 0) + xs) * plan_.edge + c];
-                set_bias((item_.i0 + c) * task_.geometry.offsets() + row_offset_ + kx, sum);
-            }
-        }
+    void write(const Factor<T>& factor) const {
+        const auto finish_part = [&](const Part& part) { finish(factor, part); };
+        const auto store_part = [&](const Part& part) { store(factor, part); };
+        for_parts(false, finish_part);
+        // A block may lie on both sides of the diagonal: all is read before anything is written.
+        if (item_.diagonal) for_parts(true, finish_part);
+        for_parts(false, store_part);
+        for_parts(true, store_part);
     }
 
     const ShiftItem<T>& item_;
     const ShiftPlan<T>& plan_;
-    const UpdateConvFactors<T>& task_;
-    Matrix<const T> C_;
-    Matrix<T> updated_;
-    MovingAverage<T> average_;
-    const S* sums_;
-    const double* bias_;
-    S *in_lines_, *blocks_;
+    Windows<T> windows_;
+    T* blocks_;
     Index row_offset_ = 0, column_offset_ = 0;
 };
+
+/// The row and column of the bias, for the channels of a diagonal tile: `sums` are those of each segment and channel.
+template <class T>
+void emit_bias(const ShiftItem<T>& item, const LineShift& shift, const double* sums, double rows,
+               const Factor<T>& factor) {
+    const ShiftPlan<T>& plan = item.plan;
+    const Index last = factor.updated.rows - 1;
+    const auto set = [&](Index column, double sum) {
+        const double old = static_cast<double>(factor.average.kept(factor.C(last, column)));
+        factor.updated(last, column) = factor.updated(column, last) =
+            static_cast<T>(old + static_cast<double>(factor.average.add) * sum);
+    };
+    for (Index kz = 0; kz < plan.z.kernel; ++kz)
+        for (Index ky = 0; ky < plan.y.kernel; ++ky)
+            for (Index kx = 0; kx < plan.x.kernel; ++kx) {
+                const AxisShift::Window z = shift.z->window(kz), y = shift.y->window(ky), x = item.x(0).window(kx);
+                for (Index c = 0; c < item.height; ++c) {
+                    double sum = 0;
+                    for (Index zs = z.first; zs < z.last; ++zs)
+                        for (Index ys = y.first; ys < y.last; ++ys)
+                            for (Index xs = x.first; xs < x.last; ++xs) {
+                                const Index line = zs * shift.y->segments() + ys;
+                                sum += sums[(line * shift.line_segments + xs) * plan.edge + c];
+                            }
+                    const Index k = (kz * plan.y.kernel + ky) * plan.x.kernel + kx;
+                    set((item.i0 + c) * plan.offsets + k, sum);
+                }
+            }
+    if (item.i0 == 0) set(last, rows);
+}
 
 }  // namespace curvblas::cpu
