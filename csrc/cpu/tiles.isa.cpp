@@ -225,9 +225,12 @@ inline void pack_four_columns(const PackedFrom<float>& from, const float* const*
 template <class S, class T>
 void pack_scattered_row(const PackedFrom<T>& from, const Panels<T>& to) {
     const T f = from.weights ? from.weights[0] : T(1);
-    for (Index j = 0; j < from.columns; ++j) {
-        const S* const x = static_cast<const S*>(from.begins[j]);
-        *column(to, from.first + j) = x ? f * static_cast<T>(*x) : T(0);
+    for (Index j = 0, end; j < from.columns; j = end) {
+        T* const y = column(to, from.first + j);
+        end = j + panel_columns<T> - (from.first + j) % panel_columns<T>;
+        if (end > from.columns) end = from.columns;
+        for (Index e = j; e < end; ++e)
+            y[e - j] = from.begins[e] ? f * static_cast<T>(*static_cast<const S*>(from.begins[e])) : T(0);
     }
     if (from.ones || from.fill) finish_row(from, 0, to);
 }

@@ -196,12 +196,15 @@ class Correlation {
         const Images& images = task_.images;
         const auto first = [&](int a, const Reach& reach) { return std::max<Index>(at.from[a] + reach.low, 0); };
         const auto end = [&](int a, const Reach& reach) { return std::min(at.to[a] + reach.high, axes_[a].size); };
+        // Whole lines that follow each other in memory do so in the packed as well.
+        const bool together = at.x1 - at.x0 == axes_[2].size && images.stride[1] == axes_[2].size * images.stride[2];
+        const Index y0 = first(1, along_y), y1 = end(1, along_y), step = together ? std::max<Index>(y1 - y0, 1) : 1;
         for (Index z = first(0, along_z); z < end(0, along_z); ++z)
-            for (Index y = first(1, along_y); y < end(1, along_y); ++y)
+            for (Index y = y0; y < y1; y += step)
                 for (Index n = 0; n < at.images; ++n)
                     tile_.pack({.data = images.at(b_, at.n + n, channel, z, y, at.x0),
                                 .dtype = images.dtype,
-                                .count = at.x1 - at.x0,
+                                .count = (at.x1 - at.x0) * step,
                                 .columns = count,
                                 .row_stride = images.stride[2],
                                 .column_stride = images.c_stride,
