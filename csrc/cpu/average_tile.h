@@ -74,7 +74,7 @@ struct AveragedBlock {
         constexpr Index line = 64 / static_cast<Index>(sizeof(T));
         for (Index j = 0; j <= width; j += line)  // the piece beside this one comes next
             __builtin_prefetch(c + (width + j) * C.column_stride);
-        if (average.keep == T(0))                         // C is not read
+        if (average.keep == T(0))  // C is not read
             for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(add * s[j]);
         else if (C.column_stride == 1)
             for (Index j = 0; j < lower(i); ++j) v[j] = static_cast<T>(average.keep * c[j] + add * s[j]);

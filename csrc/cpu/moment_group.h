@@ -13,6 +13,7 @@ namespace curvblas::cpu {
 /// - Index most_packed(): the rows that may be held packed at a time, for all tiles;
 /// - void pack(Index begin, Index count, Index first, Index columns, bool weighted, const Panels<T>& to): columns
 ///   [first, first + columns) of rows [begin, begin + count), the implicit 1 of a bias included;
+/// - Index scratch_bytes(): what pack() takes of it;
 /// - Ahead ahead(Index begin, Index count, Index first, Index columns): the memory that pack() of these reads, or some
 ///   of it;
 /// - bool in_panels(): rows lie in memory as panels do, and in_place(begin) are those from row `begin` on.

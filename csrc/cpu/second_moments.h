@@ -33,8 +33,9 @@ class SecondMoments {
         for (Index t = 0; t < static_cast<Index>(group_.tasks.size()); ++t) {
             const MomentPlan<T> plan = group_.plan(t);
             const Index batch = group_.tasks[t].updated.batch;
-            own =
-                std::max(own, plan.packed_once() ? packed_sums.scratch_bytes(plan) : range_sums.scratch_bytes(t, plan));
+            const Index items =
+                plan.packed_once() ? packed_sums.scratch_bytes(plan) : range_sums.scratch_bytes(t, plan);
+            own = std::max(own, items + group_.source(t, 0).scratch_bytes());
             if (plan.packed_once())
                 packed += batch * packed_sums.packed_bytes(t, plan);
             else

@@ -33,7 +33,7 @@ struct PackedFrom {
     bool ones = false, fill = true;
     const T* weights = nullptr;
     Index first = 0, step = 1;
-    const void* const* begins = nullptr;  ///< of each column, instead of data and column_stride; null: zeros
+    const T* const* begins = nullptr;  ///< of each column, instead of data, dtype and column_stride
 };
 
 /// Memory that is read next, as `runs` pieces of `bytes` bytes: it is brought nearer while sums are formed.

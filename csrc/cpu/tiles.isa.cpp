@@ -172,36 +172,19 @@ void pack_along_rows(const PackedFrom<T>& from, const S* x, const Panels<T>& to)
 template <class S, class T>
 inline void pack_column(const PackedFrom<T>& from, Index first, const S* x, T* y, Index ld) {
     const Index step = from.step * ld;
-    if (!x) {
-        for (Index k = first; k < from.count; ++k) y[k * step] = 0;
-        return;
-    }
     for (Index k = first; k < from.count; ++k)
         y[k * step] = (from.weights ? from.weights[k] : T(1)) * static_cast<T>(x[k * from.row_stride]);
 }
 
 typedef std::int32_t Order __attribute__((vector_size(16)));
 
-/// Four floats from x on, one or two apart.
-template <int apart>
-inline auto four(const float* x) {
-    using V = typename VectorOf<float, 16>::type;
-    const V low = *reinterpret_cast<const V*>(x);
-    if constexpr (apart == 1)
-        return low;
-    else
-        return __builtin_shuffle(low, *reinterpret_cast<const V*>(x + 4), Order{0, 2, 4, 6});
-}
-
-/// Four columns of rows that lie one or two apart in memory, turned in registers.
-template <int apart>
+/// Four columns of rows that are neighbours in memory, turned in registers.
 inline void pack_four_columns(const PackedFrom<float>& from, const float* const* x, float* y, Index ld) {
     using V = typename VectorOf<float, 16>::type;
     const Index step = from.step * ld;
     const auto turn = [&](Index k) {
-        const Index at = k * apart;
-        const V c0 = four<apart>(x[0] + at), c1 = four<apart>(x[1] + at);
-        const V c2 = four<apart>(x[2] + at), c3 = four<apart>(x[3] + at);
+        const auto four = [&](int j) { return *reinterpret_cast<const V*>(x[j] + k); };
+        const V c0 = four(0), c1 = four(1), c2 = four(2), c3 = four(3);
         const V upper01 = __builtin_shuffle(c0, c1, Order{0, 4, 1, 5}),
                 lower01 = __builtin_shuffle(c0, c1, Order{2, 6, 3, 7});
         const V upper23 = __builtin_shuffle(c2, c3, Order{0, 4, 1, 5}),
@@ -216,42 +199,26 @@ inline void pack_four_columns(const PackedFrom<float>& from, const float* const*
         }
     };
     Index k = 0;
-    for (; k + 3 + apart <= from.count; k += 4) turn(k);  // two apart, one element more is read
-    if (apart == 1 && k > 0 && k < from.count) return turn(from.count - 4);
+    for (; k + 4 <= from.count; k += 4) turn(k);
+    if (k > 0 && k < from.count) return turn(from.count - 4);  // some of them a second time
     for (int j = 0; j < 4; ++j) pack_column(from, k, x[j], y + j, ld);
-}
-
-// One row of columns that begin anywhere.
-template <class S, class T>
-void pack_scattered_row(const PackedFrom<T>& from, const Panels<T>& to) {
-    const T f = from.weights ? from.weights[0] : T(1);
-    for (Index j = 0, end; j < from.columns; j = end) {
-        T* const y = column(to, from.first + j);
-        end = j + panel_columns<T> - (from.first + j) % panel_columns<T>;
-        if (end > from.columns) end = from.columns;
-        for (Index e = j; e < end; ++e)
-            y[e - j] = from.begins[e] ? f * static_cast<T>(*static_cast<const S*>(from.begins[e])) : T(0);
-    }
-    if (from.ones || from.fill) finish_row(from, 0, to);
 }
 
 template <class S, class T>
 void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& to) {
     constexpr bool floats = __is_same(S, float) && __is_same(T, float);
-    const auto begin = [&](Index j) -> const S* {
-        if (from.begins) return j < from.columns ? static_cast<const S*>(from.begins[j]) : nullptr;
+    const auto begin = [&](Index j) {
+        if constexpr (__is_same(S, T))
+            if (from.begins) return from.begins[j];
         return x + j * from.column_stride;
     };
     for (Index j = 0; j < from.columns;) {
         T* const target = column(to, from.first + j);
         if constexpr (floats) {
-            const bool four_in_panel =
-                j + 4 <= from.columns && (from.first + j) % panel_columns<T> + 4 <= panel_columns<T>;
-            const float* const four[] = {begin(j), begin(j + 1), begin(j + 2), begin(j + 3)};
-            if (four_in_panel && four[0] && four[1] && four[2] && four[3] &&
-                (from.row_stride == 1 || from.row_stride == 2)) {
-                from.row_stride == 1 ? pack_four_columns<1>(from, four, target, to.ld)
-                                     : pack_four_columns<2>(from, four, target, to.ld);
+            const bool in_panel = j + 4 <= from.columns && (from.first + j) % panel_columns<T> + 4 <= panel_columns<T>;
+            if (in_panel && from.row_stride == 1) {
+                const float* const four[] = {begin(j), begin(j + 1), begin(j + 2), begin(j + 3)};
+                pack_four_columns(from, four, target, to.ld);
                 j += 4;
                 continue;
             }
@@ -266,7 +233,6 @@ void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& 
 template <class S, class T>
 void pack_from(const PackedFrom<T>& from, const Panels<T>& to) {
     const S* const x = static_cast<const S*>(from.data);
-    if (from.begins && from.count == 1) return pack_scattered_row<S>(from, to);
     from.column_stride == 1 && !from.begins ? pack_along_rows(from, x, to) : pack_along_columns(from, x, to);
 }
 

@@ -6,19 +6,23 @@
 namespace curvblas::cpu {
 namespace {
 
-/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended. Where a kernel offset sees
-/// only what is inside the image, a column of them is an evenly strided line of it.
+/// The patches of one matrix of a task as rows, with the implicit 1 of the bias appended. The lines of the image that a
+/// run of neighbouring patches sees are gathered first, zeros around them: then each column of the patches is a piece
+/// of one of them, whatever the stride, the padding, the dtype and the layout of the images.
 template <class T>
 class Patches {
   public:
     Patches(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b)
-        : tile_(tile), task_(task), b_(b), images_(task.images), geometry_(task.geometry) {
+        : tile_(tile), task_(task), b_(b), images_(task.images), geometry_(task.geometry), along_(geometry_.axis[2]) {
         if (geometry_.offsets() == 1) join_lines();
         size_ = images_.channels * geometry_.offsets();
     }
 
     Index rows() const { return images_.N * geometry_.positions(); }
     Index most_packed() const { return rows() / 16; }
+    Index scratch_bytes() const {
+        return bytes<T>(gathered_size(std::min(most_run, along_.outputs()))) + bytes<Phase>(along_.stride);
+    }
     bool weighted() const { return false; }
     bool in_panels() const { return false; }
     Panels<const T> in_place(Index) const { return {}; }
@@ -26,20 +30,16 @@ class Patches {
     MovingAverage<T> average() const { return average_of(task_, b_); }
 
     void pack(Index begin, Index count, Index first, Index columns, bool, const Panels<T>& to) const {
-        const ConvAxis& along = geometry_.axis[2];
-        // Outputs [inner, outer) of a line see the image with all offsets along it.
-        const Index width = along.outputs(), reach = (along.kernel - 1) * along.dilation;
-        const Index inner = std::min(width, (along.padding + along.stride - 1) / along.stride);
-        const Index room = along.size + along.padding - reach;
-        const Index outer = std::clamp((room + along.stride - 1) / along.stride, inner, width);
+        const Index width = along_.outputs();
         for (Index done = 0, run; done < count; done += run) {
-            const Index x = (begin + done) % width;
-            run = x < inner || x >= outer ? 1 : std::min(count - done, outer - x);
-            pack_run(begin + done, run, first, columns, {to.data + done * to.ld, to.ld, to.stride});
+            run = std::min({count - done, width - (begin + done) % width, most_run});
+            pack_run(Run(geometry_, begin + done, run), first, columns, {to.data + done * to.ld, to.ld, to.stride});
         }
     }
 
   private:
+    static constexpr Index most_run = 512;  // patches
+
     /// A kernel of one element that sees every position takes an image whose lines follow each other as one line.
     void join_lines() {
         ConvAxis* const axis = geometry_.axis;
@@ -51,89 +51,152 @@ class Patches {
         axis[0].size = axis[1].size = 1;
     }
 
-    /// Neighbouring patches, from patch r on, for which each kernel offset is inside the image or outside it.
-    void pack_run(Index r, Index count, Index first, Index columns, const Panels<T>& to) const {
-        const ConvAxis* const axis = geometry_.axis;
-        const Index stored = std::min(columns, size_ - first), x = r % axis[2].outputs();
-        const Index line = r / axis[2].outputs(), y = line % axis[1].outputs(), plane = line / axis[1].outputs();
-        const Index z = plane % axis[0].outputs(), n = plane / axis[0].outputs();
+    /// A patch is an element of each channel, and a run of them evenly spaced in memory.
+    bool is_image() const {
+        return geometry_.offsets() == 1 && geometry_.axis[0].padding == 0 && geometry_.axis[1].padding == 0 &&
+               along_.padding == 0 && (along_.stride == 1 || images_.c_stride == 1);
+    }
+    /// Gathered, the positions of a line that are `stride` apart are neighbours: `stride` phases, one after the other.
+    Index phase_size(Index run) const {
+        const Index length = (run - 1) * along_.stride + (along_.kernel - 1) * along_.dilation + 1;
+        return (length + along_.stride - 1) / along_.stride;
+    }
+    Index line_size(Index run) const { return phase_size(run) * along_.stride; }
+    /// Elements of lines that stay in the first-level cache; at least of one.
+    Index gathered_size(Index run) const { return std::max<Index>(4096, line_size(run)); }
+
+    /// Neighbouring patches, the first at output (z, y, x) of image n.
+    struct Run {
+        Index n, z, y, x, count;
+
+        Run(const ConvGeometry& geometry, Index r, Index count_) : count(count_) {
+            const ConvAxis* const axis = geometry.axis;
+            x = r % axis[2].outputs(), r /= axis[2].outputs();
+            y = r % axis[1].outputs(), r /= axis[1].outputs();
+            z = r % axis[0].outputs(), n = r / axis[0].outputs();
+        }
+    };
+    /// One phase of the lines of a run: the input positions x + i stride, inside the image for i in [low, high).
+    struct Phase {
+        Index x, low, high;
+    };
+    /// A line of the image that the kernel sees, and the kernel offset `kx` along it.
+    struct Line {
+        Index c, kz, ky, kx;
+
+        Line(const ConvGeometry& geometry, Index column) {
+            const ConvAxis* const axis = geometry.axis;
+            kx = column % axis[2].kernel, column /= axis[2].kernel;
+            ky = column % axis[1].kernel, column /= axis[1].kernel;
+            kz = column % axis[0].kernel, c = column / axis[0].kernel;
+        }
+        void next(const ConvGeometry& geometry) {
+            kx = 0;
+            if (++ky == geometry.axis[1].kernel) ky = 0, ++kz;
+            if (kz == geometry.axis[0].kernel) kz = 0, ++c;
+        }
+    };
+
+    void pack_run(const Run& run, Index first, Index columns, const Panels<T>& to) const {
+        const Index end = std::min(first + columns, size_);
+        if (is_image()) {
+            const ConvAxis* const axis = geometry_.axis;
+            return tile_.pack({.data = images_.at(b_, run.n, first, axis[0].position(run.z, 0),
+                                                  axis[1].position(run.y, 0), along_.position(run.x, 0)),
+                               .dtype = images_.dtype,
+                               .count = run.count,
+                               .columns = end - first,
+                               .row_stride = images_.stride[2] * along_.stride,
+                               .column_stride = images_.c_stride,
+                               .ones = end < first + columns},
+                              to);
+        }
+        Scratch<Patches> scratch(scratch_bytes());
+        T* const gathered = scratch.template take<T>(gathered_size(run.count));
+        Phase* const phases = scratch.template take<Phase>(along_.stride);
+        for (Index p = 0; p < along_.stride; ++p) phases[p] = phase_of(run, p);
+        constexpr Index most_columns = 512;
+        const T* begins[most_columns];
         PackedFrom<T> from{.data = nullptr,
-                           .dtype = images_.dtype,
-                           .count = count,
+                           .dtype = dtype_of<T>,
+                           .count = run.count,
                            .columns = 0,
-                           .row_stride = images_.stride[2] * axis[2].stride,
-                           .column_stride = images_.c_stride,
+                           .row_stride = 1,
+                           .column_stride = 0,
                            .ones = false,
                            .fill = false};
-        if (geometry_.offsets() == 1 && Seen(*this, n, z, y, x, 0).next()) {
-            from.data =
-                images_.at(b_, n, first, axis[0].position(z, 0), axis[1].position(y, 0), axis[2].position(x, 0));
-            from.columns = stored, from.ones = stored < columns, from.fill = true;
-            return tile_.pack(from, to);
-        }
-        constexpr Index most = 96;  // columns at a time
-        const void* begins[most];
         from.begins = begins;
-        Seen seen(*this, n, z, y, x, first);
+        const Index line_size = this->line_size(run.count), lines = gathered_size(run.count) / line_size;
+        Line line(geometry_, first);
         do {
-            from.columns = std::min(most, stored - from.first);
-            for (Index j = 0; j < from.columns; ++j) begins[j] = seen.next();
-            const bool last = from.first + from.columns == stored;
-            from.ones = last && stored < columns, from.fill = last;
+            from.columns = 0;
+            for (Index l = 0; l < lines && first < end && from.columns < most_columns; ++l) {
+                T* const here = gathered + l * line_size;
+                gather(run, phases, line, here);
+                const Index count = std::min({along_.kernel - line.kx, end - first, most_columns - from.columns});
+                find_columns(here, phase_size(run.count), line.kx, count, begins + from.columns);
+                from.columns += count, first += count, line.kx += count;
+                if (line.kx == along_.kernel) line.next(geometry_);
+            }
+            from.ones = first == end && from.first + from.columns < columns, from.fill = first == end;
             tile_.pack(from, to);
             from.first += from.columns;
-        } while (from.first < stored);
+        } while (first < end);
     }
 
-    /// What one patch sees, column by column from `first` on; null outside the image.
-    class Seen {
-      public:
-        Seen(const Patches& of, Index n, Index z, Index y, Index x, Index first)
-            : images_(of.images_),
-              axis_(of.geometry_.axis),
-              image_(static_cast<const std::byte*>(of.images_.at(of.b_, n, 0, 0, 0, 0))),
-              z_(z),
-              y_(y),
-              x0_(axis_[2].position(x, 0)),
-              c_(first / of.geometry_.offsets()) {
-            const Index k = first % of.geometry_.offsets();
-            kx_ = k % axis_[2].kernel, ky_ = k / axis_[2].kernel % axis_[1].kernel;
-            kz_ = k / axis_[2].kernel / axis_[1].kernel;
-            find_line();
-        }
-        const void* next() {
-            const Index x = x0_ + kx_ * axis_[2].dilation;
-            const void* const here = line_ && x >= 0 && x < axis_[2].size
-                                         ? line_ + x * images_.stride[2] * item_size(images_.dtype)
-                                         : nullptr;
-            if (++kx_ == axis_[2].kernel) {
-                kx_ = 0;
-                if (++ky_ == axis_[1].kernel) ky_ = 0, ++kz_;
-                if (kz_ == axis_[0].kernel) kz_ = 0, ++c_;
-                find_line();
-            }
-            return here;
-        }
+    Phase phase_of(const Run& run, Index p) const {
+        const Index x = along_.position(run.x, 0) + p, stride = along_.stride;
+        const auto reaches = [&](Index position) {  // the first i with x + i stride >= position
+            return std::clamp<Index>((position - x + stride - 1) / stride, 0, phase_size(run.count));
+        };
+        return {x, reaches(0), std::max(reaches(0), reaches(along_.size))};
+    }
 
-      private:
-        void find_line() {
-            const Index z = axis_[0].position(z_, kz_), y = axis_[1].position(y_, ky_);
-            const bool inside = z >= 0 && z < axis_[0].size && y >= 0 && y < axis_[1].size;
-            const Index offset = c_ * images_.c_stride + z * images_.stride[0] + y * images_.stride[1];
-            line_ = inside ? image_ + offset * item_size(images_.dtype) : nullptr;
+    /// Where the columns of kernel offsets [kx, kx + count) begin in a gathered line.
+    void find_columns(const T* line, Index phase_size, Index kx, Index count, const T** begins) const {
+        const Index stride = along_.stride, skip = along_.dilation / stride, turn = along_.dilation % stride;
+        Index i = kx * along_.dilation / stride, phase = kx * along_.dilation % stride;
+        for (Index k = 0; k < count; ++k) {
+            begins[k] = line + phase * phase_size + i;
+            i += skip, phase += turn;
+            if (phase >= stride) phase -= stride, ++i;
         }
+    }
 
-        const Images& images_;
-        const ConvAxis* const axis_;
-        const std::byte *const image_, *line_ = nullptr;
-        Index z_, y_, x0_, c_, kz_, ky_, kx_;
-    };
+    void gather(const Run& run, const Phase* phases, const Line& line, T* to) const {
+        const ConvAxis* const axis = geometry_.axis;
+        const Index z = axis[0].position(run.z, line.kz), y = axis[1].position(run.y, line.ky);
+        const Index count = phase_size(run.count), step = images_.stride[2] * along_.stride;
+        if (z < 0 || z >= axis[0].size || y < 0 || y >= axis[1].size) {
+            std::fill_n(to, count * along_.stride, T(0));
+            return;
+        }
+        for (Index p = 0; p < along_.stride; ++p, to += count) {
+            const auto& [x, low, high] = phases[p];
+            for (Index i = 0; i < low; ++i) to[i] = 0;
+            for (Index i = high; i < count; ++i) to[i] = 0;
+            if (low == high) continue;
+            const void* const seen = images_.at(b_, run.n, line.c, z, y, x + low * along_.stride);
+            if (images_.dtype == dtype_of<T>)
+                for (Index i = low; i < high; ++i) to[i] = static_cast<const T*>(seen)[(i - low) * step];
+            else
+                tile_.pack({.data = seen,
+                            .dtype = images_.dtype,
+                            .count = high - low,
+                            .columns = 1,
+                            .row_stride = step,
+                            .column_stride = 0,
+                            .fill = false},
+                           {to + low, 1, 0});
+        }
+    }
 
     const Tile<T>& tile_;
     const UpdateConvFactors<T>& task_;
     Index b_, size_;
     Images images_;
     ConvGeometry geometry_;
+    const ConvAxis& along_;
 };
 
 template <class T>

@@ -15,6 +15,7 @@ class BiasedRows {
 
     Index rows() const { return task_.R.count(); }
     static Index most_packed() { return std::numeric_limits<Index>::max(); }
+    static Index scratch_bytes() { return 0; }
     bool weighted() const { return task_.w.data != nullptr; }
     MovingAverage<T> average() const { return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N}; }
 
