@@ -39,10 +39,10 @@ struct AveragedBlock {
                 average_row(average, i, row, C);
                 continue;
             }
-            double total[width];
-            for (Index j = 0; j < lower(i); ++j) total[j] = static_cast<double>(row[j]);
+            S total[width];
+            std::copy_n(row, lower(i), total);
             for (Index r = 1; r < sums.ranges; ++r)
-                for (Index j = 0; j < lower(i); ++j) total[j] += static_cast<double>(row[r * sums.step + j]);
+                for (Index j = 0; j < lower(i); ++j) total[j] += row[r * sums.step + j];
             average_row(average, i, total, C);
         }
     }
