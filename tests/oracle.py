@@ -13,7 +13,7 @@ def update_factors(factors, rows, *, decay=0.95, scale=None, weights=None, bias=
     flat = rows.reshape(int(np.prod(rows.shape[:-1])), rows.shape[-1])
     if bias:
         flat = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
-    return decay * symmetric(factors) + scale * (flat.T * weights.ravel()) @ flat
+    return decay * symmetric(factors) + scale * ((flat.T * weights.ravel()) @ flat)
 
 
 def patches(inputs, kernel_size, *, stride=1, padding=0, dilation=1):

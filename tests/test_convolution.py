@@ -1,5 +1,8 @@
 """The factors of convolutions: geometries, dtypes, layouts, groups, limits, temporary memory."""
 
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -200,6 +203,30 @@ class TestUpdateConvFactors:
         assert np.isfinite(C[0]).all()
         assert np.isnan(C[1:]).all()
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize(
+        ("channels", "size", "kernel_size", "options"),
+        [
+            (34, 30, (3, 3), {"padding": 1, "bias": True}),
+            (17, 31, (5, 5), {"padding": 1, "bias": True}),
+            (3, 61, (7, 7), {"stride": 2, "padding": 3}),
+        ],
+    )
+    def test_long_sums_stay_exact(self, cpu, rng, dtype, channels, size, kernel_size, options):
+        inputs = rng.random((40, channels, size, size)).astype(dtype)
+        C = factor(rng, channels, kernel_size, dtype, bias=options.get("bias", False))
+
+        assert error_of(cpu, C, inputs, kernel_size, **options) < (1e-6 if dtype == np.float32 else 1e-13)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_patches_are_packed_once_for_many_tiles(self, cpu, rng, dtype):
+        inputs = rng.standard_normal((20, 70, 17, 16)).astype(dtype)
+        C = factor(rng, 70, (3, 3), dtype, bias=True)
+
+        error = error_of(cpu, C, inputs, (3, 3), stride=2, padding=(1, 2), bias=True)
+
+        assert error < (1e-6 if dtype == np.float32 else 1e-13)
+
     def test_has_the_same_bits_alone_and_in_a_group(self, backend, rng):
         channels, sizes = [3, 64, 40, 64], [(6, 6), (8, 7), (12, 12), (30,)]
         kernels = [(3, 3), (3, 3), (3, 3), (5,)]
@@ -277,7 +304,37 @@ class TestAnyGeometry:
         check_any_geometry(emulated, convolution, dtype, seed)
 
 
+PEAK_MEMORY = """
+import resource
+import numpy as np
+import curvblas as cb
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+channels, stride = {channels}, {stride}
+inputs, C = np.ones((32, channels, 56, 56), np.float32), np.ones((channels * 9, channels * 9), np.float32)
+cb.update_conv_factors(np.ones((9, 9)), np.ones((1, 1, 5, 5)), 3)  # what the first call of all loads
+before = peak()
+cb.update_conv_factors(C, inputs, 3, stride=stride, padding=1)
+print(peak() - before, cb.conv_workspace_bytes(C, inputs, 3, stride=stride, padding=1))
+"""
+
+
 class TestConvWorkspaceBytes:
+    @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit")
+    @pytest.mark.parametrize(("channels", "stride"), [(32, 1), (64, 1), (64, 2)])
+    def test_is_what_a_call_takes(self, channels, stride):
+        code = PEAK_MEMORY.format(channels=channels, stride=stride)
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+
+        taken, promised = map(int, result.stdout.split())
+
+        patch_matrix = 32 * (56 // stride) ** 2 * channels * 9 * 4
+        pages_and_stacks = 1 << 20
+        assert promised < patch_matrix / 10
+        assert taken < promised + pages_and_stacks
+
     @pytest.mark.parametrize(
         ("N", "channels", "size", "kernel_size", "groups"),
         [(64, 32, 56, 3, 1), (32, 3, 64, 7, 1), (16, 256, 14, 3, 1), (16, 128, 28, 3, 1), (32, 32, 56, 3, 32)],

@@ -92,6 +92,31 @@ class TestUpdateFactors:
         assert np.array_equal(C, C.T)
         assert np.array_equal(C, spoiled)
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize(("N", "d", "weighted"), [(3, 900, True), (130, 577, False), (9000, 600, True)])
+    def test_rows_are_packed_once_for_many_tiles(self, cpu, rng, dtype, N, d, weighted):
+        rows = rng.standard_normal((2, N // 2 + 1, 2, d)).astype(dtype).swapaxes(1, 2)
+        weights = rng.standard_normal(rows.shape[:-1]) if weighted else None
+        C = np.stack([spd(rng, d + 1, dtype)] * 2)
+        options = {"bias": True, "decay": 0.7, "scale": 1 / N}
+        expected = [
+            oracle.update_factors(C[k], rows[k], weights=weights[k] if weighted else None, **options) for k in range(2)
+        ]
+
+        cpu.update_factors(C, rows, weights=weights, **options)
+
+        assert np.array_equal(C, C.swapaxes(1, 2))
+        assert oracle.relative_error(C, np.stack(expected)) < oracle.tolerance(dtype)
+
+    @pytest.mark.parametrize(("N", "d"), [(300_001, 17), (140_000, 130), (30_000, 600)])
+    def test_long_sums_of_float32_stay_exact(self, cpu, rng, N, d):
+        rows = rng.standard_normal((N, d), np.float32) + 1
+        expected = rows.astype(np.float64).T @ rows / N
+
+        C = cpu.update_factors(np.zeros((d, d), np.float32), rows, decay=0.0)
+
+        assert np.abs(C / expected - 1).max() < 1e-6
+
     def test_decay_zero_does_not_read_the_old_factor(self, backend, rng):
         rows = rng.standard_normal((5, 4))
 

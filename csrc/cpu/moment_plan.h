@@ -12,10 +12,10 @@ namespace curvblas::cpu {
 template <class T>
 struct MomentPlan {
     Index n, rows;
-    Index edge, side, tiles;              // of the square tiles, of which the lower ones are computed
-    Index ranges = 1, rows_per_range;     // of rows, each summed apart, where tiles are few
-    Index passes = 1, rows_per_pass = 0;  // of rows that are packed once for all tiles, where tiles are many
-    Index depth, ld, panel_stride;        // of panels: rows that are packed at a time; see Panels
+    Index edge, side, tiles;               // of the square tiles, of which the lower ones are computed
+    Index ranges = 1, rows_per_range = 0;  // of rows, each summed apart, where tiles are few
+    Index passes = 1, rows_per_pass = 0;   // of rows that are packed once for all tiles, where tiles are many
+    Index depth, ld, panel_stride;         // of panels: rows that are packed at a time; see Panels
 
     /// `most_packed`: the rows that may be held packed at a time, or the memory of as many rows for sums of ranges.
     MomentPlan(const Tile<T>& tile, Index n_, Index rows_, Index most_packed) : n(n_), rows(rows_) {
@@ -32,7 +32,6 @@ struct MomentPlan {
             cut_passes(std::min(most_packed, shared_bytes / (n * size)));
         else
             cut_ranges(most_packed);
-        rows_per_range = (rows + ranges - 1) / ranges;
     }
 
     bool packed_once() const { return side > 2; }
@@ -56,8 +55,14 @@ struct MomentPlan {
         constexpr double least_flops = 2e6, least_rows = 1024, most_ranges = 32;
         const double width = static_cast<double>(edge), count = static_cast<double>(rows);
         const double useful = std::min({2 * width * width * count / least_flops, count / least_rows, most_ranges});
-        const double affordable = static_cast<double>(most) / std::max(width, 1.0);
-        ranges = static_cast<Index>(std::max(1.0, std::min(useful, affordable)));
+        const double squares = static_cast<double>(most) * static_cast<double>(n) /
+                               std::max(static_cast<double>(tiles) * width * width, 1.0);
+        const auto affordable = [&](double words) {
+            ranges = static_cast<Index>(std::max(1.0, std::min(useful, squares / words)));
+            rows_per_range = (rows + ranges - 1) / ranges;
+        };
+        affordable(1);
+        if (in_float64()) affordable(2);
     }
     void cut_passes(Index most) {
         most = std::clamp(most, depth, exact_rows);
