@@ -29,8 +29,8 @@ def error_of(backend, C, inputs, kernel_size, **options):
     return oracle.relative_error(C, expected)
 
 
-# Channels, size, kernel, geometry. A device sums the last seven, of stride 1 and with enough channels and positions, by
-# shifts, the others by patches.
+# Channels, size, kernel, geometry. Those of stride 1 and with enough channels and positions are summed by shifts, the
+# others by patches. In the last three no offset sees the image, or there is one output.
 GEOMETRIES = [
     (3, (9,), (4,), {}),
     (1, (1,), (1,), {}),
@@ -50,6 +50,9 @@ GEOMETRIES = [
     (40, (9, 10), (4, 3), {"padding": 2}),
     (64, (4, 5, 4), (3, 2, 2), {"padding": 1}),
     (64, (9, 9), (3, 3), {"padding": 4, "dilation": 2}),
+    (16, (1, 1), (2, 2), {"padding": 3, "dilation": 6}),
+    (8, (1,), (4,), {"padding": 7, "dilation": 4}),
+    (3, (5, 5), (3, 3), {"stride": 1_000_000}),
 ]
 
 
@@ -305,12 +308,12 @@ class TestAnyGeometry:
 
 
 PEAK_MEMORY = """
-import resource
 import numpy as np
 import curvblas as cb
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of this process alone, unlike ru_maxrss, which begins with the parent's.
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
 
 channels, stride = {channels}, {stride}
 inputs, C = np.ones((32, channels, 56, 56), np.float32), np.ones((channels * 9, channels * 9), np.float32)
@@ -322,7 +325,7 @@ print(peak() - before, cb.conv_workspace_bytes(C, inputs, 3, stride=stride, padd
 
 
 class TestConvWorkspaceBytes:
-    @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit")
+    @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/status is Linux's")
     @pytest.mark.parametrize(("channels", "stride"), [(32, 1), (64, 1), (64, 2)])
     def test_is_what_a_call_takes(self, channels, stride):
         code = PEAK_MEMORY.format(channels=channels, stride=stride)
@@ -333,7 +336,7 @@ class TestConvWorkspaceBytes:
         patch_matrix = 32 * (56 // stride) ** 2 * channels * 9 * 4
         pages_and_stacks = 1 << 20
         assert promised < patch_matrix / 10
-        assert taken < promised + pages_and_stacks
+        assert promised / 2 < taken < promised + pages_and_stacks
 
     @pytest.mark.parametrize(
         ("N", "channels", "size", "kernel_size", "groups"),

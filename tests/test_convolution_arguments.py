@@ -16,6 +16,9 @@ class TestBadArguments:
         [
             (6, {}, ValueError, "along axis 0 the kernel covers 6, got 5 and padding of 0 on both sides"),
             ((1, 4), {"dilation": 3, "padding": 1}, ValueError, "along axis 1 the kernel covers 10, got 6 and padding"),
+            (np.array([3, 3]), {}, TypeError, "kernel_size must be an int >= 1, .* got numpy.ndarray"),
+            (10**20, {}, ValueError, r"kernel_size must be .* below 2\^31, got 100000000000000000000"),
+            (1, {"padding": 2**31 - 1}, ValueError, "inputs must have at most 1e15 patches of at most 1e15 elements"),
             (0, {}, ValueError, r"kernel_size must be an int >= 1 and below 2\^31, got 0"),
             (2.0, {}, TypeError, "kernel_size must be an int >= 1, or a tuple with one per axis, got float"),
             (True, {}, TypeError, "kernel_size must be an int >= 1, .* got bool"),

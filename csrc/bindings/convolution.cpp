@@ -50,10 +50,18 @@ class Sizes {
         if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr()))
             wrong_type(function_, ": ", name_, " must be an int >= ", least_, ", or a tuple with one per axis, got ",
                        Py_TYPE(value.ptr())->tp_name);
-        const Py_ssize_t number = PyNumber_AsSsize_t(value.ptr(), nullptr);
-        constexpr Index most = Index{1} << 31;  // so that no position overflows
-        if (number < least_ || number >= most)
-            wrong_value(function_, ": ", name_, " must be an int >= ", least_, " and below 2^31, got ", number);
+        const auto exact = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+        if (!exact) {  // arrays have the method, and refuse when it is called
+            PyErr_Clear();
+            wrong_type(function_, ": ", name_, " must be an int >= ", least_, ", or a tuple with one per axis, got ",
+                       Py_TYPE(value.ptr())->tp_name);
+        }
+        int overflow = 0;
+        const Index number = PyLong_AsLongLongAndOverflow(exact.ptr(), &overflow);
+        constexpr Index most = Index{1} << 31;
+        if (overflow || number < least_ || number >= most)
+            wrong_value(function_, ": ", name_, " must be an int >= ", least_, " and below 2^31, got ",
+                        py::str(exact).cast<std::string>());
         return number;
     }
 
@@ -93,6 +101,20 @@ void require_fitting_kernel(const Array& x, const ConvAxis& axis, int number) {
         wrong_value(x.argument.text(), " must be at least as long as the kernel along each axis: along axis ", number,
                     " the kernel covers ", extent, ", got ", axis.size, " and padding of ", axis.padding,
                     " on both sides");
+}
+
+/// Patches and their elements are counted in 64 bits.
+void require_countable(const Array& x, const Convolution& conv) {
+    double patches = static_cast<double>(x.shape[conv.leading]),
+           elements = static_cast<double>(x.shape[conv.leading + 1]);
+    for (const ConvAxis& axis : conv.geometry.axis) {
+        patches *= static_cast<double>(axis.outputs());
+        elements *= static_cast<double>(axis.kernel);
+    }
+    constexpr double most = 1e15;
+    if (std::max(patches, elements) > most)
+        wrong_value(x.argument.text(), " must have at most 1e15 patches of at most 1e15 elements, got ", patches,
+                    " of ", elements);
 }
 
 void require_factor(const Array& C, const Array& x, const Convolution& conv, bool bias) {
@@ -139,6 +161,7 @@ struct Convolutions {
                 conv.geometry.axis[a] = {size, kernel[a], step[a], around[a], apart[a]};
                 if (axis >= 0) require_fitting_kernel(x.arrays[k], conv.geometry.axis[a], axis);
             }
+            require_countable(x.arrays[k], conv);
             require_factor(C.arrays[k], x.arrays[k], conv, bias[k]);
             each.push_back(conv);
         }

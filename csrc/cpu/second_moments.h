@@ -29,23 +29,32 @@ class SecondMoments {
     Index workspace_bytes() const {
         const RangeSums range_sums(group_);
         const PackedSums packed_sums(group_);
-        Index own = 0, slots = 0, packed = 0;
+        Need ranged, packed;
         for (Index t = 0; t < static_cast<Index>(group_.tasks.size()); ++t) {
             const MomentPlan<T> plan = group_.plan(t);
-            const Index batch = group_.tasks[t].updated.batch;
-            const Index items =
-                plan.packed_once() ? packed_sums.scratch_bytes(plan) : range_sums.scratch_bytes(t, plan);
-            own = std::max(own, items + group_.source(t, 0).scratch_bytes());
+            const Index batch = group_.tasks[t].updated.batch, source = group_.source(t, 0).scratch_bytes();
             if (plan.packed_once())
-                packed += batch * packed_sums.packed_bytes(t, plan);
+                packed.include(source + packed_sums.scratch_bytes(plan), packed_sums.packed_bytes(t, plan), batch);
             else
-                slots += batch * range_sums.slots_bytes(plan);
+                ranged.include(source + range_sums.scratch_bytes(t, plan), range_sums.slots_bytes(plan), batch);
         }
-        constexpr Index most = MomentPlan<T>::shared_bytes;
-        return own * Pool::instance().threads() + std::min(slots, most) + std::min(packed, most);
+        return ranged.bytes() + packed.bytes();
     }
 
   private:
+    /// Of one of the two ways: threads keep their scratch, and the calling one what is shared.
+    struct Need {
+        Index own = 0, largest = 0, shared = 0;
+
+        void include(Index of_item, Index of_matrix, Index batch) {
+            own = std::max(own, of_item), largest = std::max(largest, of_matrix), shared += batch * of_matrix;
+        }
+        Index bytes() const {
+            const Index together = std::min(shared, MomentPlan<T>::shared_bytes);
+            return own * Pool::instance().threads() + std::max(largest, together);
+        }
+    };
+
     MomentGroup<T, Task, Source> group_;
 };
 

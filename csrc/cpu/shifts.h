@@ -38,7 +38,6 @@ struct AxisShift {
     }
     int segments() const { return std::max(static_cast<int>(cuts.size()) - 1, 0); }
     const Window& window(Index offset) const { return windows[static_cast<std::size_t>(offset - first_offset)]; }
-    bool has(Index offset) const { return offset >= first_offset && offset < first_offset + offsets; }
 };
 
 /// The shifts of one axis for all differences, from 1 - kernel to kernel - 1.

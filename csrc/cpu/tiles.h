@@ -19,7 +19,6 @@ struct Steps {
     Index planes, lines, depth, plane_stride, line_stride;
 
     static Steps line(Index depth) { return {1, 1, depth, 0, 0}; }
-    Index count() const { return planes * lines * depth; }
 };
 
 /// Rows to be packed: `count` rows of `columns` elements, and one more that is 1 where `ones`, from column `first` of

@@ -16,8 +16,7 @@ enum class Order : std::uint8_t {
     /// X_n = G_n Q_G and Y_n = A_n Q_A, T rows each: 2 T (p^2 + q^2) flops a case before the second step.
     project_first,
     /// X_n = Q_G and Y_n = (G_n^T A_n) Q_A, q rows: 2 p q (p + q) flops a case more than the sum over positions,
-    /// however
-    /// many there are. For convolutions.
+    /// however many there are. For convolutions.
     sum_first,
 };
 

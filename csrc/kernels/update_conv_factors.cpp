@@ -12,16 +12,18 @@ namespace {
 template <class T>
 class Patches {
   public:
+    Patches(const Patches&) = delete;
     Patches(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b)
         : tile_(tile), task_(task), b_(b), images_(task.images), geometry_(task.geometry), along_(geometry_.axis[2]) {
         if (geometry_.offsets() == 1) join_lines();
+        stride_ = along_.outputs() > 1 ? along_.stride : 1;
         size_ = images_.channels * geometry_.offsets();
     }
 
     Index rows() const { return images_.N * geometry_.positions(); }
     Index most_packed() const { return rows() / 16; }
     Index scratch_bytes() const {
-        return bytes<T>(gathered_size(std::min(most_run, along_.outputs()))) + bytes<Phase>(along_.stride);
+        return bytes<T>(gathered_size(std::min(most_run, along_.outputs()))) + bytes<Phase>(stride_);
     }
     bool weighted() const { return false; }
     bool in_panels() const { return false; }
@@ -54,14 +56,14 @@ class Patches {
     /// A patch is an element of each channel, and a run of them evenly spaced in memory.
     bool is_image() const {
         return geometry_.offsets() == 1 && geometry_.axis[0].padding == 0 && geometry_.axis[1].padding == 0 &&
-               along_.padding == 0 && (along_.stride == 1 || images_.c_stride == 1);
+               along_.padding == 0 && (stride_ == 1 || images_.c_stride == 1);
     }
     /// Gathered, the positions of a line that are `stride` apart are neighbours: `stride` phases, one after the other.
     Index phase_size(Index run) const {
-        const Index length = (run - 1) * along_.stride + (along_.kernel - 1) * along_.dilation + 1;
-        return (length + along_.stride - 1) / along_.stride;
+        const Index length = (run - 1) * stride_ + (along_.kernel - 1) * along_.dilation + 1;
+        return (length + stride_ - 1) / stride_;
     }
-    Index line_size(Index run) const { return phase_size(run) * along_.stride; }
+    Index line_size(Index run) const { return phase_size(run) * stride_; }
     /// Elements of lines that stay in the first-level cache; at least of one.
     Index gathered_size(Index run) const { return std::max<Index>(4096, line_size(run)); }
 
@@ -106,15 +108,15 @@ class Patches {
                                .dtype = images_.dtype,
                                .count = run.count,
                                .columns = end - first,
-                               .row_stride = images_.stride[2] * along_.stride,
+                               .row_stride = images_.stride[2] * stride_,
                                .column_stride = images_.c_stride,
                                .ones = end < first + columns},
                               to);
         }
         Scratch<Patches> scratch(scratch_bytes());
         T* const gathered = scratch.template take<T>(gathered_size(run.count));
-        Phase* const phases = scratch.template take<Phase>(along_.stride);
-        for (Index p = 0; p < along_.stride; ++p) phases[p] = phase_of(run, p);
+        Phase* const phases = scratch.template take<Phase>(stride_);
+        for (Index p = 0; p < stride_; ++p) phases[p] = phase_of(run, p);
         constexpr Index most_columns = 512;
         const T* begins[most_columns];
         PackedFrom<T> from{.data = nullptr,
@@ -145,7 +147,7 @@ class Patches {
     }
 
     Phase phase_of(const Run& run, Index p) const {
-        const Index x = along_.position(run.x, 0) + p, stride = along_.stride;
+        const Index x = along_.position(run.x, 0) + p, stride = stride_;
         const auto reaches = [&](Index position) {  // the first i with x + i stride >= position
             return std::clamp<Index>((position - x + stride - 1) / stride, 0, phase_size(run.count));
         };
@@ -154,7 +156,7 @@ class Patches {
 
     /// Where the columns of kernel offsets [kx, kx + count) begin in a gathered line.
     void find_columns(const T* line, Index phase_size, Index kx, Index count, const T** begins) const {
-        const Index stride = along_.stride, skip = along_.dilation / stride, turn = along_.dilation % stride;
+        const Index stride = stride_, skip = along_.dilation / stride, turn = along_.dilation % stride;
         Index i = kx * along_.dilation / stride, phase = kx * along_.dilation % stride;
         for (Index k = 0; k < count; ++k) {
             begins[k] = line + phase * phase_size + i;
@@ -166,17 +168,17 @@ class Patches {
     void gather(const Run& run, const Phase* phases, const Line& line, T* to) const {
         const ConvAxis* const axis = geometry_.axis;
         const Index z = axis[0].position(run.z, line.kz), y = axis[1].position(run.y, line.ky);
-        const Index count = phase_size(run.count), step = images_.stride[2] * along_.stride;
+        const Index count = phase_size(run.count), step = images_.stride[2] * stride_;
         if (z < 0 || z >= axis[0].size || y < 0 || y >= axis[1].size) {
-            std::fill_n(to, count * along_.stride, T(0));
+            std::fill_n(to, count * stride_, T(0));
             return;
         }
-        for (Index p = 0; p < along_.stride; ++p, to += count) {
+        for (Index p = 0; p < stride_; ++p, to += count) {
             const auto& [x, low, high] = phases[p];
             for (Index i = 0; i < low; ++i) to[i] = 0;
             for (Index i = high; i < count; ++i) to[i] = 0;
             if (low == high) continue;
-            const void* const seen = images_.at(b_, run.n, line.c, z, y, x + low * along_.stride);
+            const void* const seen = images_.at(b_, run.n, line.c, z, y, x + low * stride_);
             if (images_.dtype == dtype_of<T>)
                 for (Index i = low; i < high; ++i) to[i] = static_cast<const T*>(seen)[(i - low) * step];
             else
@@ -193,7 +195,7 @@ class Patches {
 
     const Tile<T>& tile_;
     const UpdateConvFactors<T>& task_;
-    Index b_, size_;
+    Index b_, size_, stride_;  ///< along x; 1 where there is one output
     Images images_;
     ConvGeometry geometry_;
     const ConvAxis& along_;
@@ -225,8 +227,7 @@ void update_conv_factors(const Queue& queue, std::span<const UpdateConvFactors<T
 template <class T>
 Index conv_workspace_bytes(const Queue& queue, std::span<const UpdateConvFactors<T>> group) {
     const Ways<T> ways(queue, group);
-    return std::max(shifts_workspace_bytes<T>(queue, ways.shifted),
-                    ByPatches<T>(queue, ways.patches).workspace_bytes());
+    return shifts_workspace_bytes<T>(queue, ways.shifted) + ByPatches<T>(queue, ways.patches).workspace_bytes();
 }
 
 template void update_conv_factors(const Queue&, std::span<const UpdateConvFactors<float>>);

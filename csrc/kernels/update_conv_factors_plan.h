@@ -97,8 +97,8 @@ struct ShiftItem {
         i0 = i * plan.edge, j0 = (pair - i * (i + 1) / 2) * plan.edge;
         height = std::min(plan.edge, plan.channels - i0), width = std::min(plan.edge, plan.channels - j0);
         diagonal = i0 == j0;
-        for (Index d = 0; d < ny * nz; ++d)
-            if (plan.whole || part % (ny * nz) == d) append(d / ny - plan.z.kernel + 1, d % ny - plan.y.kernel + 1);
+        const Index first = plan.whole ? 0 : part % (ny * nz), last = plan.whole ? ny * nz : first + 1;
+        for (Index d = first; d < last; ++d) append(d / ny - plan.z.kernel + 1, d % ny - plan.y.kernel + 1);
     }
 
     static Index parts(const ShiftPlan<T>& plan) {

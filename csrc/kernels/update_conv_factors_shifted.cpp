@@ -90,7 +90,7 @@ class Correlation {
             BlockEmission<T>(item_, sums_, scratch).run(factor, last);
         else
             LineEmission<T>(item_, sums_, scratch).run(factor);
-        if (bias_size() > 0) {
+        if (task_.bias && same_lines_) {
             const double rows = static_cast<double>(task_.images.N) * static_cast<double>(task_.geometry.positions());
             emit_bias(item_, *same_lines_, bias_, first ? rows : 0.0, factor);
         }
