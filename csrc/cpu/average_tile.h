@@ -9,6 +9,20 @@
 
 namespace curvblas::cpu {
 
+/// A matrix that takes sums: updated = keep C + add sums, where C may be `updated`.
+template <class T>
+struct Averaged {
+    MovingAverage<T> average;
+    Matrix<const T> C;
+    Matrix<T> updated;
+
+    /// For sums that come after others: they are added to what these left.
+    void go_on() {
+        average.keep = 1;
+        C = {updated.data, updated.rows, updated.columns, updated.row_stride, updated.column_stride};
+    }
+};
+
 /// The lower part of one tile: the sums of all ranges of rows, one after the other, each a square of leading dimension
 /// `ld`.
 template <class S>
@@ -90,11 +104,10 @@ struct AveragedBlock {
     }
 };
 
-/// updated = keep C + add sums for the lower part of a tile, and its mirror image where `mirrored`. `C` may be
-/// `updated`.
+/// Adds sums to the lower part of a tile, and to its mirror image where `mirrored`.
 template <class T, class S>
-void average_tile(const MovingAverage<T>& average, const TileSums<S>& sums, const Matrix<const T>& C,
-                  const Matrix<T>& updated, bool mirrored) {
+void average_tile(const Averaged<T>& matrix, const TileSums<S>& sums, bool mirrored) {
+    const Matrix<T>& updated = matrix.updated;
     constexpr Index height = AveragedBlock<T>::height, width = AveragedBlock<T>::width;
     const MomentTile& at = sums.at;
     const Writing writing = writing_of(updated.rows * updated.columns * static_cast<Index>(sizeof(T)));
@@ -104,7 +117,7 @@ void average_tile(const MovingAverage<T>& average, const TileSums<S>& sums, cons
         const Index end = std::min(at.j0 + at.width, block.i0 + block.rows);
         for (block.j0 = at.j0; block.j0 < end; block.j0 += width) {
             block.columns = std::min(width, at.j0 + at.width - block.j0);
-            block.average(average, sums, C);
+            block.average(matrix.average, sums, matrix.C);
             block.write(updated);
             if (mirrored) block.write_mirrored(updated, writing);
         }

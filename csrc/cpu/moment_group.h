@@ -37,14 +37,9 @@ struct MomentGroup {
     /// last one left, and the last one mirrors.
     template <class S>
     void finish(Index task, Index b, const TileSums<S>& sums, bool first = true, bool last = true) const {
-        const Matrix<Value> updated = tasks[task].updated[b];
-        Matrix<const Value> C = tasks[task].C[b];
-        MovingAverage<Value> average = source(task, b).average();
-        if (!first) {
-            average.keep = 1;
-            C = {updated.data, updated.rows, updated.columns, updated.row_stride, updated.column_stride};
-        }
-        average_tile(average, sums, C, updated, last);
+        Averaged<Value> matrix{source(task, b).average(), tasks[task].C[b], tasks[task].updated[b]};
+        if (!first) matrix.go_on();
+        average_tile(matrix, sums, last);
     }
 };
 

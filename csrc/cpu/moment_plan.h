@@ -39,7 +39,7 @@ struct MomentPlan {
     Index tile_size() const { return edge * edge; }
     double flops() const { return static_cast<double>(n) * static_cast<double>(n + 1) * static_cast<double>(rows + 1); }
     double tile_flops() const { return flops() / static_cast<double>(std::max<Index>(tiles, 1)); }
-    /// Whether float32 sums are added up in float64, so that long sums stay exact to 1e-6.
+    /// Whether float32 sums are added up in float64, so that errors do not grow with the rows beyond exact_rows.
     bool in_float64() const { return sizeof(T) == 4 && passes == 1 && rows_per_range > exact_rows; }
 
     static constexpr Index exact_rows = 4096;               // that float32 sums run over

@@ -39,7 +39,7 @@ inline void settle() {
 #endif
 }
 
-/// How a call writes. Past the caches, unpacking 8 MiB or more took 0.6 of the time of ordinary stores; but whoever
+/// How a call writes. Past the caches, unpacking 4 MB or more took 0.6 of the time of ordinary stores; but whoever
 /// reads a small result next wants it in a cache.
 enum class Writing : std::uint8_t { ordinary, past_caches };
 

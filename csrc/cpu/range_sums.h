@@ -145,8 +145,10 @@ class RangeSums {
             Scratch<RangeSums> scratch(scratch_bytes(tile.task, plan));
             Room room = take_room(scratch, tile.task, plan);
             std::byte *const first = slots + tile.slots, *const own = first + item.part * slot_bytes(plan);
-            plan.in_float64() ? void(room.exact = reinterpret_cast<double*>(own))
-                              : void(room.sums = reinterpret_cast<T*>(own));
+            if (plan.in_float64())
+                room.exact = reinterpret_cast<double*>(own);
+            else
+                room.sums = reinterpret_cast<T*>(own);
             const Index begin = std::min(item.part * plan.rows_per_range, plan.rows);
             const Index end = std::min(begin + plan.rows_per_range, plan.rows);
             sum(group_.source(tile.task, tile.b), plan, at, begin, end, room);

@@ -147,21 +147,21 @@ class Patches {
     }
 
     Phase phase_of(const Run& run, Index p) const {
-        const Index x = along_.position(run.x, 0) + p, stride = stride_;
-        const auto reaches = [&](Index position) {  // the first i with x + i stride >= position
-            return std::clamp<Index>((position - x + stride - 1) / stride, 0, phase_size(run.count));
+        const Index x = along_.position(run.x, 0) + p;
+        const auto reaches = [&](Index position) {  // the first i with x + i stride_ >= position
+            return std::clamp<Index>((position - x + stride_ - 1) / stride_, 0, phase_size(run.count));
         };
         return {x, reaches(0), std::max(reaches(0), reaches(along_.size))};
     }
 
     /// Where the columns of kernel offsets [kx, kx + count) begin in a gathered line.
     void find_columns(const T* line, Index phase_size, Index kx, Index count, const T** begins) const {
-        const Index stride = stride_, skip = along_.dilation / stride, turn = along_.dilation % stride;
-        Index i = kx * along_.dilation / stride, phase = kx * along_.dilation % stride;
+        const Index skip = along_.dilation / stride_, turn = along_.dilation % stride_;
+        Index i = kx * along_.dilation / stride_, phase = kx * along_.dilation % stride_;
         for (Index k = 0; k < count; ++k) {
             begins[k] = line + phase * phase_size + i;
             i += skip, phase += turn;
-            if (phase >= stride) phase -= stride, ++i;
+            if (phase >= stride_) phase -= stride_, ++i;
         }
     }
 

@@ -59,10 +59,10 @@ namespace CURVBLAS_BACKEND {
 /// With stride 1 on all axes the block of two kernel offsets is a correlation that depends only on their difference,
 /// but for what the borders cut off: each product is formed once for the (2K - 1)^d differences (half of them, by
 /// symmetry) instead of K^2d pairs, separately for the core and for the border strips, which are only ever added. Else
-/// patches are packed a few hundred at a time on the CPU, and looked up while tiles are staged on a device. Cost per
-/// matrix, N T the number of patches: about N T channels^2 (2K - 1)^d flops in the first case, N T p (p + 1) in the
-/// second; the images are read a few times, C once. Scratch: see conv_workspace_bytes. Same bits for any number of
-/// threads.
+/// a small part of the patches is packed at a time on the CPU, and they are looked up while tiles are staged on a
+/// device. Cost per matrix, N T the number of patches: about N T channels^2 (2K - 1)^d flops in the first case, N T p
+/// (p + 1) in the second; the images are read a few times, C once. Scratch: see conv_workspace_bytes. Same bits for any
+/// number of threads.
 template <class T>
 struct UpdateConvFactors {
     Stack<const T> C;

@@ -6,14 +6,6 @@
 
 namespace curvblas::cpu {
 
-/// Where the sums of one item go.
-template <class T>
-struct Factor {
-    Matrix<const T> C;
-    Matrix<T> updated;
-    MovingAverage<T> average;
-};
-
 /// The sums that pairs of offsets see: of segments, which are squares of plan.edge.
 template <class T>
 class Windows {
@@ -88,7 +80,7 @@ class BlockEmission {
         return Windows<T>::scratch_size(plan) + plan.square() * plan.offsets * plan.offsets;
     }
 
-    void run(const Factor<T>& factor, bool last) {
+    void run(const Averaged<T>& factor, bool last) {
         std::vector<Pair> pairs;
         for (const LineShift& shift : item_.shifts)
             windows_.for_lines(shift, [&](Index kz, Index ky) {
@@ -105,7 +97,7 @@ class BlockEmission {
             });
         const Index n = plan_.offsets;
         const MomentTile at(item_.i0 * n, item_.j0 * n, item_.height * n, item_.width * n);
-        average_tile(factor.average, TileSums<T>{block_, ld(), at}, factor.C, factor.updated, last);
+        average_tile(factor, TileSums<T>{block_, ld(), at}, last);
     }
 
   private:
@@ -150,7 +142,7 @@ class LineEmission {
         return Windows<T>::scratch_size(plan) + plan.square() * plan.x.kernel * plan.x.kernel;
     }
 
-    void run(const Factor<T>& factor) {
+    void run(const Averaged<T>& factor) {
         const LineShift& shift = item_.shifts.front();
         windows_.for_lines(shift, [&](Index kz, Index ky) {
             row_offset_ = (kz * plan_.y.kernel + ky) * kernel();
@@ -207,7 +199,7 @@ class LineEmission {
                 }
     }
 
-    static void finish(const Factor<T>& factor, const Part& part) {
+    static void finish(const Averaged<T>& factor, const Part& part) {
         const T* const old = &factor.C(part.row, part.column);
         const Index step = part.step * factor.C.column_stride, end = std::min(part.end, part.below);
         const T add = factor.average.add, keep = factor.average.keep;
@@ -218,13 +210,13 @@ class LineEmission {
                 part.value[c * part.stride] = keep * old[c * step] + add * part.value[c * part.stride];
     }
 
-    static void store(const Factor<T>& factor, const Part& part) {
+    static void store(const Averaged<T>& factor, const Part& part) {
         T* const to = &factor.updated(part.row, part.column);
         const Index step = part.step * factor.updated.column_stride;
         for (Index c = part.begin; c < part.end; ++c) to[c * step] = part.value[c * part.stride];
     }
 
-    void write(const Factor<T>& factor) const {
+    void write(const Averaged<T>& factor) const {
         const auto finish_part = [&](const Part& part) { finish(factor, part); };
         const auto store_part = [&](const Part& part) { store(factor, part); };
         for_parts(false, finish_part);
@@ -244,7 +236,7 @@ class LineEmission {
 /// The row and column of the bias, for the channels of a diagonal tile: `sums` are those of each segment and channel.
 template <class T>
 void emit_bias(const ShiftItem<T>& item, const LineShift& shift, const double* sums, double rows,
-               const Factor<T>& factor) {
+               const Averaged<T>& factor) {
     const ShiftPlan<T>& plan = item.plan;
     const Index last = factor.updated.rows - 1;
     const auto set = [&](Index column, double sum) {

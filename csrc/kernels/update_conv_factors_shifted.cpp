@@ -80,12 +80,8 @@ class Correlation {
 
     /// The average takes the sums; after the first time it keeps what it has.
     void emit(T* scratch, bool first, bool last) const {
-        const Matrix<T> updated = task_.updated[b_];
-        Factor<T> factor{task_.C[b_], updated, average_of(task_, b_)};
-        if (!first) {
-            factor.average.keep = 1;
-            factor.C = {updated.data, updated.rows, updated.columns, updated.row_stride, updated.column_stride};
-        }
+        Averaged<T> factor{average_of(task_, b_), task_.C[b_], task_.updated[b_]};
+        if (!first) factor.go_on();
         if (plan_.whole)
             BlockEmission<T>(item_, sums_, scratch).run(factor, last);
         else
