@@ -135,6 +135,23 @@ class TestUpdateConvFactors:
         assert result is C
         assert max(map(oracle.relative_error, C, expected)) < 1e-6
 
+    def test_a_ragged_group_of_grouped_convolutions(self, backend, rng):
+        channels, groups, kernels = [4, 6, 64], [4, 1, 2], [(3, 3), (2, 2), (3, 3)]  # depthwise, plain, grouped
+        inputs = [rng.standard_normal((5, c, 7, 6)) for c in channels]
+        C = []
+        for c, g, k in zip(channels, groups, kernels, strict=True):
+            each = [factor(rng, c // g, k) for _ in range(g)]
+            C.append(np.stack(each) if g > 1 else each[0])
+        decay, scale = [0.0, 0.5, 0.9], np.array([0.1, 0.2, 0.3])
+        expected = [
+            oracle.update_conv_factors(C[k], inputs[k], kernels[k], groups=groups[k], decay=decay[k], scale=scale[k])
+            for k in range(3)
+        ]
+
+        backend.update_conv_factors(C, inputs, kernels, groups=groups, decay=decay, scale=scale)
+
+        assert max(map(oracle.relative_error, C, expected)) < 1e-13
+
     @pytest.mark.parametrize("channels", [2, 64])
     def test_reads_only_the_lower_triangle(self, backend, rng, channels):
         inputs = rng.standard_normal((5, channels, 7, 7))

@@ -70,12 +70,25 @@ class TestBadArguments:
             ),
             ((8, 8), (1, 2, 3, 3, 3, 3), 1, "one to three axes of size"),
             ((6, 8, 8), (5, 3, 2, 5, 5), 1, r"inputs must have the leading axes of factors of shape \(6, 8, 8\)"),
-            ((8, 7), (3, 2, 5, 5), 1, "factors must have shape .* got \\(8, 7\\)"),
+            ((8, 7), (3, 2, 5, 5), 1, r"factors must have shape \(\.\.\., p, p\), got \(8, 7\)"),
         ],
     )
     def test_shapes_that_do_not_fit_are_named(self, factor_shape, image_shape, groups, message):
         with pytest.raises(ValueError, match=message):
             cb.update_conv_factors(np.zeros(factor_shape), np.zeros(image_shape), 2, groups=groups)
+
+    @pytest.mark.parametrize(
+        ("factor_shape", "groups", "message"),
+        [
+            ((16, 16), 2, r"factors\[0\] must have shape \(groups, p, p\) with groups = 2, got \(16, 16\)"),
+            ((2, 16, 16), 1, r"factors\[0\] must have shape \(p, p\), got \(2, 16, 16\)"),
+            ((1, 2, 8, 8), 2, r"factors\[0\] must have shape \(groups, p, p\) with groups = 2, got \(1, 2, 8, 8\)"),
+            ((2, 8), 1, r"factors\[0\] must have shape \(p, p\), got \(2, 8\)"),
+        ],
+    )
+    def test_arrays_of_a_list_have_no_other_axes_than_their_groups(self, factor_shape, groups, message):
+        with pytest.raises(ValueError, match=message):
+            cb.update_conv_factors([np.zeros(factor_shape)], [IMAGES], 2, groups=[groups])
 
     def test_memory_that_is_written_belongs_to_one_argument(self):
         room = np.zeros(600)

@@ -78,6 +78,13 @@ struct Convolution {
     int leading;
 };
 
+void require_form(const Array& C, bool ragged, const Convolution& conv) {
+    const bool axes_fit = ragged ? conv.leading == 0 : conv.leading >= 0;
+    if (axes_fit && C.shape[C.ndim - 2] == C.shape[C.ndim - 1]) return;
+    const std::string form = conv.groups > 1 ? sentence("groups, p, p) with groups = ", conv.groups) : "p, p)";
+    wrong_value(C.argument.text(), " must have shape (", ragged ? "" : "..., ", form, ", got ", C.shape_text());
+}
+
 void require_images(const Array& C, const Array& x, const Convolution& conv, int axes) {
     const char* form = conv.groups > 1 ? "(..., groups, p, p)" : "(..., p, p)";
     if (axes < 1 || axes > 3)
@@ -139,7 +146,6 @@ struct Convolutions {
                  const py::object& kernel_size, const py::object& stride, const py::object& padding,
                  const py::object& dilation, const py::object& groups, const py::object& biases)
         : C(call.group(factors, "factors")), x(call.group_like(C, "factors", inputs, "inputs")) {
-        require_square(C);
         require_real(C);
         const Sizes kernels_(C, kernel_size, function, "kernel_size", 1), strides(C, stride, function, "stride", 1),
             paddings(C, padding, function, "padding", 0), dilations(C, dilation, function, "dilation", 1),
@@ -149,9 +155,7 @@ struct Convolutions {
             Convolution conv{{}, group_counts.number(k), 0};
             conv.leading = C.arrays[k].ndim - (conv.groups > 1 ? 3 : 2);
             const int axes = x.arrays[k].ndim - conv.leading - 2;
-            if (conv.leading < 0)
-                wrong_value(C.arrays[k].argument.text(), " must have shape (", C.ragged ? "" : "..., ",
-                            "groups, p, p) with groups = ", conv.groups, ", got ", C.arrays[k].shape_text());
+            require_form(C.arrays[k], C.ragged, conv);
             require_images(C.arrays[k], x.arrays[k], conv, axes);
             const auto kernel = kernels_.per_axis(k, axes, 1), step = strides.per_axis(k, axes, 1),
                        around = paddings.per_axis(k, axes, 0), apart = dilations.per_axis(k, axes, 1);
@@ -167,33 +171,37 @@ struct Convolutions {
         }
     }
 
-    Images images(std::size_t k, Index first) const {
+    /// The images of one set, from the channels of one group on.
+    Images images(std::size_t k, Index set, Index group) const {
         const Array& a = x.arrays[k];
         const Convolution& conv = each[k];
         const int n = conv.leading, c = n + 1, inner = a.ndim - conv.leading;
         Images images{};
-        images.data = static_cast<const std::byte*>(a.data) + offset_of(a, inner, first) * item_size(a.dtype);
         images.dtype = a.dtype, images.N = a.shape[n], images.channels = a.shape[c] / conv.groups;
         images.n_stride = a.strides[n], images.c_stride = a.strides[c];
         for (int axis = 0; axis < a.ndim - c - 1; ++axis)
             images.stride[3 - (a.ndim - c - 1) + axis] = a.strides[c + 1 + axis];
         images.batch_stride = images.channels * images.c_stride;
+        const Index offset = offset_of(a, inner, set) + group * images.batch_stride;
+        images.data = static_cast<const std::byte*>(a.data) + offset * item_size(a.dtype);
         return images;
     }
 
-    /// One task for each set of images: the factors of its groups are a stack.
+    /// One task for each set of images: the factors of its groups are a stack. In a list, where all groups of an array
+    /// share its decay and scale, one task for each group.
     template <class T>
     std::vector<kernels::UpdateConvFactors<T>> tasks(const Group& updated, const double* decay,
                                                      const double* scale) const {
         std::vector<kernels::UpdateConvFactors<T>> tasks;
-        Index matrix = 0;
         for (std::size_t k = 0; k < each.size(); ++k) {
-            const Index groups = each[k].groups, sets = batch_of(C.arrays[k], 2) / groups;
-            for (Index set = 0; set < sets; ++set, matrix += groups)
-                tasks.push_back({of_groups<const T>(C.arrays[k], set * groups, groups), images(k, set),
-                                 each[k].geometry, bias[k], decay ? decay + matrix : nullptr,
-                                 scale ? scale + matrix : nullptr,
-                                 of_groups<T>(updated.arrays[k], set * groups, groups)});
+            const Index groups = each[k].groups, matrices = batch_of(C.arrays[k], 2), batch = C.ragged ? 1 : groups;
+            for (Index first = 0; first < matrices; first += batch) {
+                const Index parameter = C.ragged ? static_cast<Index>(k) : first;
+                tasks.push_back({of_groups<const T>(C.arrays[k], first, batch),
+                                 images(k, first / groups, first % groups), each[k].geometry, bias[k],
+                                 decay ? decay + parameter : nullptr, scale ? scale + parameter : nullptr,
+                                 of_groups<T>(updated.arrays[k], first, batch)});
+            }
         }
         return tasks;
     }

@@ -24,11 +24,9 @@ inline Index batch_of(const Array& a, int inner) {
     return batch;
 }
 
-/// The matrices in the arrays of a group.
+/// What has parameters and results of its own: each matrix of a stack, or each array of a list.
 inline Index matrices_of(const Group& group, int inner) {
-    Index total = 0;
-    for (const Array& a : group.arrays) total += batch_of(a, inner);
-    return total;
+    return group.ragged ? group.size() : batch_of(group.arrays[0], inner);
 }
 
 /// The shape of an array with one entry per matrix: () for a single array, the leading axes of a stack, (k,) for a list

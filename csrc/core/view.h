@@ -63,12 +63,13 @@ struct Rows {
     Index batch_stride;
 
     CURVBLAS_DEVICE Index count() const { return N * T; }
+    /// Whether row_stride() walks all rows of a set; if not, the T of one case.
+    CURVBLAS_DEVICE bool has_one_stride() const { return T == 1 || n_stride == T * t_stride; }
+    CURVBLAS_DEVICE Index row_stride() const { return T == 1 ? n_stride : t_stride; }
     /// Where row r of set b starts; r = n T + t.
     CURVBLAS_DEVICE const void* row(Index b, Index r) const {
         // No division per row where one stride walks them all.
-        const Index in_set = T == 1                     ? r * n_stride
-                             : n_stride == T * t_stride ? r * t_stride
-                                                        : r / T * n_stride + r % T * t_stride;
+        const Index in_set = has_one_stride() ? r * row_stride() : r / T * n_stride + r % T * t_stride;
         const Index offset = b * batch_stride + in_set;
         return static_cast<const std::byte*>(data) + offset * item_size(dtype);
     }

@@ -35,10 +35,10 @@ class BiasedRows {
     /// Columns [first, first + count) of rows [begin, begin + rows): in place where the BLAS can read them, else in
     /// `buffer`, which holds rows x count.
     Matrix<const T> block(Index begin, Index rows, Index first, Index count, T* buffer) const {
-        const bool one_stride = R_.T == 1 || R_.n_stride == R_.T * R_.t_stride || begin % R_.T + rows <= R_.T;
+        const bool one_stride = R_.has_one_stride() || begin % R_.T + rows <= R_.T;
         if (R_.dtype == dtype_of<T> && one_stride && first + count <= R_.d) {
             const T* const data = static_cast<const T*>(R_.row(b_, begin)) + first * R_.d_stride;
-            const Matrix<const T> there{data, rows, count, R_.T == 1 ? R_.n_stride : R_.t_stride, R_.d_stride};
+            const Matrix<const T> there{data, rows, count, R_.row_stride(), R_.d_stride};
             if (blas::is_blas(there)) return there;
         }
         for (Index r = 0; r < rows; ++r) copy(begin + r, first, count, buffer + r * count);

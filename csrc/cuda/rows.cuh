@@ -1,25 +1,10 @@
 // Rows of any dtype and layout as panels of a tile (tile.cuh), with the implicit 1 of a bias appended.
 #pragma once
 
+#include "cuda/element.cuh"
 #include "cuda/tile.cuh"
 
 namespace curvblas::CURVBLAS_BACKEND {
-
-/// Element j of a row.
-template <class T>
-__device__ T element(DType dtype, const void* row, Index j) {
-    switch (dtype) {
-        case DType::float64:
-            return static_cast<T>(static_cast<const double*>(row)[j]);
-        case DType::float32:
-            return static_cast<T>(static_cast<const float*>(row)[j]);
-        case DType::float16:
-            return static_cast<T>(widen_float16(static_cast<const std::uint16_t*>(row)[j]));
-        case DType::bfloat16:
-            return static_cast<T>(widen_bfloat16(static_cast<const std::uint16_t*>(row)[j]));
-    }
-    return T(0);
-}
 
 template <class T>
 class BiasedRows {
@@ -50,8 +35,8 @@ class BiasedRows {
 
     /// A product from the right: steps are the columns from k0 on, elements the rows [begin, end).
     __device__ void stage_as_elements(T* to, Index k0, Index begin, Index end) const {
-        if (R_.dtype == dtype_of<T> && !bias_ && has_one_stride()) {
-            const Panel<T> panel{row(begin), R_.d, end - begin, R_.d_stride, row_stride()};
+        if (R_.dtype == dtype_of<T> && !bias_ && R_.has_one_stride()) {
+            const Panel<T> panel{row(begin), R_.d, end - begin, R_.d_stride, R_.row_stride()};
             return panel.stage(to, k0, 0);
         }
         for (int e = static_cast<int>(threadIdx.x); e < Tile<T>::depth * Tile<T>::edge; e += Tile<T>::threads) {
@@ -61,8 +46,6 @@ class BiasedRows {
     }
 
   private:
-    __device__ Index row_stride() const { return R_.T == 1 ? R_.n_stride : R_.t_stride; }
-    __device__ bool has_one_stride() const { return R_.T == 1 || R_.n_stride == R_.T * R_.t_stride; }
     /// Where every row and every fourth column (second for float64) is aligned to 16 bytes.
     __device__ bool has_vectors() const {
         constexpr Index width = Vector<T>::size;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/moving_average.h"
+#include "cuda/element.cuh"
 #include "cuda/tile.cuh"
 #include "queue.h"
 
@@ -38,22 +39,6 @@ struct Range {
         begin = min(split * each, rows), end = min(begin + each, rows);
     }
 };
-
-/// Element j of a row of any dtype, converted.
-template <class T>
-__device__ T element(DType dtype, const void* row, Index j) {
-    switch (dtype) {
-        case DType::float64:
-            return static_cast<T>(static_cast<const double*>(row)[j]);
-        case DType::float32:
-            return static_cast<T>(static_cast<const float*>(row)[j]);
-        case DType::float16:
-            return static_cast<T>(widen_float16(static_cast<const std::uint16_t*>(row)[j]));
-        case DType::bfloat16:
-            return static_cast<T>(widen_bfloat16(static_cast<const std::uint16_t*>(row)[j]));
-    }
-    return T(0);
-}
 
 template <class T>
 __device__ void store_partial_sum(Tile<T>& tile, T* slot) {

@@ -8,87 +8,69 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// Kernel offsets k and k + D along one axis of stride 1. Where k sees input position u, k + D sees u + D dilation;
-/// both lie in the input while u is in the window of k. The ends of all windows cut the axis into segments, so that
-/// every window is a run of whole segments: what is summed once over each segment is only ever added.
+/// Kernel offsets k and k + D along one axis of stride 1. Where k sees input position u, k + D sees u + shift; both lie
+/// in the input while u is in the window of k. The ends of all windows cut the axis into segments, a long core and
+/// short ones at the borders, so that every window is a run of whole segments: what is summed once over each segment
+/// is only ever added.
 struct AxisDifference {
-    /// Offset k and its segments [begin, end); none where k or k + D sees nothing but padding.
+    Index D, shift;
+    Index first_offset, offsets;  // those k for which k + D is an offset too
+    std::vector<Index> cuts;      // segment s is [cuts[s], cuts[s + 1])
+
+    /// Segments [begin, end); none where k or k + D sees nothing but padding.
     struct Window {
-        Index k;
         int begin, end;
     };
 
-    Index D;
-    std::vector<Index> cuts;  // segment s is [cuts[s], cuts[s + 1])
-    std::vector<Window> windows;
-
-    AxisDifference(const ConvAxis& axis, Index difference) : D(difference) {
-        const auto window = [&](Index k) {
-            const Index seen = k * axis.dilation - axis.padding, moved = D * axis.dilation;
-            const Index begin = std::max({Index{0}, seen, -moved});
-            return std::pair(begin, std::max(begin, std::min({axis.size, seen + axis.outputs(), axis.size - moved})));
-        };
-        const Index first = std::max<Index>(0, -D), last = std::min(axis.kernel, axis.kernel - D);
-        for (Index k = first; k < last; ++k)
-            if (const auto [begin, end] = window(k); begin < end) cuts.insert(cuts.end(), {begin, end});
+    AxisDifference(const ConvAxis& axis, Index difference)
+        : D(difference),
+          shift(difference * axis.dilation),
+          first_offset(std::max<Index>(0, -difference)),
+          offsets(axis.kernel - std::abs(difference)) {
+        std::vector<Index> ends;  // of all windows: begin, end, begin, end, ...
+        for (Index k = first_offset; k < first_offset + offsets; ++k) {
+            const Index seen = k * axis.dilation - axis.padding;
+            const Index begin = std::max({Index{0}, seen, -shift});
+            const Index end = std::min({axis.size, seen + axis.outputs(), axis.size - shift});
+            ends.insert(ends.end(), {begin, end});
+            if (begin < end) cuts.insert(cuts.end(), {begin, end});
+        }
         std::sort(cuts.begin(), cuts.end());
         cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
         const auto segment = [&](Index u) {
             return static_cast<int>(std::lower_bound(cuts.begin(), cuts.end(), u) - cuts.begin());
         };
-        for (Index k = first; k < last; ++k) {
-            const auto [begin, end] = window(k);
-            windows.push_back(begin < end ? Window{k, segment(begin), segment(end)} : Window{k, 0, 0});
-        }
+        for (std::size_t e = 0; e < ends.size(); e += 2)
+            windows_.push_back(ends[e] < ends[e + 1] ? Window{segment(ends[e]), segment(ends[e + 1])} : Window{0, 0});
     }
 
     int segments() const { return std::max(static_cast<int>(cuts.size()) - 1, 0); }
     Index length(int s) const { return cuts[s + 1] - cuts[s]; }
-};
-
-/// The difference of two kernel offsets, one part for each axis. A box is a product of one segment of each.
-struct Difference {
-    const AxisDifference* axis[3];
-
-    bool is_zero() const { return axis[0]->D == 0 && axis[1]->D == 0 && axis[2]->D == 0; }
-
-    /// f(z, y, x) for the boxes, or f(window, window, window) for the pairs of offsets, x fastest.
-    template <class F>
-    void for_each_box(const F& f) const {
-        for (int z = 0; z < axis[0]->segments(); ++z)
-            for (int y = 0; y < axis[1]->segments(); ++y)
-                for (int x = 0; x < axis[2]->segments(); ++x) f(z, y, x);
-    }
-    template <class F>
-    void for_each_pair(const F& f) const {
-        for (const auto& z : axis[0]->windows)
-            for (const auto& y : axis[1]->windows)
-                for (const auto& x : axis[2]->windows) f(z, y, x);
-    }
-    /// Positions of box (z, y, x) in one image.
-    Index volume(int z, int y, int x) const { return axis[0]->length(z) * axis[1]->length(y) * axis[2]->length(x); }
-};
-
-/// All differences of a kernel's offsets, of which one of D and -D: the other one's products are the transposed.
-class Differences {
-  public:
-    explicit Differences(const ConvGeometry& geometry) {
-        for (int a = 0; a < 3; ++a) {
-            const Index most = geometry.axis[a].kernel - 1;
-            for (Index D = -most; D <= most; ++D) along_[a].emplace_back(geometry.axis[a], D);
-        }
-    }
-
-    template <class F>
-    void for_each(const F& f) const {
-        for (const auto& z : along_[0])
-            for (const auto& y : along_[1])
-                for (const auto& x : along_[2])
-                    if (z.D > 0 || (z.D == 0 && (y.D > 0 || (y.D == 0 && x.D >= 0)))) f(Difference{{&z, &y, &x}});
-    }
+    const Window& window(Index k) const { return windows_[static_cast<std::size_t>(k - first_offset)]; }
 
   private:
-    std::vector<AxisDifference> along_[3];
+    std::vector<Window> windows_;  // of the offsets from first_offset on
+};
+
+/// All differences of the offsets along one axis, from 1 - kernel to kernel - 1.
+struct AxisDifferences {
+    Index kernel;
+    std::vector<AxisDifference> each;
+
+    explicit AxisDifferences(const ConvAxis& axis) : kernel(axis.kernel) {
+        for (Index D = 1 - kernel; D < kernel; ++D) each.emplace_back(axis, D);
+    }
+    const AxisDifference& of(Index D) const { return each[static_cast<std::size_t>(D + kernel - 1)]; }
+    int most_segments() const {
+        int most = 0;
+        for (const AxisDifference& d : each) most = std::max(most, d.segments());
+        return most;
+    }
+    int all_segments() const {
+        int all = 0;
+        for (const AxisDifference& d : each) all += d.segments();
+        return all;
+    }
 };
 
 }  // namespace curvblas::CURVBLAS_BACKEND

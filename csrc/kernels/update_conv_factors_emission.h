@@ -41,17 +41,17 @@ class Windows {
         }
     };
     Block block(const LineShift& shift, Index kx, Index dx) const {
-        const AxisShift::Window window = item_.x(dx).window(kx);
-        const T* const first = in_lines_ + (item_.before(shift, dx) + window.first) * item_.plan.square();
-        return {first, window.last - window.first, item_.plan.edge, item_.width};
+        const AxisDifference::Window window = item_.x(dx).window(kx);
+        const T* const first = in_lines_ + (item_.before(shift, dx) + window.begin) * item_.plan.square();
+        return {first, window.end - window.begin, item_.plan.edge, item_.width};
     }
 
   private:
-    void add_lines(const LineShift& shift, const AxisShift::Window& z, const AxisShift::Window& y) {
+    void add_lines(const LineShift& shift, const AxisDifference::Window& z, const AxisDifference::Window& y) {
         const Index size = shift.line_segments * item_.plan.square();
         std::fill_n(in_lines_, size, T(0));
-        for (Index zs = z.first; zs < z.last; ++zs)
-            for (Index ys = y.first; ys < y.last; ++ys) {
+        for (Index zs = z.begin; zs < z.end; ++zs)
+            for (Index ys = y.begin; ys < y.end; ++ys) {
                 const Index line = zs * shift.y->segments() + ys;
                 add(size, sums_ + (shift.first + line * shift.line_segments) * item_.plan.square(), in_lines_);
             }
@@ -87,7 +87,7 @@ class BlockEmission {
                 const Index from = kz * plan_.y.kernel + ky, to = from + shift.dz * plan_.y.kernel + shift.dy;
                 pairs.clear();
                 for (Index dx = shift.first_dx; dx < plan_.x.kernel; ++dx) {
-                    const AxisShift& x = item_.x(dx);
+                    const AxisDifference& x = item_.x(dx);
                     for (Index kx = x.first_offset; kx < x.first_offset + x.offsets; ++kx)
                         pairs.push_back({windows_.block(shift, kx, dx), from * plan_.x.kernel + kx,
                                          to * plan_.x.kernel + kx + dx, shift.same_lines && dx == 0});
@@ -148,7 +148,7 @@ class LineEmission {
             row_offset_ = (kz * plan_.y.kernel + ky) * kernel();
             column_offset_ = ((kz + shift.dz) * plan_.y.kernel + ky + shift.dy) * kernel();
             for (Index dx = shift.first_dx; dx < kernel(); ++dx) {
-                const AxisShift& x = item_.x(dx);
+                const AxisDifference& x = item_.x(dx);
                 for (Index kx = x.first_offset; kx < x.first_offset + x.offsets; ++kx) {
                     const auto from = windows_.block(shift, kx, dx);
                     for (Index r = 0; r < item_.height; ++r) {
@@ -247,12 +247,12 @@ void emit_bias(const ShiftItem<T>& item, const LineShift& shift, const double* s
     for (Index kz = 0; kz < plan.z.kernel; ++kz)
         for (Index ky = 0; ky < plan.y.kernel; ++ky)
             for (Index kx = 0; kx < plan.x.kernel; ++kx) {
-                const AxisShift::Window z = shift.z->window(kz), y = shift.y->window(ky), x = item.x(0).window(kx);
+                const AxisDifference::Window z = shift.z->window(kz), y = shift.y->window(ky), x = item.x(0).window(kx);
                 for (Index c = 0; c < item.height; ++c) {
                     double sum = 0;
-                    for (Index zs = z.first; zs < z.last; ++zs)
-                        for (Index ys = y.first; ys < y.last; ++ys)
-                            for (Index xs = x.first; xs < x.last; ++xs) {
+                    for (Index zs = z.begin; zs < z.end; ++zs)
+                        for (Index ys = y.begin; ys < y.end; ++ys)
+                            for (Index xs = x.begin; xs < x.end; ++xs) {
                                 const Index line = zs * shift.y->segments() + ys;
                                 sum += sums[(line * shift.line_segments + xs) * plan.edge + c];
                             }

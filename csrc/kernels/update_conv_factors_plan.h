@@ -1,9 +1,8 @@
 // How patch moments by shifts are cut into items, and what one item is. See update_conv_factors.h.
 #pragma once
 
-#include "cpu/shifts.h"
 #include "cpu/tiles.h"
-#include "kernels/update_conv_factors.h"
+#include "kernels/conv_shifts.h"
 
 namespace curvblas::cpu {
 
@@ -11,16 +10,16 @@ namespace curvblas::cpu {
 /// and instruction set alone.
 template <class T>
 struct ShiftPlan {
-    AxisShifts z, y, x;
+    AxisDifferences z, y, x;
     Index channels, offsets;
     bool whole;                   // an item has all differences of its channels, else one along z and y
     Index edge, side;             // of a channel tile, and how many there are
     Index box[3], images, pitch;  // positions and images that are packed at a time; from line to line in the packed
 
     ShiftPlan(const Tile<T>& tile, const UpdateConvFactors<T>& task)
-        : z(of(task.geometry.axis[0])),
-          y(of(task.geometry.axis[1])),
-          x(of(task.geometry.axis[2])),
+        : z(task.geometry.axis[0]),
+          y(task.geometry.axis[1]),
+          x(task.geometry.axis[2]),
           channels(task.images.channels),
           offsets(task.geometry.offsets()) {
         constexpr Index preferred_edge = 32, most_edge = 64;
@@ -61,7 +60,6 @@ struct ShiftPlan {
         const Index parts = std::max<Index>((count + most - 1) / most, 1);
         return std::max<Index>((count + parts - 1) / parts, 1);
     }
-    static AxisShifts of(const ConvAxis& axis) { return {axis.size, axis.kernel, axis.padding, axis.dilation}; }
     /// Of tiles whose `sums` squares fit, with a block of the factor of `elements` x `elements` for each; 0 if none do.
     static Index largest_edge(const Tile<T>& tile, Index most, Index sums, Index elements) {
         Index edge = most / tile.granule * tile.granule;
@@ -75,7 +73,7 @@ struct ShiftPlan {
 struct LineShift {
     Index dz, dy, first_dx;
     bool same_lines;  ///< the channels are the same, and the offsets differ along x only
-    const AxisShift *z, *y;
+    const AxisDifference *z, *y;
     Index first, line_segments;
 
     Index segments() const { return z->segments() * y->segments() * line_segments; }
@@ -110,7 +108,7 @@ struct ShiftItem {
         for (const LineShift& shift : shifts) products += static_cast<double>(plan.x.kernel - shift.first_dx);
         return 2 * positions * products * static_cast<double>(height * width);
     }
-    const AxisShift& x(Index dx) const { return plan.x.of(dx); }
+    const AxisDifference& x(Index dx) const { return plan.x.of(dx); }
     /// The segments of one line before those of dx.
     Index before(const LineShift& shift, Index dx) const {
         Index count = 0;

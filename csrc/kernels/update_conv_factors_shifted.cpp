@@ -177,7 +177,7 @@ class Correlation {
 
     /// Calls f(s, begin, end) for the parts of segments that lie in [from, to).
     template <class F>
-    static void for_segments(const AxisShift& axis, Index from, Index to, const F& f) {
+    static void for_segments(const AxisDifference& axis, Index from, Index to, const F& f) {
         for (int s = 0; s < axis.segments(); ++s) {
             const Index begin = std::max(axis.cuts[static_cast<std::size_t>(s)], from);
             const Index end = std::min(axis.cuts[static_cast<std::size_t>(s) + 1], to);

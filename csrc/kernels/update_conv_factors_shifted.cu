@@ -124,6 +124,50 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     write(tasks[block.task], block, tile);
 }
 
+/// The difference of two kernel offsets, one part for each axis. A box is a product of one segment of each.
+struct Difference {
+    const AxisDifference* axis[3];
+
+    bool is_zero() const { return axis[0]->D == 0 && axis[1]->D == 0 && axis[2]->D == 0; }
+
+    /// f(z, y, x) for the boxes, x fastest.
+    template <class F>
+    void for_each_box(const F& f) const {
+        for (int z = 0; z < axis[0]->segments(); ++z)
+            for (int y = 0; y < axis[1]->segments(); ++y)
+                for (int x = 0; x < axis[2]->segments(); ++x) f(z, y, x);
+    }
+    /// f(z, y, x) for the first ones of all pairs of offsets with this difference.
+    template <class F>
+    void for_each_offset(const F& f) const {
+        const auto end = [&](int a) { return axis[a]->first_offset + axis[a]->offsets; };
+        for (Index z = axis[0]->first_offset; z < end(0); ++z)
+            for (Index y = axis[1]->first_offset; y < end(1); ++y)
+                for (Index x = axis[2]->first_offset; x < end(2); ++x) f(z, y, x);
+    }
+    /// Positions of box (z, y, x) in one image.
+    Index volume(int z, int y, int x) const { return axis[0]->length(z) * axis[1]->length(y) * axis[2]->length(x); }
+};
+
+/// All differences of a kernel's offsets, of which one of D and -D: the other one's products are the transposed.
+class Differences {
+  public:
+    explicit Differences(const ConvGeometry& geometry)
+        : along_{AxisDifferences(geometry.axis[0]), AxisDifferences(geometry.axis[1]),
+                 AxisDifferences(geometry.axis[2])} {}
+
+    template <class F>
+    void for_each(const F& f) const {
+        for (const auto& z : along_[0].each)
+            for (const auto& y : along_[1].each)
+                for (const auto& x : along_[2].each)
+                    if (z.D > 0 || (z.D == 0 && (y.D > 0 || (y.D == 0 && x.D >= 0)))) f(Difference{{&z, &y, &x}});
+    }
+
+  private:
+    AxisDifferences along_[3];
+};
+
 struct Round {
     std::vector<Correlation> correlations;
     std::vector<Gather> gathers;
@@ -182,7 +226,7 @@ class Rounds {
         Correlation block{at.task, at.i, at.j, ones, 0, 0, {}, 0, 0, 0};
         for (int a = 0; a < 3; ++a) {
             from[a] = D.axis[a]->cuts[box[a]];
-            moved[a] = from[a] + D.axis[a]->D * task.geometry.axis[a].dilation;
+            moved[a] = from[a] + D.axis[a]->shift;
             block.extent[a] = D.axis[a]->length(box[a]);
         }
         const Index c = Index{at.i} * Tile<T>::edge, d = Index{at.j} * Tile<T>::edge;
@@ -200,18 +244,16 @@ class Rounds {
         const auto linear = [&](Index z, Index y, Index x) {
             return (z * task.geometry.axis[1].kernel + y) * task.geometry.axis[2].kernel + x;
         };
-        using Window = AxisDifference::Window;
-        D.for_each_pair([&](const Window& z, const Window& y, const Window& x) {
-            const Index k = linear(z.k, y.k, x.k), apart = linear(D.axis[0]->D, D.axis[1]->D, D.axis[2]->D);
-            round_.gathers.push_back({at.task,
-                                      at.b,
-                                      at.i,
-                                      at.j,
-                                      k,
-                                      k + apart,
-                                      boxes,
-                                      {D.axis[0]->segments(), D.axis[1]->segments(), D.axis[2]->segments()},
-                                      {{z.begin, z.end}, {y.begin, y.end}, {x.begin, x.end}}});
+        const Index apart = linear(D.axis[0]->D, D.axis[1]->D, D.axis[2]->D);
+        D.for_each_offset([&](Index z, Index y, Index x) {
+            const Index offset[] = {z, y, x}, k = linear(z, y, x);
+            Gather gather{at.task, at.b, at.i, at.j, k, k + apart, boxes, {}, {}};
+            for (int a = 0; a < 3; ++a) {
+                const AxisDifference::Window& window = D.axis[a]->window(offset[a]);
+                gather.segments[a] = D.axis[a]->segments();
+                gather.window[a][0] = window.begin, gather.window[a][1] = window.end;
+            }
+            round_.gathers.push_back(gather);
         });
     }
 

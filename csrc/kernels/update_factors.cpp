@@ -9,9 +9,9 @@ namespace {
 
 /// The rows of one matrix of a task, with the implicit 1 of the bias appended.
 template <class T>
-class BiasedRows {
+class RowPanels {
   public:
-    BiasedRows(const Tile<T>& tile, const UpdateFactors<T>& task, Index b) : tile_(tile), task_(task), b_(b) {}
+    RowPanels(const Tile<T>& tile, const UpdateFactors<T>& task, Index b) : tile_(tile), task_(task), b_(b) {}
 
     Index rows() const { return task_.R.count(); }
     static Index most_packed() { return std::numeric_limits<Index>::max(); }
@@ -21,10 +21,10 @@ class BiasedRows {
 
     bool in_panels() const {
         const Rows& R = task_.R;
-        return R.dtype == dtype_of<T> && R.d_stride == 1 && one_stride(R) && !weighted() && !task_.bias;
+        return R.dtype == dtype_of<T> && R.d_stride == 1 && R.has_one_stride() && !weighted() && !task_.bias;
     }
     Panels<const T> in_place(Index begin) const {
-        return {static_cast<const T*>(task_.R.row(b_, begin)), row_stride(task_.R), tile_.panel_columns};
+        return {static_cast<const T*>(task_.R.row(b_, begin)), task_.R.row_stride(), tile_.panel_columns};
     }
 
     Ahead ahead(Index begin, Index count, Index first, Index columns) const {
@@ -32,15 +32,15 @@ class BiasedRows {
         if (count <= 0) return {};
         const Index size = item_size(R.dtype);
         const std::byte* const data = static_cast<const std::byte*>(R.row(b_, begin)) + first * R.d_stride * size;
-        const Index run = one_stride(R) ? count : std::min(count, R.T - begin % R.T);
-        if (R.d_stride == 1) return {data, run, columns * size, row_stride(R) * size};
-        if (row_stride(R) == 1) return {data, std::min(columns, R.d - first), run * size, R.d_stride * size};
+        const Index run = R.has_one_stride() ? count : std::min(count, R.T - begin % R.T);
+        if (R.d_stride == 1) return {data, run, columns * size, R.row_stride() * size};
+        if (R.row_stride() == 1) return {data, std::min(columns, R.d - first), run * size, R.d_stride * size};
         return {};
     }
 
     void pack(Index begin, Index count, Index first, Index columns, bool weighted, const Panels<T>& to) const {
         const Rows& R = task_.R;
-        const bool together = one_stride(R) && (!weighted || one_stride(task_.w));
+        const bool together = R.has_one_stride() && (!weighted || task_.w.has_one_stride());
         for (Index done = 0, run; done < count; done += run) {
             const Index r = begin + done;
             run = together ? count : std::min(count - done, R.T - r % R.T);  // rows that one stride walks
@@ -51,7 +51,7 @@ class BiasedRows {
                                      .dtype = R.dtype,
                                      .count = run,
                                      .columns = stored,
-                                     .row_stride = row_stride(R),
+                                     .row_stride = R.row_stride(),
                                      .column_stride = R.d_stride,
                                      .ones = stored < columns};
             const Panels<T> there{to.data + done * to.ld, to.ld, to.stride};
@@ -60,9 +60,6 @@ class BiasedRows {
     }
 
   private:
-    static bool one_stride(const Rows& R) { return R.T == 1 || R.n_stride == R.T * R.t_stride; }
-    static Index row_stride(const Rows& R) { return R.T == 1 ? R.n_stride : R.t_stride; }
-
     void pack_weighted(PackedFrom<T> from, Index first, const Panels<T>& to) const {
         constexpr Index most = 64, ld = 16;  // at least the granule, which packing fills up
         const Index count = from.count, row_bytes = from.row_stride * item_size(from.dtype);
@@ -74,7 +71,7 @@ class BiasedRows {
                         .dtype = w.dtype,
                         .count = from.count,
                         .columns = 1,
-                        .row_stride = row_stride(w),
+                        .row_stride = w.row_stride(),
                         .column_stride = 0},
                        {packed, ld, 0});
             for (Index e = 0; e < from.count; ++e) weights[e] = packed[e * ld];
@@ -93,7 +90,7 @@ class BiasedRows {
 
 template <class T>
 void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group) {
-    SecondMoments<T, UpdateFactors<T>, BiasedRows<T>>(queue, group).run();
+    SecondMoments<T, UpdateFactors<T>, RowPanels<T>>(queue, group).run();
 }
 
 template void update_factors(const Queue&, std::span<const UpdateFactors<float>>);

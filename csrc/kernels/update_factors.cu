@@ -7,19 +7,18 @@ namespace {
 
 /// Rows [begin, end) of one task, with the implicit 1 of the bias appended, as the panels of a tile.
 template <class T>
-class BiasedRows {
+class RowPanels {
   public:
-    __device__ BiasedRows(const UpdateFactors<T>& task, Index b, const Range& range)
+    __device__ RowPanels(const UpdateFactors<T>& task, Index b, const Range& range)
         : task_(task), b_(b), begin_(range.begin), end_(range.end) {}
 
     __device__ void stage(T* to, Index k0, Index i0, bool weighted) const {
         constexpr int edge = Tile<T>::edge;
         const Rows& R = task_.R;
-        const bool one_stride = R.T == 1 || R.n_stride == R.T * R.t_stride;
-        const bool as_they_are = R.dtype == dtype_of<T> && one_stride && !weighted && !(task_.bias && i0 + edge > R.d);
-        if (as_they_are) {
-            const Index stride = R.T == 1 ? R.n_stride : R.t_stride;
-            const Panel<T> panel{static_cast<const T*>(R.row(b_, begin_)), end_ - begin_, R.d, stride, R.d_stride};
+        const bool converted = R.dtype != dtype_of<T> || weighted || (task_.bias && i0 + edge > R.d);
+        if (!converted && R.has_one_stride()) {
+            const T* const data = static_cast<const T*>(R.row(b_, begin_));
+            const Panel<T> panel{data, end_ - begin_, R.d, R.row_stride(), R.d_stride};
             return panel.stage(to, k0, i0);
         }
         for (int e = static_cast<int>(threadIdx.x); e < Tile<T>::depth * edge; e += Tile<T>::threads) {
@@ -52,7 +51,7 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     const TileSum block = blocks[blockIdx.x];
     const UpdateFactors<T>& task = tasks[block.task];  // not copied: it would take registers from the tile
     const Range range(task.R.count(), block.split, block.splits);
-    const BiasedRows<T> R(task, block.b, range);
+    const RowPanels<T> R(task, block.b, range);
     const bool weighted = task.w.data != nullptr;
     Tile<T> tile;
     tile.accumulate(
