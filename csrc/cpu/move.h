@@ -13,26 +13,70 @@
 
 namespace curvblas::cpu {
 
-/// to[0..n) = from[0..n) for memory that nobody reads soon. Ordinary stores read each line before they overwrite it;
-/// these do not, where the processor has such stores. settle() comes before another thread reads `to`.
+/// The elements of a cache line.
 template <class T>
-void copy_past_caches(Index n, const T* from, T* to) {
-    Index i = 0;
-#if defined(__SSE2__)
-    constexpr Index line = 64, lanes = 16 / static_cast<Index>(sizeof(T));
-    const Index beyond_line = static_cast<Index>(reinterpret_cast<std::uintptr_t>(to) % line);
-    const Index head = std::min(n, (line - beyond_line) % line / static_cast<Index>(sizeof(T)));
-    for (; i < head; ++i) to[i] = from[i];
-    // Whole lines only: a line that is left half written goes to memory in pieces.
-    for (; i + 4 * lanes <= n; i += 4 * lanes)
-        for (Index v = 0; v < 4 * lanes; v += lanes)
-            _mm_stream_si128(reinterpret_cast<__m128i*>(to + i + v),
-                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i + v)));
-#endif
-    std::copy_n(from + i, n - i, to + i);
+constexpr Index line_size = 64 / static_cast<Index>(sizeof(T));
+
+/// The elements before `to` in its cache line.
+template <class T>
+Index place_in_line(const T* to) {
+    return static_cast<Index>(reinterpret_cast<std::uintptr_t>(to) % 64 / sizeof(T));
 }
 
-/// Orders what copy_past_caches wrote before what this thread writes from now on.
+/// Copies whole lines for memory that nobody reads soon; `to` is where a line begins. Ordinary stores read each line
+/// before they overwrite it; these do not, where the processor has such stores. settle() comes before another thread
+/// reads `to`.
+template <class T>
+void copy_lines_past_caches(Index n, const T* from, T* to) {
+#if defined(__SSE2__)
+    constexpr Index lanes = 16 / static_cast<Index>(sizeof(T));
+    for (Index i = 0; i < n; i += lanes)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+#else
+    std::copy_n(from, n, to);
+#endif
+}
+
+/// Puts pieces one after the other past the caches. Whole lines only, for a line that is written in parts goes to
+/// memory in parts: the end of a piece waits for the next one.
+template <class T>
+class LineWriter {
+  public:
+    explicit LineWriter(T* to) : to_(to - place_in_line(to)), begin_(place_in_line(to)), end_(begin_) {}
+    LineWriter(const LineWriter&) = delete;
+    LineWriter& operator=(const LineWriter&) = delete;
+    ~LineWriter() { std::copy_n(line_ + begin_, end_ - begin_, to_ + begin_); }
+
+    void append(Index n, const T* from) {
+        if (end_ > 0) {
+            const Index fitting = std::min(n, line_size<T> - end_);
+            std::copy_n(from, fitting, line_ + end_);
+            end_ += fitting, from += fitting, n -= fitting;
+            if (end_ < line_size<T>) return;
+            send_line();
+        }
+        const Index whole = n - n % line_size<T>;
+        copy_lines_past_caches(whole, from, to_);
+        to_ += whole, end_ = n - whole;
+        std::copy_n(from + whole, end_, line_);
+    }
+
+  private:
+    void send_line() {
+        if (begin_ == 0)
+            copy_lines_past_caches(line_size<T>, line_, to_);
+        else  // what is before belongs to somebody else
+            std::copy_n(line_ + begin_, line_size<T> - begin_, to_ + begin_);
+        to_ += line_size<T>, begin_ = end_ = 0;
+    }
+
+    T line_[line_size<T>];
+    T* to_;  ///< where the line begins
+    Index begin_, end_;
+};
+
+/// Orders what went past the caches before what this thread writes from now on.
 inline void settle() {
 #if defined(__SSE2__)
     _mm_sfence();
@@ -51,7 +95,7 @@ inline Writing writing_of(Index bytes) {
 template <class T>
 void write(Index n, const T* from, T* to, Writing writing) {
     if (writing == Writing::past_caches)
-        copy_past_caches(n, from, to);
+        LineWriter<T>(to).append(n, from);
     else
         std::copy_n(from, n, to);
 }

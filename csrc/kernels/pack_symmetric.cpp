@@ -10,15 +10,18 @@
 namespace curvblas::cpu {
 namespace {
 
-// An item is that many rows of a matrix. Their mirror image is pieces of columns: 512 bytes in float32, long enough for
-// the lines that two items share at their ends not to matter.
+// An item is that many rows of a matrix. When they are unpacked, their mirror image is pieces of columns: 512 bytes in
+// float32, long enough for the lines that two items share at their ends not to matter.
 constexpr Index height = 128;
-// Columns that are unpacked at a time: with the rows of an item 512 kB, which the second-level cache holds between the
-// copy, which reads memory in order, and the transposes.
-template <class T>
-constexpr Index width = 4096 / static_cast<Index>(sizeof(T));
 // Columns that are turned at a time: 16 kB in float64, for the first-level cache.
 constexpr Index panel = 16;
+
+/// The first row of item k: so that pieces of columns begin where cache lines do, if they can.
+template <class T>
+Index first_row(Index k, const Matrix<T>& C) {
+    const bool all_alike = C.column_stride == 1 && C.row_stride % line_size<T> == 0;
+    return std::clamp<Index>(k * height - (all_alike ? place_in_line(C.data) : 0), 0, C.rows);
+}
 
 /// Writes elements of the packed form, which may be strided.
 template <class T>
@@ -27,27 +30,20 @@ void write_packed(Index n, const T* from, T* to, Index stride, Writing writing) 
     for (Index k = 0; k < n; ++k) to[k * stride] = from[k];
 }
 
-/// Rows [first, last) of C one after the other; they are contiguous in C. Short ones are collected first, so that what
-/// is written is long.
+/// Rows [first, last) of C one after the other; they are contiguous in C.
 template <class T>
 void pack_contiguous_rows(const Matrix<const T>& C, Index first, Index last, T* to, Index stride, Writing writing) {
-    constexpr Index room = 16384 / static_cast<Index>(sizeof(T));
-    T collected[room];
-    Index count = 0;
-    const auto send = [&](Index n, const T* from) {
-        write_packed(n, from, to, stride, writing);
-        to += n * stride;
-    };
-    for (Index i = first; i < last; ++i) {
-        if (count + i + 1 > room) send(std::exchange(count, 0), collected);
-        if (i + 1 > room) {
-            send(i + 1, C.row(i));
-        } else {
-            std::copy_n(C.row(i), i + 1, collected + count);
-            count += i + 1;
+    if (stride == 1 && writing == Writing::past_caches) {
+        constexpr Index ahead = 1024 / sizeof(T);  // the processor's own prefetching begins anew with each row
+        LineWriter<T> lines(to);
+        for (Index i = first; i < last; ++i) {
+            const T* const next = C.row(std::min(i + 1, last - 1));
+            for (Index j = 0; j < std::min(i, ahead); j += line_size<T>) __builtin_prefetch(next + j);
+            lines.append(i + 1, C.row(i));
         }
+        return;
     }
-    send(count, collected);
+    for (Index i = first; i < last; to += ++i * stride) write_packed(i + 1, C.row(i), to, stride, Writing::ordinary);
 }
 
 /// The same for any strides: the rows are put together in scratch, a few columns at a time, which stay in the
@@ -81,7 +77,10 @@ void write_mirror_image(const PackedRows<T>& packed, Index j0, const Matrix<T>& 
     for (Index i = first; i < last;) {
         if (i >= j0 + panel && i + lanes <= last) {
             const T* rows[lanes];
-            for (Index l = 0; l < lanes; ++l) rows[l] = packed.row(i + l) + j0;
+            for (Index l = 0; l < lanes; ++l) {
+                rows[l] = packed.row(i + l) + j0;
+                __builtin_prefetch(rows[l] + 2 * panel);
+            }
             for (Index j = 0; j < panel; j += lanes) {
                 transpose(rows, turned + j * height + i - first, height);
                 for (const T*& row : rows) row += lanes;
@@ -99,14 +98,11 @@ void write_mirror_image(const PackedRows<T>& packed, Index j0, const Matrix<T>& 
     }
 }
 
+/// First whole rows, which reads and writes memory in order; then their mirror image, from the caches.
 template <class T>
 void unpack_rows(const PackedRows<T>& packed, const Matrix<T>& C, Writing writing) {
-    for (Index j0 = 0; j0 < packed.last; j0 += width<T>) {
-        const Index end = std::min(j0 + width<T>, packed.last);
-        for (Index i = std::max(packed.first, j0); i < packed.last; ++i)
-            write(std::min(end, i + 1) - j0, packed.row(i) + j0, C.row(i) + j0, writing);
-        for (Index j = j0; j < end; j += panel) write_mirror_image(packed, j, C, writing);
-    }
+    for (Index i = packed.first; i < packed.last; ++i) write(i + 1, packed.row(i), C.row(i), writing);
+    for (Index j = 0; j < packed.last; j += panel) write_mirror_image(packed, j, C, writing);
 }
 
 template <class T>
@@ -134,6 +130,7 @@ void unpack_block(const UnpackSymmetric<T>& task, Index b, Index first, Index la
 /// form moves `bytes` bytes.
 template <class Task, class Work>
 void for_each_block(const Queue& queue, std::span<const Task> group, double bytes, const Work& work) {
+    const auto begin = [](const Task& task, Index k) { return first_row(k, task.C[0]); };
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const Index n = group[t].C.rows;
@@ -147,13 +144,14 @@ void for_each_block(const Queue& queue, std::span<const Task> group, double byte
             continue;
         }
         for (Index b = 0; b < group[t].C.batch; ++b)
-            for (Index first = 0; first < n; first += height)
-                items.push_back({t, b, 1, first, cost(first, std::min(first + height, n))});
+            for (Index k = 0; begin(group[t], k) < n; ++k)
+                items.push_back({t, b, 1, k, cost(begin(group[t], k), begin(group[t], k + 1))});
     }
     queue.run(items, [&](const Item& item) {
         const Task& task = group[item.task];
-        const Index last = std::min(item.part + height, task.C.rows);
-        for (Index b = item.first; b < item.first + item.count; ++b) work(task, b, item.part, last);
+        const bool whole = task.C.rows <= height;
+        const Index first = whole ? 0 : begin(task, item.part), last = whole ? task.C.rows : begin(task, item.part + 1);
+        for (Index b = item.first; b < item.first + item.count; ++b) work(task, b, first, last);
         settle();
     });
 }
