@@ -117,6 +117,14 @@ class TestUpdateFactors:
 
         assert np.abs(C / expected - 1).max() < 1e-6
 
+    @pytest.mark.parametrize(("N", "d"), [(200_000, 16), (150_000, 49), (4096, 16)])
+    def test_equal_rows_whose_rounding_errors_all_have_one_sign_stay_close(self, cpu, rng, N, d):
+        x = rng.uniform(0.5, 1.5, d).astype(np.float32)
+
+        C = cpu.update_factors(np.zeros((d, d), np.float32), np.broadcast_to(x, (N, d)), decay=0.0)
+
+        assert np.abs(C / np.outer(x.astype(np.float64), x) - 1).max() < 3e-6
+
     def test_decay_zero_does_not_read_the_old_factor(self, backend, rng):
         rows = rng.standard_normal((5, 4))
 

@@ -52,7 +52,7 @@ struct MomentPlan {
 
     void cut_ranges(Index most) {
         // A range costs a pass over its sums, which shows where it has few rows.
-        constexpr double least_flops = 2e6, least_rows = 1024, most_ranges = 32;
+        constexpr double least_flops = 5e5, least_rows = 1024, most_ranges = 32;
         const double width = static_cast<double>(edge), count = static_cast<double>(rows);
         const double useful = std::min({2 * width * width * count / least_flops, count / least_rows, most_ranges});
         const double squares = static_cast<double>(most) * static_cast<double>(n) /

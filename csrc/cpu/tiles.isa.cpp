@@ -27,29 +27,41 @@ constexpr int panel_columns = tile_vectors * lanes<T>;
 template <class T>
 constexpr int granule = lanes<T> > tile_rows ? lanes<T> : tile_rows;
 
+// Sums of that many products are formed in registers: of equal products, whose rounding errors all have one sign, 512
+// were off by up to 8e-6, 128 by 2e-6.
+constexpr Index chain = 128;
+
 template <class T, int rows, int vectors>
 void multiply_block(const Steps& steps, const T* A, Index lda, const T* B, Index ldb, bool add, T* C, Index ldc) {
     using V = Vector<T>;
     V sum[rows][vectors] = {};
+    const auto store = [&] {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 16
+            for (int v = 0; v < vectors; ++v) {
+                V* const to = reinterpret_cast<V*>(C + i * ldc + v * lanes<T>);
+                *to = add ? *to + sum[i][v] : sum[i][v];
+                sum[i][v] = V{};
+            }
+        add = true;
+    };
     for (Index p = 0; p < steps.planes; ++p)
         for (Index l = 0; l < steps.lines; ++l) {
             const Index first = p * steps.plane_stride + l * steps.line_stride;
             const T* a = A + first * lda;
             const T* b = B + first * ldb;
-            for (Index k = 0; k < steps.depth; ++k, a += lda, b += ldb) {
-                V columns[vectors];
-                for (int v = 0; v < vectors; ++v) columns[v] = *reinterpret_cast<const V*>(b + v * lanes<T>);
-                for (int i = 0; i < rows; ++i)
-                    for (int v = 0; v < vectors; ++v) sum[i][v] += a[i] * columns[v];
+            for (Index left = steps.depth; left > 0; left -= chain) {
+                for (Index k = left < chain ? left : chain; k > 0; --k, a += lda, b += ldb) {
+                    V columns[vectors];
+                    for (int v = 0; v < vectors; ++v) columns[v] = *reinterpret_cast<const V*>(b + v * lanes<T>);
+                    for (int i = 0; i < rows; ++i)
+                        for (int v = 0; v < vectors; ++v) sum[i][v] += a[i] * columns[v];
+                }
+                if (left > chain) store();
             }
         }
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 16
-        for (int v = 0; v < vectors; ++v) {
-            V* const to = reinterpret_cast<V*>(C + i * ldc + v * lanes<T>);
-            *to = add ? *to + sum[i][v] : sum[i][v];
-        }
+    store();
 }
 
 template <class T, int vectors>
