@@ -12,7 +12,7 @@
 namespace curvblas::cpu {
 namespace {
 
-constexpr Index row_block = 256;  // rows that are converted, if they must be, and multiplied at a time
+constexpr Index row_block = 512;  // rows that are converted, if they must be, and multiplied at a time
 
 /// Some cases of one matrix. All that is computed of them lies in one piece of scratch.
 template <class T>
@@ -36,7 +36,7 @@ struct Piece {
           rows(plan_.q, edge()),
           columns(plan_.p, edge()) {
         constexpr double flops_per_split = 1.6e7;
-        constexpr Index most_items = 16;
+        constexpr Index most_items = 8;
         const Index most = std::clamp<Index>(most_items / std::max<Index>(tiles(), 1), 1, std::max<Index>(cases, 1));
         splits = std::clamp(static_cast<Index>(flops_of_tile() / flops_per_split), Index{1}, most);
     }
