@@ -17,7 +17,7 @@ NO_CUDA = "--config-settings=cmake.define.CURVBLAS_CUDA=OFF"
 def tests(session: nox.Session) -> None:
     """Install as a user does, and run the tests on every backend and instruction-set level of this machine."""
     session.install(".[test]", CUDA)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -48,7 +48,9 @@ def sanitize(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    session.run("pytest", "-p", "no:cacheprovider", "-m", "not emulated", *session.posargs, env=environment)
+    session.run(
+        "pytest", "-n", "auto", "-p", "no:cacheprovider", "-m", "not emulated", *session.posargs, env=environment
+    )
 
 
 @nox.session

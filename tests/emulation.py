@@ -1,5 +1,7 @@
 """The emulated backend: built from the source tree, once per content of csrc/ and tests/emu/, into build/emu."""
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -45,16 +47,25 @@ def built() -> Path:
     """Build what is not built yet; return the folder of the modules. A failed build is not repeated."""
     if _failure:
         raise _failure[0]
-    if is_stale():
-        content = _content()
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        try:
-            _build()
-        except RuntimeError as error:
-            _failure.append(error)
-            raise
-        (FOLDER / "content").write_text(content)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with _one_process_at_a_time():
+        if is_stale():
+            content = _content()
+            try:
+                _build()
+            except RuntimeError as error:
+                _failure.append(error)
+                raise
+            (FOLDER / "content").write_text(content)
     return FOLDER
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time():
+    """Keep out the other workers of ``pytest -n``; they find what the first one built."""
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build() -> None:
