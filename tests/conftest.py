@@ -61,6 +61,12 @@ def emulated(request: pytest.FixtureRequest) -> backends.Device:
     return _backend(request.param)
 
 
+@pytest.fixture(params=[*EMULATED_PARAMETERS, *CUDA])
+def device(request: pytest.FixtureRequest) -> backends.Device:
+    """Return the public functions on a device, emulated or real, for what takes it longer than the CPU."""
+    return _backend(request.param)
+
+
 @pytest.fixture(autouse=True)
 def _restored_threads() -> Iterator[None]:
     before = cb.get_num_threads()

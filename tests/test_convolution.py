@@ -50,6 +50,9 @@ GEOMETRIES = [
     (16, (1, 1), (2, 2), {"padding": 3, "dilation": 6}),
     (8, (1,), (4,), {"padding": 7, "dilation": 4}),
     (3, (5, 5), (3, 3), {"stride": 1_000_000}),
+    (5, (9, 8), (1, 1), {"stride": 2}),
+    (5, (9, 7, 5), (1, 2, 1), {"stride": (3, 1, 2), "padding": (0, 1, 0)}),
+    (1, (300,), (160,), {}),
 ]
 
 
@@ -315,7 +318,7 @@ class TestAnyGeometry:
     def test_agrees_with_the_patch_matrix(self, cpu, convolution, dtype, seed):
         check_any_geometry(cpu, convolution, dtype, seed)
 
-    @given(convolutions([1, 3, 16], 8), st.sampled_from([np.float32, np.float64]), st.integers(0, 99))
-    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    def test_agrees_with_the_patch_matrix_in_emulation(self, emulated, convolution, dtype, seed):
-        check_any_geometry(emulated, convolution, dtype, seed)
+    @given(convolutions([1, 3, 16, 33], 10), st.sampled_from([np.float32, np.float64]), st.integers(0, 99))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    def test_agrees_with_the_patch_matrix_on_a_device(self, device, convolution, dtype, seed):
+        check_any_geometry(device, convolution, dtype, seed)

@@ -29,6 +29,8 @@ class TestBadArguments:
             (2, {"stride": 0}, ValueError, "stride must be an int >= 1 and below .* got 0"),
             (2, {"padding": -1}, ValueError, "padding must be an int >= 0 and below .* got -1"),
             (2, {"dilation": (1,)}, ValueError, "dilation must be an int, or one for each of the 2 axes .* got 1"),
+            (2, {"groups": (1, 1)}, TypeError, "groups must be an int >= 1, got tuple"),
+            (2, {"groups": 0}, ValueError, r"groups must be an int >= 1 and below 2\^31, got 0"),
             (2, {"groups": 3}, ValueError, r"factors must have shape \(\.\.\., groups, p, p\) with groups = 3, got"),
             (2, {"bias": True}, ValueError, r"factors must have shape \(17, 17\) .* 4 kernel offsets and the bias"),
             (3, {}, ValueError, r"factors must have shape \(36, 36\) for 4 channels, 9 kernel offsets, got \(16, 16\)"),

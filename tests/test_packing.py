@@ -167,6 +167,21 @@ def test_large_groups_have_the_same_bits_for_any_number_of_threads(rng, dtype):
         assert all(np.array_equal(a, symmetric(C)) for a, C in zip(back, group * 2, strict=True))
 
 
+@all_dtypes
+def test_large_groups_may_begin_anywhere_in_a_cache_line(rng, dtype):
+    n = 2100
+    C = matrices(rng, [n], dtype)[0]
+    room, square = np.zeros(n * (n + 1) // 2 + 2, dtype), np.zeros(n * n + 2, dtype)
+
+    flat = cb.pack_symmetric(C, out=room[1:-1])
+    back = cb.unpack_symmetric(flat, n, out=square[1:-1].reshape(n, n))
+
+    assert np.array_equal(flat, packed([C]))
+    assert np.array_equal(back, symmetric(C))
+    assert not room[[0, -1]].any()
+    assert not square[[0, -1]].any()
+
+
 class TestWrongCalls:
     @pytest.mark.parametrize("length", [0, 9, 11])
     def test_another_length(self, length):

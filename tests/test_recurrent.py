@@ -271,7 +271,7 @@ class TestRecurrentKfac:
         assert errors[2] < 0.05
         assert np.allclose(np.divide(errors[:2], errors[1:]), 2, rtol=0.1)
 
-    def test_independent_steps_leave_only_the_factors_of_lag_zero(self, backend, rng):
+    def test_independent_steps_leave_only_the_factors_of_lag_zero(self, rng):
         T, V = 5, rng.standard_normal((2, 3))
         A0, G0, zero_A, zero_G = spd(rng, 3, np.float64), spd(rng, 2, np.float64), np.zeros((3, 3)), np.zeros((2, 2))
         expected = np.linalg.inv(G0) @ V @ np.linalg.inv(A0) / T

@@ -117,6 +117,13 @@ class TestUpdateFactors:
 
         assert np.abs(C / expected - 1).max() < 1e-6
 
+    def test_long_sums_on_a_device(self, backend, rng):
+        rows = rng.standard_normal((20_000, 3), np.float32) + 1
+
+        C = backend.update_factors(np.zeros((3, 3), np.float32), rows, decay=0.0)
+
+        assert np.abs(C / (rows.astype(np.float64).T @ rows / 20_000) - 1).max() < 1e-6
+
     @pytest.mark.parametrize(("N", "d"), [(200_000, 16), (150_000, 49), (4096, 16)])
     def test_equal_rows_whose_rounding_errors_all_have_one_sign_stay_close(self, cpu, rng, N, d):
         x = rng.uniform(0.5, 1.5, d).astype(np.float32)
@@ -124,6 +131,14 @@ class TestUpdateFactors:
         C = cpu.update_factors(np.zeros((d, d), np.float32), np.broadcast_to(x, (N, d)), decay=0.0)
 
         assert np.abs(C / np.outer(x.astype(np.float64), x) - 1).max() < 3e-6
+
+    @pytest.mark.parametrize(("N", "d"), [(20_000, 40), (9000, 700)])
+    def test_decay_zero_does_not_read_the_old_factor_in_ranges_or_passes(self, cpu, rng, N, d):
+        rows = rng.standard_normal((N, d), np.float32)
+
+        C = cpu.update_factors(np.full((d, d), np.nan, np.float32), rows, decay=0.0)
+
+        assert oracle.relative_error(C, rows.astype(np.float64).T @ rows / N) < oracle.tolerance(np.float32)
 
     def test_decay_zero_does_not_read_the_old_factor(self, backend, rng):
         rows = rng.standard_normal((5, 4))

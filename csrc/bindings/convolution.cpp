@@ -13,12 +13,17 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
+constexpr Index most_size = (Index{1} << 31) - 1;
+constexpr Integers from_one{1, most_size, "an int >= 1, or a tuple with one per axis", "an int >= 1 and below 2^31"};
+constexpr Integers from_zero{0, most_size, "an int >= 0, or a tuple with one per axis", "an int >= 0 and below 2^31"};
+constexpr Integers group_counts{1, most_size, "an int >= 1", "an int >= 1 and below 2^31"};
+
 /// The whole numbers of one argument: one for all arrays and axes, a tuple with one per axis, or for a list of arrays
 /// a list with one of these per array.
 class Sizes {
   public:
-    Sizes(const Group& factors, py::handle value, const char* function, const char* name, Index least)
-        : function_(function), name_(name), least_(least) {
+    Sizes(const Group& factors, py::handle value, const char* function, const char* name, const Integers& wanted)
+        : function_(function), name_(name), wanted_(wanted) {
         if (!factors.ragged || !PyList_Check(value.ptr())) {
             values_.assign(factors.arrays.size(), py::reinterpret_borrow<py::object>(value));
             return;
@@ -47,26 +52,11 @@ class Sizes {
 
   private:
     Index number_from(const py::object& value) const {
-        if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr()))
-            wrong_type(function_, ": ", name_, " must be an int >= ", least_, ", or a tuple with one per axis, got ",
-                       Py_TYPE(value.ptr())->tp_name);
-        const auto exact = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-        if (!exact) {  // arrays have the method, and refuse when it is called
-            PyErr_Clear();
-            wrong_type(function_, ": ", name_, " must be an int >= ", least_, ", or a tuple with one per axis, got ",
-                       Py_TYPE(value.ptr())->tp_name);
-        }
-        int overflow = 0;
-        const Index number = PyLong_AsLongLongAndOverflow(exact.ptr(), &overflow);
-        constexpr Index most = Index{1} << 31;
-        if (overflow || number < least_ || number >= most)
-            wrong_value(function_, ": ", name_, " must be an int >= ", least_, " and below 2^31, got ",
-                        py::str(exact).cast<std::string>());
-        return number;
+        return integer(value, wanted_, [&] { return sentence(function_, ": ", name_); });
     }
 
     const char *function_, *name_;
-    Index least_;
+    const Integers& wanted_;
     std::vector<py::object> values_;
 };
 
@@ -147,12 +137,13 @@ struct Convolutions {
                  const py::object& dilation, const py::object& groups, const py::object& biases)
         : C(call.group(factors, "factors")), x(call.group_like(C, "factors", inputs, "inputs")) {
         require_real(C);
-        const Sizes kernels_(C, kernel_size, function, "kernel_size", 1), strides(C, stride, function, "stride", 1),
-            paddings(C, padding, function, "padding", 0), dilations(C, dilation, function, "dilation", 1),
-            group_counts(C, groups, function, "groups", 1);
+        const Sizes kernels_(C, kernel_size, function, "kernel_size", from_one),
+            strides(C, stride, function, "stride", from_one), paddings(C, padding, function, "padding", from_zero),
+            dilations(C, dilation, function, "dilation", from_one),
+            groups_(C, groups, function, "groups", group_counts);
         bias = call.flags(biases, "bias", C);
         for (std::size_t k = 0; k < C.arrays.size(); ++k) {
-            Convolution conv{{}, group_counts.number(k), 0};
+            Convolution conv{{}, groups_.number(k), 0};
             conv.leading = C.arrays[k].ndim - (conv.groups > 1 ? 3 : 2);
             const int axes = x.arrays[k].ndim - conv.leading - 2;
             require_form(C.arrays[k], C.ragged, conv);

@@ -3,6 +3,7 @@
 #include <pybind11/gil_safe_call_once.h>
 
 #include <cmath>
+#include <limits>
 
 namespace curvblas {
 
@@ -159,17 +160,9 @@ bool Call::flag(py::handle value, const char* name) const {
 }
 
 Index Call::count(py::handle value, const char* name) const {
-    const bool is_integer =
-        !PyBool_Check(value.ptr()) && (PyLong_Check(value.ptr()) || is_numpy<'i', 'n', 't', 'e', 'g', 'e', 'r'>(value));
-    if (!is_integer) wrong_type(function_, ": ", name, " must be an integer >= 0, got ", Py_TYPE(value.ptr())->tp_name);
-    const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-    if (!integer) throw py::error_already_set();
-    int overflow = 0;
-    const long long x = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
-    if (x < 0 || overflow)
-        wrong_value(function_, ": ", name, " must be an integer >= 0 that fits 64 bits, got ",
-                    py::str(integer).cast<std::string>());
-    return x;
+    constexpr Integers counts{0, std::numeric_limits<Index>::max(), "an integer >= 0",
+                              "an integer >= 0 that fits 64 bits"};
+    return integer(value, counts, [&] { return sentence(function_, ": ", name); });
 }
 
 std::vector<bool> Call::flags(py::handle value, const char* name, const Group& model) {

@@ -49,6 +49,29 @@ struct Range {
 };
 extern const Range non_negative, fraction, finite;
 
+/// The integers in [least, most], with the words for them: what is asked for, and in which range.
+struct Integers {
+    Index least, most;
+    const char *kind, *range;
+};
+
+/// A Python integer of any type with __index__ but bool. subject() begins the sentence of an error.
+template <class Subject>
+Index integer(py::handle value, const Integers& wanted, const Subject& subject) {
+    // Bools are integers to Python; arrays and NumPy's bools have the method, and refuse when it is called.
+    const auto exact =
+        py::reinterpret_steal<py::object>(PyBool_Check(value.ptr()) ? nullptr : PyNumber_Index(value.ptr()));
+    if (!exact) {
+        PyErr_Clear();
+        wrong_type(subject(), " must be ", wanted.kind, ", got ", Py_TYPE(value.ptr())->tp_name);
+    }
+    int overflow = 0;
+    const Index number = PyLong_AsLongLongAndOverflow(exact.ptr(), &overflow);
+    if (overflow || number < wanted.least || number > wanted.most)
+        wrong_value(subject(), " must be ", wanted.range, ", got ", py::str(exact).cast<std::string>());
+    return number;
+}
+
 /// One Python call: names the function in errors and keeps what the arrays borrow alive.
 class Call {
   public:

@@ -40,18 +40,8 @@ Group single_array(Call& call, py::handle object, const char* function, const ch
 Index size_from(py::handle value, const Argument& argument) {
     // The largest whose packed form has a length that fits an Index.
     constexpr Index most = 0x7fffffff;
-    // Bools are integers to Python; arrays and NumPy's bools have the method, and refuse when it is called.
-    const auto n = py::reinterpret_steal<py::object>(PyBool_Check(value.ptr()) ? nullptr : PyNumber_Index(value.ptr()));
-    if (!n) {
-        PyErr_Clear();
-        wrong_type(argument.text(), " must be an int >= 0", argument.index < 0 ? ", or a list of them" : "", ", got ",
-                   Py_TYPE(value.ptr())->tp_name);
-    }
-    int overflow = 0;
-    const Index size = PyLong_AsLongLongAndOverflow(n.ptr(), &overflow);
-    if (overflow || size < 0 || size > most)
-        wrong_value(argument.text(), " must be in 0 ... ", most, ", got ", py::str(n).cast<std::string>());
-    return size;
+    const char* const kind = argument.index < 0 ? "an int >= 0, or a list of them" : "an int >= 0";
+    return integer(value, {0, most, kind, "in 0 ... 2147483647"}, [&] { return argument.text(); });
 }
 
 /// The shapes that the sizes stand for, without memory: one matrix for an int, a ragged group for a list.

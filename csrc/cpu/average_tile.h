@@ -38,8 +38,14 @@ struct TileSums {
 template <class T>
 struct AveragedBlock {
     static constexpr Index height = 128, width = 32;
-    T values[height * width] = {}, turned[width * height];
+    T values[height * width], turned[width * height];
     Index i0, j0, rows, columns;  ///< where it stands in the matrix
+
+    /// What is turned beside a small tile, or above its diagonal, is zeros.
+    explicit AveragedBlock(const MomentTile& at) {
+        constexpr Index lanes = transposed_rows<T>;
+        std::fill_n(values, std::min(height, (at.height + lanes - 1) / lanes * lanes) * width, T(0));
+    }
 
     /// The columns of row i on the diagonal or below it.
     Index lower(Index i) const { return std::clamp<Index>(i0 + i - j0 + 1, 0, columns); }
@@ -111,7 +117,7 @@ void average_tile(const Averaged<T>& matrix, const TileSums<S>& sums, bool mirro
     constexpr Index height = AveragedBlock<T>::height, width = AveragedBlock<T>::width;
     const MomentTile& at = sums.at;
     const Writing writing = writing_of(updated.rows * updated.columns * static_cast<Index>(sizeof(T)));
-    AveragedBlock<T> block;
+    AveragedBlock<T> block(at);
     for (block.i0 = at.i0; block.i0 < at.i0 + at.height; block.i0 += height) {
         block.rows = std::min(height, at.i0 + at.height - block.i0);
         const Index end = std::min(at.j0 + at.width, block.i0 + block.rows);

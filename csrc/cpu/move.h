@@ -84,7 +84,7 @@ inline void settle() {
 }
 
 /// How a call writes. Past the caches, unpacking 4 MB or more took 0.6 of the time of ordinary stores; but whoever
-/// reads a small result next wants it in a cache.
+/// reads a result next that a cache would hold wants it there.
 enum class Writing : std::uint8_t { ordinary, past_caches };
 
 inline Writing writing_of(Index bytes) {

@@ -27,8 +27,8 @@ constexpr int panel_columns = tile_vectors * lanes<T>;
 template <class T>
 constexpr int granule = lanes<T> > tile_rows ? lanes<T> : tile_rows;
 
-// Sums of that many products are formed in registers: of equal products, whose rounding errors all have one sign, 512
-// were off by up to 8e-6, 128 by 2e-6.
+// Of one line, sums of that many products are formed in registers: of equal products, whose rounding errors all have
+// one sign, 512 were off by up to 8e-6, 128 by 2e-6.
 constexpr Index chain = 128;
 
 template <class T, int rows, int vectors>

@@ -40,16 +40,26 @@ struct Range {
     }
 };
 
+/// In how many ranges so many rows are summed: as many as wanted, but none longer than float32 sums may be.
+inline Index ranges_of(Index rows, Index wanted) {
+    constexpr Index most_rows = 4096;
+    return std::max(wanted, (rows + most_rows - 1) / most_rows);
+}
+
 template <class T>
 __device__ void store_partial_sum(Tile<T>& tile, T* slot) {
     tile.for_each([&](int i, int j, T& sum) { slot[i * Tile<T>::edge + j] = sum; });
 }
 
-/// Adds `count` partial sums to the tile, in their order.
+/// Adds `count` partial sums to the tile, in their order and in float64.
 template <class T>
 __device__ void add_partial_sums(Tile<T>& tile, const T* slots, Index count) {
-    for (Index s = 0; s < count; ++s, slots += slot_size<T>)
-        tile.for_each([&](int i, int j, T& sum) { sum += slots[i * Tile<T>::edge + j]; });
+    tile.for_each([&](int i, int j, T& sum) {
+        const T* const own = slots + i * Tile<T>::edge + j;
+        double total = sum;
+        for (Index s = 0; s < count; ++s) total += static_cast<double>(own[s * slot_size<T>]);
+        sum = static_cast<T>(total);
+    });
 }
 
 /// updated = keep C + add sum for tile (i0, j0) of the lower triangle, and its mirror image.

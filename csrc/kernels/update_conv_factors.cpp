@@ -15,6 +15,7 @@ class Patches {
     Patches(const Patches&) = delete;
     Patches(const Tile<T>& tile, const UpdateConvFactors<T>& task, Index b)
         : tile_(tile), task_(task), b_(b), images_(task.images), geometry_(task.geometry), along_(geometry_.axis[2]) {
+        skip_unseen();
         if (geometry_.offsets() == 1) join_lines();
         stride_ = along_.outputs() > 1 ? along_.stride : 1;
         size_ = images_.channels * geometry_.offsets();
@@ -41,6 +42,16 @@ class Patches {
 
   private:
     static constexpr Index most_run = 512;  // patches
+
+    /// Along an axis where the kernel has one element, the image is what outputs see.
+    void skip_unseen() {
+        for (int a = 0; a < 3; ++a) {
+            ConvAxis& axis = geometry_.axis[a];
+            if (axis.kernel != 1 || axis.padding != 0) continue;
+            images_.stride[a] *= axis.stride;
+            axis.size = axis.outputs(), axis.stride = 1;
+        }
+    }
 
     /// A kernel of one element that sees every position takes an image whose lines follow each other as one line.
     void join_lines() {

@@ -52,11 +52,10 @@ __device__ MovingAverage<T> average_of(const UpdateConvFactors<T>& task, Index b
     return {task.decay[b], task.scale ? task.scale + b : nullptr, task.images.N};
 }
 
-/// In how many partial sums so many rows are summed, each of them long enough to pay for its join and short enough for
-/// float32.
+/// In how many partial sums so many rows are summed, each of them long enough to pay for its join.
 inline Index parts_of(Index rows) {
-    constexpr Index rows_per_part = 1024, most_parts = 256;
-    return std::min((rows + rows_per_part - 1) / rows_per_part, most_parts);
+    constexpr Index rows_per_part = 1024, enough_parts = 256;
+    return ranges_of(rows, std::min((rows + rows_per_part - 1) / rows_per_part, enough_parts));
 }
 
 /// How many partial sums a group may hold at a time: a sixteenth of what its patches would take, but no less than what

@@ -53,16 +53,17 @@ namespace CURVBLAS_BACKEND {
 ///
 /// Only the lower triangle of C is read, and nothing of it where decay is 0; `updated` is written whole and exactly
 /// symmetric, and may be C itself. The images may not overlap `updated`. N = 0 only decays. A decay outside [0, 1] or a
-/// scale that is not finite makes that matrix NaN (there is no status); NaN in images or C stays within its own matrix.
+/// scale that is not finite makes that matrix NaN (there is no status); NaN in images or C stays within its own matrix,
+/// where it may spread to elements that see it beside padding only.
 /// Images of any dtype are converted to T, in which they are multiplied and accumulated.
 ///
-/// With stride 1 on all axes the block of two kernel offsets is a correlation that depends only on their difference,
-/// but for what the borders cut off: each product is formed once for the (2K - 1)^d differences (half of them, by
-/// symmetry) instead of K^2d pairs, separately for the core and for the border strips, which are only ever added. Else
-/// a small part of the patches is packed at a time on the CPU, and they are looked up while tiles are staged on a
-/// device. Cost per matrix, N T the number of patches: about N T channels^2 (2K - 1)^d flops in the first case, N T p
-/// (p + 1) in the second; the images are read a few times, C once. Scratch: see conv_workspace_bytes. Same bits for any
-/// number of threads.
+/// With stride 1 on all axes, and channels enough for the lanes of the processor, the block of two kernel offsets is a
+/// correlation that depends only on their difference, but for what the borders cut off: each product is formed once for
+/// the (2K - 1)^d differences (half of them, by symmetry) instead of K^2d pairs, separately for the core and for the
+/// border strips, which are only ever added. Else a small part of the patches is packed at a time on the CPU, and they
+/// are looked up while tiles are staged on a device. Cost per matrix, N T the number of patches: about N T channels^2
+/// (2K - 1)^d flops in the first case, N T p (p + 1) in the second; the images are read once for each tile of channels,
+/// C once. Scratch: see conv_workspace_bytes. Same bits for any number of threads.
 template <class T>
 struct UpdateConvFactors {
     Stack<const T> C;

@@ -46,6 +46,10 @@ struct ShiftPlan {
     Index all_sums() const { return static_cast<Index>(z.all_segments()) * y.all_segments() * x.all_segments(); }
     /// Whether the smallest tiles fit.
     static bool fits(const Tile<T>& tile, const UpdateConvFactors<T>& task) {
+        // K offsets have K^2 windows to look at, and about half as many segments: beyond that it is no question.
+        const auto kernel = [&](int a) { return static_cast<double>(task.geometry.axis[a].kernel); };
+        const double least_sums = kernel(0) * kernel(1) * kernel(2) * kernel(2) / 2;
+        if (least_sums * static_cast<double>(tile.granule * tile.granule * size) > most_bytes) return false;
         return ShiftPlan(tile, task).sums_of_lines() * tile.granule * tile.granule * size <= most_bytes;
     }
 

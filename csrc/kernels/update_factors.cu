@@ -75,7 +75,8 @@ template <class T>
 Index splits_of(const UpdateFactors<T>& task) {
     constexpr Index rows_per_split = 2048, enough_tiles = 64;
     const Index side = tiles_of<T>(task.updated.rows), tiles = std::max<Index>(side * (side + 1) / 2, 1);
-    return std::max<Index>(std::min(task.R.count() / rows_per_split, enough_tiles / tiles), 1);
+    const Index rows = task.R.count();
+    return std::max<Index>(ranges_of(rows, std::min(rows / rows_per_split, enough_tiles / tiles)), 1);
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/moving_average.h"
 #include "cuda/rows.cuh"
+#include "cuda/second_moments.cuh"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
@@ -21,8 +21,8 @@ struct Block {
 /// How many ranges of rows a factor of this shape is summed in; depends on the shape alone.
 int splits_of(Index tiles, Index rows) {
     constexpr Index rows_per_split = 2048, enough_tiles = 64;
-    return static_cast<int>(
-        std::max<Index>(std::min(rows / rows_per_split, enough_tiles / std::max<Index>(tiles, 1)), 1));
+    const Index wanted = std::min(rows / rows_per_split, enough_tiles / std::max<Index>(tiles, 1));
+    return static_cast<int>(std::max<Index>(ranges_of(rows, wanted), 1));
 }
 
 /// updated = decay C + scale sum for one tile, and its mirror image where C is symmetric.
@@ -44,7 +44,7 @@ __device__ void finish(const UpdateLaggedFactors<T>& task, const Block& block, T
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    sum_pairs(const UpdateLaggedFactors<T>* tasks, const Block* blocks, T* partial_sums) {
+    sum_pairs(const Block* blocks, const UpdateLaggedFactors<T>* tasks, T* partial_sums) {
     const Block block = blocks[blockIdx.x];
     const UpdateLaggedFactors<T>& task = tasks[block.task];  // not copied: it would take registers from the tile
     const Index positions = task.R.T, lag = task.lag;
@@ -64,18 +64,15 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     tile.accumulate(end - begin, stage(lag, i0), stage(0, j0));
     if (task.symmetric) tile.accumulate(end - begin, stage(0, i0), stage(lag, j0));
     if (block.splits == 1) return finish(task, block, tile);
-    T* const own = partial_sums + block.slot * edge * edge;
-    tile.for_each([&](int i, int j, T& sum) { own[i * edge + j] = sum; });
+    store_partial_sum(tile, partial_sums + block.slot * slot_size<T>);
 }
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    join_pairs(const UpdateLaggedFactors<T>* tasks, const Block* blocks, const T* partial_sums) {
+    join_pairs(const Block* blocks, const UpdateLaggedFactors<T>* tasks, const T* partial_sums) {
     const Block block = blocks[blockIdx.x];
     Tile<T> tile;
-    tile.for_each([&](int i, int j, T& sum) {
-        for (int s = 0; s < block.splits; ++s) sum += partial_sums[((block.slot + s) * edge + i) * edge + j];
-    });
+    add_partial_sums(tile, partial_sums + block.slot * slot_size<T>, block.splits);
     finish(tasks[block.task], block, tile);
 }
 
@@ -84,31 +81,31 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
 template <class T>
 void update_lagged_factors(const Queue& queue, std::span<const UpdateLaggedFactors<T>> group) {
     static_assert(Tile<T>::edge == edge);
+    constexpr Index most_slots = (Index{64} << 20) / (slot_size<T> * sizeof(T));  // partial sums at a time
+    const auto tasks = queue.copy_of(group);
     std::vector<Block> sums, joins;
     Index slots = 0;
+    const auto run = [&] {
+        const auto partial_sums = queue.scratch<T>(slots * slot_size<T>);
+        launch_tiles<T>(queue, sum_pairs<T>, sums, Tile<T>::shared_bytes, tasks.get(), partial_sums.get());
+        launch_tiles<T>(queue, join_pairs<T>, joins, 0, tasks.get(), partial_sums.get());
+        sums.clear(), joins.clear(), slots = 0;
+    };
     for (int t = 0; t < static_cast<int>(group.size()); ++t) {
         const bool symmetric = group[t].symmetric;
-        const int side = static_cast<int>((group[t].updated.rows + edge - 1) / edge);
+        const int side = static_cast<int>(tiles_of<T>(group[t].updated.rows));
         const Index tiles = symmetric ? Index{side} * (side + 1) / 2 : Index{side} * side;
         const int splits = splits_of(tiles, group[t].R.count());
         for (int b = 0; b < counted(group[t].updated.batch); ++b)
             for (int i = 0; i < side; ++i)
                 for (int j = 0; j < (symmetric ? i + 1 : side); ++j) {
+                    if (slots > 0 && slots + splits > most_slots) run();
                     if (splits > 1) joins.push_back({t, b, i, j, 0, splits, slots});
                     for (int s = 0; s < splits; ++s)
                         sums.push_back({t, b, i, j, s, splits, splits > 1 ? slots++ : Index{0}});
                 }
     }
-    if (sums.empty()) return;
-    const auto tasks = queue.copy_of(group);
-    const auto partial_sums = queue.scratch<T>(slots * edge * edge);
-    const auto run = [&](auto kernel, const std::vector<Block>& blocks) {
-        const auto table = queue.copy_of(std::span<const Block>(blocks));
-        launch(kernel, dim3(grid_for(blocks)), dim3(Tile<T>::threads), Tile<T>::shared_bytes, queue.stream(),
-               tasks.get(), table.get(), partial_sums.get());
-    };
-    run(sum_pairs<T>, sums);
-    if (!joins.empty()) run(join_pairs<T>, joins);
+    if (!sums.empty()) run();
 }
 
 template void update_lagged_factors(const Queue&, std::span<const UpdateLaggedFactors<float>>);

@@ -33,8 +33,8 @@ def update_conv_factors(
     ----------
     factors : float32 or float64 array, shape (..., p, p), or list of arrays (p_i, p_i)
         p = channels * prod(kernel_size), one more with ``bias``; with ``groups`` > 1 the shape is (..., groups, p, p),
-        one factor a group, with the channels of one group. Symmetric; only the lower triangle is read, and nothing of
-        it where ``decay`` is 0. Written whole, exactly symmetric.
+        one factor a group, with the channels of one group; in a list (groups_i, p_i, p_i). Symmetric; only the lower
+        triangle is read, and nothing of it where ``decay`` is 0. Written whole, exactly symmetric.
     inputs : float64, float32, float16 or bfloat16 array, shape (..., N, channels, *size), or list of them
         N images of one, two or three axes. Any strides, no copy. Converted to the dtype of the factor.
     kernel_size : int, or tuple with one per axis of the images
@@ -47,9 +47,9 @@ def update_conv_factors(
         Between kernel offsets.
     groups : int >= 1
         Groups of channels that do not see each other.
-    decay : float in [0, 1], or one per matrix
+    decay : float in [0, 1], or one per matrix; for a list of arrays one per array
         How much of the old factor stays.
-    scale : float, or one per matrix
+    scale : float, or one per matrix; for a list of arrays one per array
         Default ``(1 - decay) / N``: a mean over images, a sum over output positions.
     bias : bool, or list of bool
         Append a 1 to each patch; it is the last row and column of the factor.
@@ -78,7 +78,7 @@ def update_conv_factors(
     There is no status: NaN in the images or the factor stays within its matrix. No images (N = 0) only decays.
     The patch matrix is never formed; with stride 1 the products of two kernel offsets that differ by the same amount
     are formed once. `conv_workspace_bytes` tells the temporary memory. Cost, with T output positions: about N T
-    channels^2 prod(2 kernel_size - 1) flops with stride 1, else N T p^2.
+    channels^2 prod(2 kernel_size - 1) flops with stride 1 and enough channels, else N T p^2.
     The result has the same bits for any number of threads, alone or in a group.
     Source: Grosse and Martens 2016, section 3.
 
@@ -111,14 +111,15 @@ def conv_workspace_bytes(
     Parameters
     ----------
     factors, inputs : arrays
-        As in `update_conv_factors`; nothing but their shapes, dtypes and device count.
+        As in `update_conv_factors`. Their values are not looked at; shapes, strides, dtypes and the device count, and on
+        the CPU the number of threads.
     kernel_size, stride, padding, dilation, groups, bias : as in `update_conv_factors`
         The geometry.
 
     Returns
     -------
     int
-        Bytes held at a time, over all threads.
+        Bytes held at a time, over all threads; on the CPU each of them has a part of its own, up to a few MB.
 
     Raises
     ------
