@@ -111,8 +111,8 @@ def conv_workspace_bytes(
     Parameters
     ----------
     factors, inputs : arrays
-        As in `update_conv_factors`. Their values are not looked at; shapes, strides, dtypes and the device count, and on
-        the CPU the number of threads.
+        As in `update_conv_factors`. Their values are not looked at; shapes, strides, dtypes and the device count, and
+        on the CPU the number of threads.
     kernel_size, stride, padding, dilation, groups, bias : as in `update_conv_factors`
         The geometry.
 
