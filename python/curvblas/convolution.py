@@ -38,7 +38,7 @@ def update_conv_factors(
     inputs : float64, float32, float16 or bfloat16 array, shape (..., N, channels, *size), or list of them
         N images of one, two or three axes. Any strides, no copy. Converted to the dtype of the factor.
     kernel_size : int, or tuple with one per axis of the images
-        For a list of arrays also a list of these, one per array; so are the next four.
+        For a list of arrays also a list of these, one per array; so are the next four. A tuple is never one per array.
     stride : int >= 1, or tuple
         Between output positions.
     padding : int >= 0, or tuple
@@ -75,7 +75,8 @@ def update_conv_factors(
     does and as ``weight.reshape(out_channels, -1)`` has its columns. The factor of the output derivatives g (N, q,
     *size) is ``update_factors(G, g.reshape(N, q, T).swapaxes(1, 2), scale=(1 - decay) / (N * T))``, T = prod(size): a
     mean over positions, so that G (x) A has the right scale.
-    There is no status: NaN in the images or the factor stays within its matrix. No images (N = 0) only decays.
+    There is no status: NaN in the images or the factor stays within its matrix; which elements of it become NaN beside
+    padding depends on the way that is taken. No images (N = 0) only decays.
     The patch matrix is never formed; with stride 1 the products of two kernel offsets that differ by the same amount
     are formed once. `conv_workspace_bytes` tells the temporary memory. Cost, with T output positions: about N T
     channels^2 prod(2 kernel_size - 1) flops with stride 1 and enough channels, else N T p^2.

@@ -81,7 +81,7 @@ def update_factors(
         Default ``(1 - decay) / N``, whatever the weights and T: a mean over cases, a sum over positions. For a mean
         over positions too, pass ``(1 - decay) / (N T)``.
     weights : array shaped like ``rows`` without the last axis, or list of them
-        w_n, any sign. Default: all 1.
+        w_n, any sign. Default: all 1. A weight of 0 does not hide NaN in its row.
     bias : bool, or list of bool
         Append an implicit 1 to each row; it is the last row and column of the factor.
     copy : bool
