@@ -117,10 +117,10 @@ class TestUpdateFactors:
 
         assert np.abs(C / expected - 1).max() < 1e-6
 
-    def test_long_sums_on_a_device(self, backend, rng):
+    def test_long_sums_on_a_device(self, device, rng):
         rows = rng.standard_normal((20_000, 3), np.float32) + 1
 
-        C = backend.update_factors(np.zeros((3, 3), np.float32), rows, decay=0.0)
+        C = device.update_factors(np.zeros((3, 3), np.float32), rows, decay=0.0)
 
         assert np.abs(C / (rows.astype(np.float64).T @ rows / 20_000) - 1).max() < 1e-6
 

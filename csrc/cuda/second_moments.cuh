@@ -46,6 +46,13 @@ inline Index ranges_of(Index rows, Index wanted) {
     return std::max(wanted, (rows + most_rows - 1) / most_rows);
 }
 
+/// In how many ranges a factor of so many tiles is summed, so that small factors of many rows occupy the device too.
+inline Index splits_of(Index tiles, Index rows) {
+    constexpr Index rows_per_split = 2048, enough_tiles = 64;
+    const Index wanted = std::min(rows / rows_per_split, enough_tiles / std::max<Index>(tiles, 1));
+    return std::max<Index>(ranges_of(rows, wanted), 1);
+}
+
 template <class T>
 __device__ void store_partial_sum(Tile<T>& tile, T* slot) {
     tile.for_each([&](int i, int j, T& sum) { slot[i * Tile<T>::edge + j] = sum; });

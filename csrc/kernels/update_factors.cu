@@ -70,13 +70,10 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     finish(tasks[block.task], block, tile);
 }
 
-/// How many ranges of rows a factor is summed in, so that small factors of many rows occupy the device too.
 template <class T>
-Index splits_of(const UpdateFactors<T>& task) {
-    constexpr Index rows_per_split = 2048, enough_tiles = 64;
-    const Index side = tiles_of<T>(task.updated.rows), tiles = std::max<Index>(side * (side + 1) / 2, 1);
-    const Index rows = task.R.count();
-    return std::max<Index>(ranges_of(rows, std::min(rows / rows_per_split, enough_tiles / tiles)), 1);
+Index splits_of_task(const UpdateFactors<T>& task) {
+    const Index side = tiles_of<T>(task.updated.rows);
+    return splits_of(side * (side + 1) / 2, task.R.count());
 }
 
 }  // namespace
@@ -87,7 +84,7 @@ void update_factors(const Queue& queue, std::span<const UpdateFactors<T>> group)
     constexpr Index most_bytes = Index{64} << 20;  // of partial sums at a time, as on the CPU
     const auto tasks = queue.copy_of(group);
     constexpr Index most_slots = most_bytes / (slot_size<T> * sizeof(T));
-    for_each_round<T>(group, most_slots, splits_of<T>, [&](const TileRound& round) {
+    for_each_round<T>(group, most_slots, splits_of_task<T>, [&](const TileRound& round) {
         const auto partial_sums = queue.scratch<T>(round.slots * slot_size<T>);
         launch_tiles<T>(queue, sum_rows<T>, round.sums, Tile<T>::shared_bytes, tasks.get(), partial_sums.get());
         launch_tiles<T>(queue, join_sums<T>, round.joins, Tile<T>::shared_bytes, tasks.get(), partial_sums.get());

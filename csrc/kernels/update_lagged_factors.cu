@@ -11,23 +11,9 @@ namespace {
 
 constexpr int edge = 64;
 
-/// One tile of one factor, rows from 64 i, columns from 64 j, or its part from rows [split rows_per_split, ...) of R.
-/// Partial sum number `slot` is its own; for the join it is that of split 0.
-struct Block {
-    int task, b, i, j, split, splits;
-    Index slot;
-};
-
-/// How many ranges of rows a factor of this shape is summed in; depends on the shape alone.
-int splits_of(Index tiles, Index rows) {
-    constexpr Index rows_per_split = 2048, enough_tiles = 64;
-    const Index wanted = std::min(rows / rows_per_split, enough_tiles / std::max<Index>(tiles, 1));
-    return static_cast<int>(std::max<Index>(ranges_of(rows, wanted), 1));
-}
-
 /// updated = decay C + scale sum for one tile, and its mirror image where C is symmetric.
 template <class T>
-__device__ void finish(const UpdateLaggedFactors<T>& task, const Block& block, Tile<T>& tile) {
+__device__ void finish(const UpdateLaggedFactors<T>& task, const TileSum& block, Tile<T>& tile) {
     const Matrix<const T> C = task.C[block.b];
     const Matrix<T> updated = task.updated[block.b];
     const bool symmetric = task.symmetric;
@@ -44,8 +30,8 @@ __device__ void finish(const UpdateLaggedFactors<T>& task, const Block& block, T
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    sum_pairs(const Block* blocks, const UpdateLaggedFactors<T>* tasks, T* partial_sums) {
-    const Block block = blocks[blockIdx.x];
+    sum_pairs(const TileSum* blocks, const UpdateLaggedFactors<T>* tasks, T* partial_sums) {
+    const TileSum block = blocks[blockIdx.x];
     const UpdateLaggedFactors<T>& task = tasks[block.task];  // not copied: it would take registers from the tile
     const Index positions = task.R.T, lag = task.lag;
     const Index rows = lag < positions ? task.R.count() : 0, per_split = (rows + block.splits - 1) / block.splits;
@@ -69,8 +55,8 @@ __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    join_pairs(const Block* blocks, const UpdateLaggedFactors<T>* tasks, const T* partial_sums) {
-    const Block block = blocks[blockIdx.x];
+    join_pairs(const TileSum* blocks, const UpdateLaggedFactors<T>* tasks, const T* partial_sums) {
+    const TileSum block = blocks[blockIdx.x];
     Tile<T> tile;
     add_partial_sums(tile, partial_sums + block.slot * slot_size<T>, block.splits);
     finish(tasks[block.task], block, tile);
@@ -83,7 +69,7 @@ void update_lagged_factors(const Queue& queue, std::span<const UpdateLaggedFacto
     static_assert(Tile<T>::edge == edge);
     constexpr Index most_slots = (Index{64} << 20) / (slot_size<T> * sizeof(T));  // partial sums at a time
     const auto tasks = queue.copy_of(group);
-    std::vector<Block> sums, joins;
+    std::vector<TileSum> sums, joins;
     Index slots = 0;
     const auto run = [&] {
         const auto partial_sums = queue.scratch<T>(slots * slot_size<T>);
@@ -95,7 +81,7 @@ void update_lagged_factors(const Queue& queue, std::span<const UpdateLaggedFacto
         const bool symmetric = group[t].symmetric;
         const int side = static_cast<int>(tiles_of<T>(group[t].updated.rows));
         const Index tiles = symmetric ? Index{side} * (side + 1) / 2 : Index{side} * side;
-        const int splits = splits_of(tiles, group[t].R.count());
+        const int splits = static_cast<int>(splits_of(tiles, group[t].R.count()));
         for (int b = 0; b < counted(group[t].updated.batch); ++b)
             for (int i = 0; i < side; ++i)
                 for (int j = 0; j < (symmetric ? i + 1 : side); ++j) {
