@@ -21,6 +21,10 @@ void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T
 template <class T>
 void add_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 
+/// C <- C - A B, the same.
+template <class T>
+void subtract_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
+
 /// True if a matrix can be handed to multiply as it is, transposed or not.
 template <class T>
 bool is_blas(const Matrix<T>& A) {
@@ -39,21 +43,8 @@ Matrix<const T> readable(const Matrix<const T>& A, Scratch& scratch) {
     return {copy, A.rows, A.columns, A.columns, 1};
 }
 
-/// A = U^T U for the upper triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor
-/// that is not positive, or 0.
+/// B <- f L B with L (m, m) lower triangular, B (m, n), leading dimensions ldl and ldb.
 template <class T>
-Index cholesky(Index n, T* A);
-
-/// B <- f U B with U (m, m) upper triangular, B (m, n); leading dimension ld for both.
-template <class T>
-void multiply_triangle_left(Index m, Index n, T f, const T* U, T* B, Index ld);
-
-/// B <- B U, or B U^T, with U (n, n) upper triangular, B (m, n); leading dimension ld for both.
-template <class T>
-void multiply_triangle_right(Index m, Index n, const T* U, bool transpose, T* B, Index ld);
-
-/// C <- C + B B^T for the upper triangle of C (m, m), B (m, n); leading dimension ld for both.
-template <class T>
-void add_square(Index m, Index n, const T* B, T* C, Index ld);
+void multiply_triangle(Index m, Index n, T f, const T* L, Index ldl, T* B, Index ldb);
 
 }  // namespace curvblas::cpu::blas

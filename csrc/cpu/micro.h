@@ -4,27 +4,32 @@
 #include <cstdint>
 
 #include "core/view.h"
+#include "cpu/lanes.h"
 #include "cpu/tiles.h"
 
 namespace curvblas::cpu {
 
-/// Kernels for one matrix, or one diagonal block of it, that stays in the first cache levels. Leading dimension `ld`.
+/// Kernels for one matrix, or eight rows of it, that stay in the first cache levels.
 template <class T>
 struct Small {
-    /// A = U^T U, upper triangle, in place. Returns the order of the leading minor that is not positive, or 0.
-    Index (*cholesky)(Index n, T* A, Index ld);
-    /// U <- U^-1, upper triangle, in place; `work` holds n.
-    void (*invert_triangle)(Index n, T* U, Index ld, T* work);
-    /// W <- W W^T, upper triangles, in place; `work` holds n^2.
-    void (*multiply_by_transpose)(Index n, T* W, Index ld, T* work);
-    /// y = A x in float64, A full, contiguous and symmetric.
-    void (*product)(Index n, const T* A, const double* x, double* y);
+    /// Eight rows of a Cholesky factor A = U^T U and of M = U^-T. On entry U holds -S, S = A - (the product of the rows
+    /// above), from its diagonal block on, `right` columns; M holds the product of the rows above less the identity in
+    /// its last eight of `left` columns. Returns the order of the leading minor that is not positive, or 0, and the
+    /// diagonal of U. Both widths are rounded up to a multiple of the vector length.
+    int (*eliminate)(Index right, T* U, Index left, T* M, Index ld, T* diagonal);
+    /// Rows [first, last) of the lower triangle of a symmetric A, in float64: what they add to y = A x, and to the sum
+    /// of the squares of all elements of scale A.
+    void (*add_symmetric_product)(Index first, Index last, const T* A, Index ld, const double* x, double* y);
+    double (*symmetric_squares)(Index first, Index last, const T* A, Index ld, double scale);
 };
 
 struct Micro {
     const char* isa;
     const Tile<float>* tile_float32;
     const Tile<double>* tile_float64;
+    const LaneInverse<float, float>* lane_inverse_float32;
+    const LaneInverse<float, double>* lane_inverse_mixed;
+    const LaneInverse<double, double>* lane_inverse_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -41,6 +46,15 @@ struct Micro {
             return *tile_float32;
         else
             return *tile_float64;
+    }
+    template <class T, class W>
+    const LaneInverse<T, W>& lane_inverse() const {
+        if constexpr (sizeof(T) == 8)
+            return *lane_inverse_float64;
+        else if constexpr (sizeof(W) == 8)
+            return *lane_inverse_mixed;
+        else
+            return *lane_inverse_float32;
     }
     template <class T>
     const Small<T>& small() const {

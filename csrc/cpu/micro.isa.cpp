@@ -9,83 +9,115 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-// y[0..n) += f x[0..n)
+// A = R^T R for 8 x 8 elements, -A given; `factor` gets R with the reciprocals of its diagonal.
 template <class T>
-inline void add_multiple(Index n, T f, const T* __restrict x, T* __restrict y) {
-    for (Index j = 0; j < n; ++j) y[j] += f * x[j];
-}
-
-// y[0..n) += f0 x[0, 0..n) + ... + f3 x[3, 0..n): one load and store of y for four multiply-adds, where add_multiple
-// needs four.
-template <class T>
-inline void add_four(Index n, T f0, T f1, T f2, T f3, const T* __restrict x, Index ld, T* __restrict y) {
-    for (Index j = 0; j < n; ++j) y[j] += (f0 * x[j] + f1 * x[ld + j]) + (f2 * x[2 * ld + j] + f3 * x[3 * ld + j]);
-}
-
-// Row k of U is row k of A less the rows above it, times their entries in column k, over the root of its first entry.
-template <class T>
-Index cholesky(Index n, T* A, Index ld) {
-    for (Index k = 0; k < n; ++k) {
-        T* const row = A + k * ld + k;
-        const T* above = A + k;
-        Index i = 0;
-        for (; i + 4 <= k; i += 4, above += 4 * ld)
-            add_four(n - k, -above[0], -above[ld], -above[2 * ld], -above[3 * ld], above, ld, row);
-        for (; i < k; ++i, above += ld) add_multiple(n - k, -above[0], above, row);
+inline int factor_negative(const T* A, Index ld, T (&factor)[8][8], T* diagonal) {
+    for (int k = 0; k < 8; ++k) {
+        T row[8];
+        for (int j = k; j < 8; ++j) row[j] = -A[k * ld + j];
+        for (int i = 0; i < k; ++i)
+            for (int j = k; j < 8; ++j) row[j] -= factor[i][k] * factor[i][j];
         // Written as not(>) so that NaN fails too.
-        if (!(row[0] > 0)) return k + 1;
+        if (!(row[k] > 0)) return k + 1;
         const T root =
-            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[0])) : static_cast<T>(__builtin_sqrt(row[0]));
-        const T reciprocal = 1 / root;
-        row[0] = root;
-        for (Index j = 1; j < n - k; ++j) row[j] *= reciprocal;
+            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[k])) : static_cast<T>(__builtin_sqrt(row[k]));
+        diagonal[k] = root;
+        factor[k][k] = 1 / root;
+        for (int j = k + 1; j < 8; ++j) factor[k][j] = row[j] * factor[k][k];
     }
     return 0;
 }
 
-// Row i of U^-1 needs the rows below it: from the last one upwards, every inner loop runs along a row.
+// x <- R^-T (-x), a vector of columns at a time.
 template <class T>
-void invert_triangle(Index n, T* U, Index ld, T* work) {
-    for (Index i = n - 1; i >= 0; --i) {
-        T* const row = U + i * ld;
-        for (Index j = i; j < n; ++j) work[j] = 0;
-        Index k = i + 1;
-        for (; k + 4 <= n; k += 4) {  // a triangle of three columns, and what lies right of it
-            const T* below = U + k * ld + k;
-            for (Index r = 0; r < 3; ++r) add_multiple(3 - r, -row[k + r], below + r * ld + r, work + k + r);
-            add_four(n - k - 3, -row[k], -row[k + 1], -row[k + 2], -row[k + 3], below + 3, ld, work + k + 3);
+inline void solve_negative(const T (&factor)[8][8], Index width, T* x, Index ld) {
+    using V = Vector<T>;
+    for (Index j = 0; j < width; j += lanes<T>) {
+        V y[8];
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) {
+            V* const element = reinterpret_cast<V*>(x + k * ld + j);
+            V sum = -*element;
+#pragma GCC unroll 8
+            for (int i = 0; i < k; ++i) sum -= factor[i][k] * y[i];
+            *element = y[k] = sum * factor[k][k];
         }
-        for (; k < n; ++k) add_multiple(n - k, -row[k], U + k * ld + k, work + k);
-        const T reciprocal = 1 / row[i];
-        row[i] = reciprocal;
-        for (Index j = i + 1; j < n; ++j) row[j] = work[j] * reciprocal;
-    }
-}
-
-// A sum of outer products of the columns of W, which `work` holds as rows, filled up with zeros.
-template <class T>
-void multiply_by_transpose(Index n, T* W, Index ld, T* work) {
-    for (Index i = 0; i < n; ++i) {
-        for (Index j = 0; j < i; ++j) work[j * n + i] = 0;
-        for (Index j = i; j < n; ++j) work[j * n + i] = W[i * ld + j];
-    }
-    for (Index i = 0; i < n; ++i) {
-        T* const row = W + i * ld + i;
-        for (Index j = 0; j < n - i; ++j) row[j] = 0;
-        Index k = i;
-        for (; k + 4 <= n; k += 4) {
-            const T* column = work + k * n + i;
-            add_four(k + 4 - i, column[0], column[n], column[2 * n], column[3 * n], column, n, row);
-        }
-        for (; k < n; ++k) add_multiple(k + 1 - i, work[k * n + i], work + k * n + i, row);
     }
 }
 
 template <class T>
-void product(Index n, const T* A, const double* __restrict x, double* __restrict y) {
-    for (Index j = 0; j < n; ++j) y[j] = 0;
-    for (Index i = 0; i < n; ++i)  // A is symmetric: its rows are its columns
-        for (Index j = 0; j < n; ++j) y[j] += x[i] * static_cast<double>(A[i * n + j]);
+int eliminate(Index right, T* U, Index left, T* M, Index ld, T* diagonal) {
+    T factor[8][8];
+    if (const int minor = factor_negative(U, ld, factor, diagonal)) return minor;
+    solve_negative(factor, right, U, ld);
+    solve_negative(factor, left, M, ld);
+    return 0;
+}
+
+template <class T>
+inline Vector<double> widened(const T* x) {
+    typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes<double>), aligned(sizeof(T)), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Narrow*>(x), Vector<double>);
+}
+
+inline double sum_of(Vector<double> x) {
+    double sum = 0;
+    for (int l = 0; l < lanes<double>; ++l) sum += x[l];
+    return sum;
+}
+
+// Row i of the lower triangle is also its column: four rows for one load and store of y.
+template <class T, int rows>
+inline void add_rows(Index i, const T* A, Index ld, const double* x, double* y) {
+    using V = Vector<double>;
+    V dot[rows] = {};
+    Index j = 0;
+    for (; j + lanes<double> <= i; j += lanes<double>) {
+        const V x_j = *reinterpret_cast<const V*>(x + j);
+        V y_j = *reinterpret_cast<const V*>(y + j);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r) {
+            const V a = widened(A + r * ld + j);
+            dot[r] += a * x_j, y_j += a * x[i + r];
+        }
+        *reinterpret_cast<V*>(y + j) = y_j;
+    }
+    for (int r = 0; r < rows; ++r) {
+        double sum = sum_of(dot[r]);
+        for (Index k = j; k < i + r; ++k) {
+            const double a = static_cast<double>(A[r * ld + k]);
+            sum += a * x[k], y[k] += a * x[i + r];
+        }
+        y[i + r] += sum + static_cast<double>(A[r * ld + i + r]) * x[i + r];
+    }
+}
+
+template <class T>
+void add_symmetric_product(Index first, Index last, const T* A, Index ld, const double* x, double* y) {
+    Index i = first;
+    for (; i + 4 <= last; i += 4) add_rows<T, 4>(i, A + i * ld, ld, x, y);
+    for (; i < last; ++i) add_rows<T, 1>(i, A + i * ld, ld, x, y);
+}
+
+template <class T>
+double symmetric_squares(Index first, Index last, const T* A, Index ld, double scale) {
+    using V = Vector<double>;
+    double total = 0;
+    for (Index i = first; i < last; ++i) {
+        const T* const row = A + i * ld;
+        V sum[2] = {};
+        Index j = 0;
+        for (; j + 2 * lanes<double> <= i; j += 2 * lanes<double>)
+            for (int k = 0; k < 2; ++k) {
+                const V a = widened(row + j + k * lanes<double>) * scale;
+                sum[k] += a * a;
+            }
+        double below = sum_of(sum[0] + sum[1]);
+        for (; j < i; ++j) below += static_cast<double>(row[j]) * scale * (static_cast<double>(row[j]) * scale);
+        const double diagonal = static_cast<double>(row[i]) * scale;
+        total += 2 * below + diagonal * diagonal;
+    }
+    return total;
 }
 
 void widen_bfloat16(Index n, const std::uint16_t* x, float* y) {
@@ -122,13 +154,19 @@ bool finite_64(Index n, const std::uint64_t* x) { return finite(n, x, std::uint6
 
 extern const Tile<float> tile_float32;
 extern const Tile<double> tile_float64;
+extern const LaneInverse<float, float> lane_inverse_float32;
+extern const LaneInverse<float, double> lane_inverse_mixed;
+extern const LaneInverse<double, double> lane_inverse_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
     &tile_float32,
     &tile_float64,
-    {cholesky<float>, invert_triangle<float>, multiply_by_transpose<float>, product<float>},
-    {cholesky<double>, invert_triangle<double>, multiply_by_transpose<double>, product<double>},
+    &lane_inverse_float32,
+    &lane_inverse_mixed,
+    &lane_inverse_float64,
+    {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},
+    {eliminate<double>, add_symmetric_product<double>, symmetric_squares<double>},
     widen_float16,
     widen_bfloat16,
     finite_16,

@@ -2,8 +2,10 @@
 // linkage.
 #pragma once
 
-#if defined(__F16C__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include <cstdint>
@@ -32,6 +34,20 @@ template <class T>
 using Vector = typename VectorOf<T>::type;
 template <class T>
 constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+#if defined(__AVX512F__)  // the masked ones, because gcc 12 warns of the others' undefined operand
+inline Vector<float> square_root(Vector<float> x) { return _mm512_mask_sqrt_ps(x, 0xffff, x); }
+inline Vector<double> square_root(Vector<double> x) { return _mm512_mask_sqrt_pd(x, 0xff, x); }
+#elif defined(__AVX2__)
+inline Vector<float> square_root(Vector<float> x) { return _mm256_sqrt_ps(x); }
+inline Vector<double> square_root(Vector<double> x) { return _mm256_sqrt_pd(x); }
+#elif defined(__x86_64__)
+inline Vector<float> square_root(Vector<float> x) { return _mm_sqrt_ps(x); }
+inline Vector<double> square_root(Vector<double> x) { return _mm_sqrt_pd(x); }
+#elif defined(__aarch64__)
+inline Vector<float> square_root(Vector<float> x) { return vsqrtq_f32(x); }
+inline Vector<double> square_root(Vector<double> x) { return vsqrtq_f64(x); }
+#endif
 
 }  // namespace
 }  // namespace curvblas::cpu::CURVBLAS_ISA

@@ -1,0 +1,450 @@
+// Damped inverses of small matrices, one in each lane (see lanes.h). Nothing but the tables leaves this file.
+#include "cpu/lane_pack.isa.h"
+#include "cpu/lanes.h"
+
+namespace curvblas::cpu::CURVBLAS_ISA {
+namespace {
+
+// Columns of a 4 x 4 block whose sums stay in registers, with what is multiplied: 16 of 32, or 8 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int strip = 4;
+#else
+constexpr int strip = 2;
+#endif
+constexpr Index most_rows = largest_in_lanes;
+constexpr double solved_below = 1e-3, surely_below = 2.5e-3;
+template <class T>
+constexpr double half_unit = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+
+/// The lower 4 x 4 blocks of a symmetric matrix, or a triangle, of vectors.
+template <class W>
+struct Blocks {
+    W* data;
+    Vector<W>* operator()(Index i, Index j) const {
+        return reinterpret_cast<Vector<W>*>(data) + 16 * (i * (i + 1) / 2 + j);
+    }
+};
+
+enum class Form : std::uint8_t { normal, transposed };
+
+/// sum += x y for the columns from `first` on of 4 x 4 blocks.
+template <class W, Form of_x, Form of_y>
+inline void add_product(const Vector<W>* x, const Vector<W>* y, int first, Vector<W> (&sum)[4][strip]) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+        Vector<W> row[strip];
+#pragma GCC unroll 4
+        for (int b = 0; b < strip; ++b) row[b] = of_y == Form::normal ? y[4 * k + first + b] : y[4 * (first + b) + k];
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; ++a) {
+            const Vector<W> f = of_x == Form::normal ? x[4 * a + k] : x[4 * k + a];
+#pragma GCC unroll 4
+            for (int b = 0; b < strip; ++b) sum[a][b] += f * row[b];
+        }
+    }
+}
+
+/// x <- x y^T with y lower triangular.
+template <class W>
+inline void multiply_by_transposed_triangle(Vector<W>* x, const Vector<W>* y) {
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; ++a) {
+        const Vector<W> row[4] = {x[4 * a], x[4 * a + 1], x[4 * a + 2], x[4 * a + 3]};
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; ++b) {
+            Vector<W> sum = row[0] * y[4 * b];
+            for (int k = 1; k <= b; ++k) sum += row[k] * y[4 * b + k];
+            x[4 * a + b] = sum;
+        }
+    }
+}
+
+/// x <- -y x with y lower triangular.
+template <class W>
+inline void multiply_by_negative_triangle(const Vector<W>* y, Vector<W>* x) {
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; ++b) {
+        const Vector<W> column[4] = {x[b], x[4 + b], x[8 + b], x[12 + b]};
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; ++a) {
+            Vector<W> sum = y[4 * a] * column[0];
+            for (int k = 1; k <= a; ++k) sum += y[4 * a + k] * column[k];
+            x[4 * a + b] = -sum;
+        }
+    }
+}
+
+/// The product of the pivots, as mantissas in [1, 2) multiplied and exponents added: at most 2^64, so that it fits.
+template <class W>
+struct Determinant {
+    using I = typename MaskOf<W>::type;
+    static constexpr int mantissa = sizeof(W) == 4 ? 23 : 52;
+    static constexpr I one = static_cast<I>((sizeof(W) == 4 ? I{127} : I{1023}) << mantissa);
+    Vector<W> product = Vector<W>{} + 1;
+    Vector<I> exponents = {};
+
+    void multiply(Vector<W> pivot) {
+        const Vector<I> bits = reinterpret_cast<const Vector<I>&>(pivot);
+        exponents += (bits - one) >> mantissa;
+        const Vector<I> in_one_to_two = (bits & ((I{1} << mantissa) - 1)) | one;
+        product *= reinterpret_cast<const Vector<W>&>(in_one_to_two);
+    }
+    double logarithm(int lane) const {
+        return __builtin_log(static_cast<double>(product[lane])) +
+               0.693147180559945309 * static_cast<double>(exponents[lane]);
+    }
+};
+
+/// The inverse of the Cholesky factor of a symmetric 4 x 4 block, in place, zeros above its diagonal.
+template <class W>
+inline void invert_factor(Vector<W>* S, Determinant<W>& determinant) {
+    using V = Vector<W>;
+    V L[4][4], K[4][4];
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; ++b) {
+        V pivot = S[5 * b];
+        for (int k = 0; k < b; ++k) pivot -= L[b][k] * L[b][k];
+        determinant.multiply(pivot);
+        K[b][b] = W(1) / square_root(pivot);  // NaN if the pivot is negative, Inf if it is zero
+#pragma GCC unroll 4
+        for (int a = b + 1; a < 4; ++a) {
+            V sum = S[4 * a + b];
+            for (int k = 0; k < b; ++k) sum -= L[a][k] * L[b][k];
+            L[a][b] = sum * K[b][b];
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < b; ++j) {
+            V sum = L[b][j] * K[j][j];
+            for (int k = j + 1; k < b; ++k) sum += L[b][k] * K[k][j];
+            K[b][j] = -sum * K[b][b];
+        }
+    }
+    for (int a = 0; a < 4; ++a)
+        for (int b = 0; b < 4; ++b) S[4 * a + b] = b <= a ? K[a][b] : V{};
+}
+
+/// A = L L^T, left-looking: L below the diagonal blocks, their inverses on it.
+template <class W>
+void factor(Index blocks, const Blocks<W>& A, const Blocks<W>& L, Determinant<W>& determinant) {
+    for (Index j = 0; j < blocks; ++j)
+        for (Index i = j; i < blocks; ++i) {
+            const Vector<W>* const a = A(i, j);
+            Vector<W>* const to = L(i, j);
+            for (int first = 0; first < 4; first += strip) {
+                Vector<W> sum[4][strip] = {};
+                const Vector<W>*x = L(i, 0), *y = L(j, 0);
+                for (Index k = 0; k < j; ++k, x += 16, y += 16)
+                    add_product<W, Form::normal, Form::transposed>(x, y, first, sum);
+#pragma GCC unroll 4
+                for (int r = 0; r < 4; ++r)
+#pragma GCC unroll 4
+                    for (int c = 0; c < strip; ++c) to[4 * r + first + c] = a[4 * r + first + c] - sum[r][c];
+            }
+            i == j ? invert_factor<W>(to, determinant) : multiply_by_transposed_triangle<W>(to, L(j, j));
+        }
+}
+
+template <class W>
+inline void store(const Vector<W> (&sum)[4][strip], int first, Vector<W>* to) {
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; ++a)
+#pragma GCC unroll 4
+        for (int b = 0; b < strip; ++b) to[4 * a + first + b] = sum[a][b];
+}
+
+/// L^-1 in place of L, column by column, each from the diagonal down: L(i, j) is read once more, for M(i, j).
+template <class W>
+void invert_triangle(Index blocks, const Blocks<W>& L) {
+    for (Index j = 0; j < blocks; ++j)
+        for (Index i = j + 1; i < blocks; ++i) {
+            Vector<W> product[16];
+            for (int first = 0; first < 4; first += strip) {
+                Vector<W> sum[4][strip] = {};
+                for (Index k = j; k < i; ++k) add_product<W, Form::normal, Form::normal>(L(i, k), L(k, j), first, sum);
+                store<W>(sum, first, product);
+            }
+            Vector<W>* const to = L(i, j);
+            for (int e = 0; e < 16; ++e) to[e] = product[e];
+            multiply_by_negative_triangle<W>(L(i, i), to);
+        }
+}
+
+template <class T, class W>
+inline Vector<W> rounded(Vector<W> x) {
+    if constexpr (__is_same(T, W))
+        return x;
+    else {
+        typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes<W>)));
+        return __builtin_convertvector(__builtin_convertvector(x, Narrow), Vector<W>);
+    }
+}
+
+/// X = M^T M in place of M, rounded to T: row i of blocks needs none of the rows above, and its diagonal block last.
+template <class T, class W>
+void multiply_by_transpose(Index blocks, const Blocks<W>& M) {
+    for (Index i = 0; i < blocks; ++i)
+        for (Index j = 0; j <= i; ++j) {
+            Vector<W> product[16];
+            for (int first = 0; first < 4; first += strip) {
+                Vector<W> sum[4][strip] = {};
+                for (Index k = i; k < blocks; ++k)
+                    add_product<W, Form::transposed, Form::normal>(M(k, i), M(k, j), first, sum);
+                store<W>(sum, first, product);
+            }
+            Vector<W>* const to = M(i, j);
+            for (int e = 0; e < 16; ++e) to[e] = rounded<T, W>(product[e]);
+        }
+}
+
+/// y = S x; adds ||S||_F^2 to `squares`, without the rows that are padding (`inside` is 0 there, else 1).
+template <class W, bool with_squares>
+void multiply_symmetric(Index blocks, const Blocks<W>& S, const Vector<W>* inside, const Vector<W>* x, Vector<W>* y,
+                        Vector<W>& squares) {
+    using V = Vector<W>;
+    V below = {}, diagonal = {};
+    for (Index i = 0; i < blocks; ++i) {
+        V sum[4] = {};
+        const V x_i[4] = {x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]};
+        for (Index j = 0; j < i; ++j) {
+            const V* const block = S(i, j);
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; ++b) {
+                const V x_j = x[4 * j + b];
+                V mirrored = y[4 * j + b];
+#pragma GCC unroll 4
+                for (int a = 0; a < 4; ++a) {
+                    const V s = block[4 * a + b];
+                    sum[a] += s * x_j, mirrored += s * x_i[a];
+                    if (with_squares) below += s * s;
+                }
+                y[4 * j + b] = mirrored;
+            }
+        }
+        const V* const block = S(i, i);
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; ++a) {
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; ++b) {
+                const V s = block[4 * a + b];
+                sum[a] += s * x_i[b];
+                if (with_squares) diagonal += s * s * inside[4 * i + a];
+            }
+            y[4 * i + a] = sum[a];
+        }
+    }
+    if (with_squares) squares += below + below + diagonal;
+}
+
+/// As many matrices as there are lanes.
+template <class T, class W>
+class Lanes {
+  public:
+    using V = Vector<W>;
+
+    Lanes(Index order, int count, LaneProblem<T>* problems, const double* signs, W* scratch)
+        : blocks_(order / 4),
+          count_(count),
+          problems_(problems),
+          signs_(signs),
+          A_{scratch},
+          X_{scratch + order * (order + 4) / 2 * lanes<W>} {
+        is_full_ = count == lanes<W>;
+        for (int l = 0; l < count_; ++l) {
+            order_[l] = problems[l].n;
+            is_full_ = is_full_ && order_[l] == order;
+            if (order_[l] % 4) cut_blocks_ |= 1u << order_[l] / 4;
+        }
+    }
+
+    void solve() {
+        pack();
+        Determinant<W> determinant;
+        factor<W>(blocks_, A_, X_, determinant);
+        invert_triangle<W>(blocks_, X_);
+        multiply_by_transpose<T, W>(blocks_, X_);
+        assess();
+        for (int l = 0; l < count_; ++l)
+            if (problems_[l].solved) problems_[l].log_det = determinant.logarithm(l);
+        unpack();
+    }
+
+  private:
+    /// The matrices, and `inside_`.
+    void pack() {
+        static const T nothing[most_rows] = {};
+        const T* next[lanes<W>] = {};
+        Index stride[lanes<W>] = {};
+        V shift = {};
+        for (int l = 0; l < count_; ++l) {
+            next[l] = problems_[l].C, stride[l] = problems_[l].C_stride;
+            shift[l] = static_cast<W>(problems_[l].shift);
+        }
+        for (Index i = 0; i < 4 * blocks_; ++i) {
+            if (is_full_) {
+                inside_[i] = V{} + 1;
+                pack_row(i, next, false);
+            } else {
+                const T* rows[lanes<W>];
+                W inside[lanes<W>];
+                for (int l = 0; l < lanes<W>; ++l) {
+                    rows[l] = i < order_[l] ? next[l] : nothing;
+                    inside[l] = i < order_[l] ? W(1) : W(0);
+                }
+                inside_[i] = *reinterpret_cast<const V*>(inside);
+                pack_row(i, rows, cut_blocks_ >> i / 4 & 1);
+            }
+            A_(i / 4, i / 4)[5 * (i % 4)] += inside_[i] * shift + (1 - inside_[i]);
+            for (int l = 0; l < lanes<W>; ++l) next[l] += stride[l];
+        }
+    }
+
+    /// The lower triangle of row i; `is_cut`: the last four columns are not there in all matrices.
+    void pack_row(Index i, const T* const* rows, bool is_cut) const {
+        const Index last = i / 4, a = i % 4;
+        V x[fours][4];
+        for (Index j = 0; j <= last; j += fours) {
+            const Index groups = last + 1 - j < fours ? last + 1 - j : fours;
+            const Index whole = is_cut && j + groups > last ? groups - 1 : groups;
+            gather<W, T>(rows, 4 * j, whole, x);
+            if (whole < groups)
+                for (int l = 0; l < lanes<W>; ++l)
+                    for (Index b = 0; b <= a; ++b) x[whole][b][l] = static_cast<W>(rows[l][4 * (j + whole) + b]);
+            for (Index g = 0; g < groups; ++g)
+                if (j + g < last)
+                    for (int b = 0; b < 4; ++b) A_(last, j + g)[4 * a + b] = x[g][b];
+                else
+                    for (Index b = 0; b <= a; ++b) A_(last, last)[4 * a + b] = A_(last, last)[4 * b + a] = x[g][b];
+        }
+    }
+
+    /// ||A X z - z||; leaves X z in `y`. The first probe finds the norms too.
+    template <bool is_first>
+    V probe(const V* z, V* y) {
+        V r[most_rows];
+        multiply_symmetric<W, is_first>(blocks_, X_, inside_, z, y, squares_of_X_);
+        multiply_symmetric<W, is_first>(blocks_, A_, inside_, y, r, squares_of_A_);
+        V sum = {};
+        for (Index i = 0; i < 4 * blocks_; ++i) {
+            const V difference = (r[i] - z[i]) * inside_[i];
+            sum += difference * difference;
+        }
+        return square_root(sum);
+    }
+
+    void set_signs(int vector, V* z) const {
+        for (Index i = 0; i < 4 * blocks_; ++i) z[i] = static_cast<W>(signs_[vector * most_rows + i]) * inside_[i];
+    }
+
+    void assess() {
+        V z[most_rows], y[most_rows];
+        set_signs(0, z);
+        const V first = probe<true>(z, y);
+        V squares = {};
+        for (Index i = 0; i < 4 * blocks_; ++i) squares += y[i] * y[i];
+        const V reciprocal = W(1) / square_root(squares);
+        for (Index i = 0; i < 4 * blocks_; ++i) z[i] = y[i] * reciprocal;
+        const V second = probe<false>(z, y), norms = square_root(squares_of_A_) * square_root(squares_of_X_);
+
+        const double below = __is_same(T, W) ? solved_below : surely_below;
+        bool more = false;
+        for (int l = 0; l < count_; ++l) {
+            LaneProblem<T>& problem = problems_[l];
+            const double a = static_cast<double>(first[l]), b = static_cast<double>(second[l]);
+            problem.residual = (a > b ? a : b) + half_unit<W> * static_cast<double>(norms[l]);
+            // b is NaN for n = 0 alone, where X z is empty. Written so that other NaN are not solved.
+            problem.solved =
+                (problem.n == 0 && problem.shift >= 0) || (a <= below && b <= below && problem.residual <= below);
+            if (problem.n == 0) problem.residual = 0;
+            const bool is_rounded_little = half_unit<T> * static_cast<double>(norms[l]) <= surely_below;
+            if (__is_same(T, W))
+                problem.solved = problem.solved && (problem.n == 0 || is_rounded_little);
+            else
+                more = more || (problem.solved && !is_rounded_little);
+        }
+        if (more) probe_more(norms);
+    }
+
+    /// Sixteen more probes for the lanes whose rounding to T may be large in a direction that was missed.
+    void probe_more(V norms) {
+        V z[most_rows], y[most_rows];
+        for (int vector = 1; vector <= 16; ++vector) {
+            set_signs(vector, z);
+            const V size = probe<false>(z, y);
+            for (int l = 0; l < count_; ++l) {
+                LaneProblem<T>& problem = problems_[l];
+                const double bound = static_cast<double>(norms[l]);
+                const double found = static_cast<double>(size[l]) + half_unit<W> * bound;
+                if (!problem.solved || half_unit<T> * bound <= surely_below) continue;
+                problem.solved = found <= surely_below;
+                if (found > problem.residual) problem.residual = found;
+            }
+        }
+    }
+
+    /// X of the lanes that are solved, full; what belongs to no matrix goes where nobody reads it.
+    void unpack() {
+        T* row[lanes<W>] = {};
+        Index stride[lanes<W>] = {};
+        for (int l = 0; l < count_; ++l) {
+            row[l] = problems_[l].X, stride[l] = problems_[l].X_stride;
+            if (!problems_[l].solved) order_[l] = 0, are_all_solved_ = false;
+        }
+        for (Index i = 0; i < 4 * blocks_; ++i) {
+            for (Index j = 0; j < blocks_; j += fours) {
+                const Index groups = blocks_ - j < fours ? blocks_ - j : fours;
+                V x[fours][4];
+                for (Index g = 0; g < groups; ++g) {
+                    const V* const block = j + g <= i / 4 ? X_(i / 4, j + g) + 4 * (i % 4) : X_(j + g, i / 4) + i % 4;
+                    const int step = j + g <= i / 4 ? 1 : 4;
+                    for (int b = 0; b < 4; ++b) x[g][b] = block[step * b];
+                }
+                unpack_fours(i, 4 * j, groups, row, x);
+            }
+            for (int l = 0; l < lanes<W>; ++l) row[l] += stride[l];
+        }
+    }
+
+    /// So many fours of row i, from column `first` on.
+    void unpack_fours(Index i, Index first, Index groups, T* const* row, V (&x)[fours][4]) const {
+        if (is_full_ && are_all_solved_) return scatter<W, T>(x, groups, row, first);
+        T unread[lanes<W>][4 * fours], *to[lanes<W>];
+        Index some_are_cut = 0;
+        for (int l = 0; l < lanes<W>; ++l) {
+            const bool is_inside = i < order_[l], is_whole = first + 4 * groups <= order_[l];
+            to[l] = is_inside && is_whole ? row[l] + first : unread[l];
+            some_are_cut |= is_inside && !is_whole;
+        }
+        scatter<W, T>(x, groups, to, 0);
+        if (!some_are_cut) return;
+        for (int l = 0; l < count_; ++l)
+            if (to[l] == unread[l] && i < order_[l])
+                for (Index k = first; k < order_[l]; ++k) row[l][k] = unread[l][k - first];
+    }
+
+    const Index blocks_;
+    const int count_;
+    LaneProblem<T>* const problems_;
+    const double* const signs_;
+    const Blocks<W> A_, X_;
+    Index order_[lanes<W>] = {};    ///< of the lanes' matrices, 0 where there is none
+    bool is_full_, are_all_solved_ = true;  ///< `is_full_`: no lane is padded or idle
+    std::uint32_t cut_blocks_ = 0;  ///< bit b: some matrix ends within the rows of block b
+    V squares_of_A_ = {}, squares_of_X_ = {};
+    V inside_[most_rows];           ///< 1 for the rows of a lane's matrix, 0 for its padding
+};
+
+template <class T, class W>
+void invert(Index order, int count, LaneProblem<T>* problems, const double* signs, W* scratch) {
+    Lanes<T, W>(order, count, problems, signs, scratch).solve();
+}
+
+}  // namespace
+
+extern const LaneInverse<float, float> lane_inverse_float32;
+extern const LaneInverse<float, double> lane_inverse_mixed;
+extern const LaneInverse<double, double> lane_inverse_float64;
+const LaneInverse<float, float> lane_inverse_float32 = {lanes<float>, invert<float, float>};
+const LaneInverse<float, double> lane_inverse_mixed = {lanes<double>, invert<float, double>};
+const LaneInverse<double, double> lane_inverse_float64 = {lanes<double>, invert<double, double>};
+
+}  // namespace curvblas::cpu::CURVBLAS_ISA
