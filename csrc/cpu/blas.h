@@ -44,6 +44,15 @@ Matrix<const T> readable(const Matrix<const T>& A, Scratch& scratch) {
 template <class T>
 Index cholesky(Index n, T* A);
 
+/// A = L L^T for the lower triangle of A (n, n), leading dimension n, in place. Returns as cholesky does.
+template <class T>
+Index cholesky_lower(Index n, T* A);
+
+/// X <- L^-1 X, or L^-T X, with the lower triangle of L (n, n) that `is_blas`, X (n, k) with unit stride along its
+/// rows.
+template <class T>
+void solve_lower(const Matrix<const T>& L, bool transpose, const Matrix<T>& X);
+
 /// B <- f U B with U (m, m) upper triangular, B (m, n); leading dimension ld for both.
 template <class T>
 void multiply_triangle_left(Index m, Index n, T f, const T* U, T* B, Index ld);
@@ -51,6 +60,10 @@ void multiply_triangle_left(Index m, Index n, T f, const T* U, T* B, Index ld);
 /// B <- B U, or B U^T, with U (n, n) upper triangular, B (m, n); leading dimension ld for both.
 template <class T>
 void multiply_triangle_right(Index m, Index n, const T* U, bool transpose, T* B, Index ld);
+
+/// C = B B^T for the upper triangle of C (m, m), leading dimension ldc; B (m, n), leading dimension ldb.
+template <class T>
+void square(Index m, Index n, const T* B, Index ldb, T* C, Index ldc);
 
 /// C <- C + B B^T for the upper triangle of C (m, m), B (m, n); leading dimension ld for both.
 template <class T>

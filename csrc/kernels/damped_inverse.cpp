@@ -7,6 +7,7 @@
 
 #include "cpu/blas.h"
 #include "cpu/scratch.h"
+#include "kernels/jitter_ladder.h"
 
 namespace curvblas::cpu {
 namespace {
@@ -224,12 +225,9 @@ class Solver {
     InverseReport climb(double damping, InverseReport report) {
         double size = 0;
         for (Index i = 0; i < n_; ++i) size += std::abs(static_cast<double>(A_[i * n_ + i]));
-        size = std::max(size / static_cast<double>(n_), damping);
-        const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-        double relative = std::max(4 * static_cast<double>(n_) * eps, 1e-8);
-        for (; relative <= 1e-2 && report.status == Status::not_positive_definite; relative *= 10) {
-            report = attempt(wide_, damping, relative * size);
-        }
+        JitterLadder ladder(n_, static_cast<double>(std::numeric_limits<T>::epsilon()), size, damping);
+        while (ladder.has_next() && report.status == Status::not_positive_definite)
+            report = attempt(wide_, damping, ladder.next());
         return report;
     }
 
