@@ -19,6 +19,7 @@ MODULES = [
     "curvblas",
     "curvblas.kronecker",
     "curvblas.convolution",
+    "curvblas.eigen",
     "curvblas.packing",
     "curvblas.ekfac",
     "curvblas.recurrent",

@@ -3,6 +3,7 @@
 
 #include "bindings/backend.h"
 #include "bindings/convolution.h"
+#include "bindings/eigen.h"
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
@@ -24,6 +25,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("conv_workspace_bytes", &conv_workspace_bytes);
     m.def("factored_damping", &factored_damping);
     m.def("damped_inverse", &damped_inverse);
+    m.def("eigenbasis", &eigenbasis);
     m.def("precondition", &precondition);
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);

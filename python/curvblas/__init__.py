@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
@@ -20,12 +21,14 @@ from .recurrent import update_lagged_factors
 __version__ = version("curvblas")
 
 __all__ = [
+    "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
     "Status",
     "all_finite",
     "conv_workspace_bytes",
     "damped_inverse",
+    "eigenbasis",
     "factored_damping",
     "get_num_threads",
     "info",
