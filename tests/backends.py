@@ -17,12 +17,13 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
-GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "rhs", "matrices"}
+GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_start", "rhs", "matrices"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
     "factored_damping": ("A", "G", "damping"),
     "damped_inverse": ("factors", "damping"),
+    "eigenbasis": ("factors",),
     "precondition": ("grads", "A_inv", "G_inv"),
     "damped_cholesky": ("factors", "damping"),
     "triangular_solve": ("factors", "rhs"),
@@ -76,6 +77,9 @@ class Device:
             setattr(self, function, self._wrapped(function))
 
     def to_device(self, x):
+        if dataclasses.is_dataclass(x):
+            parts = {f.name: _map(self.to_device, getattr(x, f.name)) for f in dataclasses.fields(x)}
+            return type(x)(**parts)
         return self._module.Array.to_device(x) if isinstance(x, np.ndarray) else x
 
     def to_host(self, x):

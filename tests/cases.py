@@ -72,6 +72,12 @@ def _lagged_factors(rng, n, dtype, N=2, T=None):
     }
 
 
+def _separated(rng, n, dtype):
+    # Eigenvalues 1, 2, ..., n: far enough apart for the vectors to be known, too.
+    Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    return {"factors": ((Q * np.arange(1.0, n + 1)) @ Q.T).astype(dtype)}
+
+
 def _precondition(rng, n, dtype):
     m = n + 2
     return {
@@ -169,6 +175,13 @@ CASES = [
         lambda factors: oracle.damped_inverse(factors, 0.1),
         "factors",
         optional=("out",),
+    ),
+    Case(
+        "eigenbasis",
+        _separated,
+        lambda on, factors: on.eigenbasis(factors).vectors,
+        lambda factors: oracle.eigenbasis(factors)[1],
+        "factors",
     ),
     Case(
         "precondition",

@@ -138,6 +138,14 @@ def log_det(C, damping):
     return np.linalg.slogdet(symmetric(C) + damping * np.eye(len(C)))[1]
 
 
+def eigenbasis(factors):
+    """(values, vectors) from the lower triangle, signs as `curvblas.eigenbasis` has them."""
+    values, vectors = np.linalg.eigh(symmetric(factors))
+    if len(values):
+        vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(0)[None], 0))
+    return values, vectors
+
+
 def precondition(grads, A_inv, G_inv):
     """G_inv V A_inv."""
     return np.float64(G_inv) @ np.float64(grads) @ np.float64(A_inv)

@@ -20,6 +20,7 @@ MODULES = [
     "curvblas.kronecker",
     "curvblas.cholesky",
     "curvblas.convolution",
+    "curvblas.eigen",
     "curvblas.packing",
     "curvblas.ekfac",
     "curvblas.recurrent",

@@ -4,6 +4,7 @@
 #include "bindings/backend.h"
 #include "bindings/cholesky.h"
 #include "bindings/convolution.h"
+#include "bindings/eigen.h"
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
@@ -26,6 +27,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("conv_workspace_bytes", &conv_workspace_bytes);
     m.def("factored_damping", &factored_damping);
     m.def("damped_inverse", &damped_inverse);
+    m.def("eigenbasis", &eigenbasis);
     m.def("precondition", &precondition);
     m.def("damped_cholesky", &damped_cholesky);
     m.def("triangular_solve", &triangular_solve);

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from ._backend import get_num_threads, info, set_num_threads
 from .cholesky import CholeskyResult, cholesky_solve, damped_cholesky, triangular_solve
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
@@ -23,6 +24,7 @@ __version__ = version("curvblas")
 
 __all__ = [
     "CholeskyResult",
+    "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
     "Status",
@@ -31,6 +33,7 @@ __all__ = [
     "conv_workspace_bytes",
     "damped_cholesky",
     "damped_inverse",
+    "eigenbasis",
     "factored_damping",
     "get_num_threads",
     "info",
