@@ -171,21 +171,34 @@ class Solver {
 };
 
 template <class T>
-void solve(const Eigenbasis<T>& task, Index b) {
-    const Index n = task.C.rows;
-    T* const values = task.values + b * n;
-    const Matrix<T> V = task.vectors[b];
-    if (n == 0) {
-        task.reports.status[b] = Status::ok, task.reports.residual[b] = 0;
-        return;
-    }
+void solve_large(const EigenLane<T>& one) {
+    const Index n = one.C.rows;
     Solver<T> solver(n);
-    const EigenReport report = solver.solve(task.C[b], values);
-    task.reports.status[b] = report.status, task.reports.residual[b] = report.residual;
-    if (report.status == Status::ok) return solver.write(V);
-    std::fill_n(values, n, static_cast<T>(nan));
+    const EigenReport report = solver.solve(one.C, one.values);
+    *one.status = report.status, *one.residual = report.residual;
+    if (report.status == Status::ok) return solver.write(one.V);
+    std::fill_n(one.values, n, static_cast<T>(nan));
     for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < n; ++j) V(i, j) = static_cast<T>(nan);
+        for (Index j = 0; j < n; ++j) one.V(i, j) = static_cast<T>(nan);
+}
+
+/// The matrices of a group, those of one order behind each other, so that lanes are full whatever task they are of.
+template <class T>
+std::vector<EigenLane<T>> by_order(std::span<const Eigenbasis<T>> group) {
+    std::vector<EigenLane<T>> all;
+    for (const Eigenbasis<T>& task : group) {
+        const Index n = task.C.rows;
+        for (Index b = 0; b < task.C.batch; ++b) {
+            if (n > 0)
+                all.push_back({task.C[b], task.values + b * n, task.vectors[b], task.reports.status + b,
+                               task.reports.residual + b});
+            else
+                task.reports.status[b] = Status::ok, task.reports.residual[b] = 0;
+        }
+    }
+    std::stable_sort(all.begin(), all.end(),
+                     [](const EigenLane<T>& a, const EigenLane<T>& b) { return a.C.rows < b.C.rows; });
+    return all;
 }
 
 }  // namespace
@@ -193,13 +206,24 @@ void solve(const Eigenbasis<T>& task, Index b) {
 template <class T>
 void eigenbasis(const Queue& queue, std::span<const Eigenbasis<T>> group) {
     blas::stay_on_one_thread();
+    const EigenLanes<T>& lanes = queue.micro().eigen_lanes<T>();
+    const std::vector<EigenLane<T>> all = by_order(group);
     std::vector<Item> items;
-    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
-        const double n = static_cast<double>(group[t].C.rows);
-        Queue::append_batches(items, t, group[t].C.batch, 2000 + 400 * n * n + 9 * n * n * n);
+    const Index total = static_cast<Index>(all.size());
+    for (Index first = 0, next; first < total; first = next) {
+        const Index order = all[first].C.rows;
+        next = first + 1;
+        if (order <= EigenLanes<T>::most_order)
+            while (next < total && next < first + lanes.width && all[next].C.rows == order) ++next;
+        const double n = static_cast<double>(order);
+        items.push_back({0, first, next - first, 0, 2000 + 400 * n * n + 9 * n * n * n});
     }
     queue.run(items, [&](const Item& item) {
-        for (Index b = item.first; b < item.first + item.count; ++b) solve(group[item.task], b);
+        const EigenLane<T>* const first = all.data() + item.first;
+        const Index n = first->C.rows;
+        if (n > EigenLanes<T>::most_order) return solve_large(*first);
+        Scratch<EigenLanes<T>> scratch(lanes.bytes(n));
+        lanes.solve(n, item.count, first, scratch.template take<std::byte>(lanes.bytes(n)));
     });
 }
 
