@@ -17,13 +17,18 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
-GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis"}
+GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_start", "rhs", "matrices"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
     "factored_damping": ("A", "G", "damping"),
     "damped_inverse": ("factors", "damping"),
+    "eigenbasis": ("factors",),
     "precondition": ("grads", "A_inv", "G_inv"),
+    "damped_cholesky": ("factors", "damping"),
+    "triangular_solve": ("factors", "rhs"),
+    "cholesky_solve": ("factors", "rhs"),
+    "newton_schulz": ("matrices",),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),
@@ -47,6 +52,11 @@ def _leaves(x):
     return list(x) if isinstance(x, list | tuple) else [x]
 
 
+def _main(result):
+    """Return the name of the part that `out` receives: the first one."""
+    return dataclasses.fields(result)[0].name
+
+
 class Cpu:
     """One instruction-set level of the CPU."""
 
@@ -67,6 +77,9 @@ class Device:
             setattr(self, function, self._wrapped(function))
 
     def to_device(self, x):
+        if dataclasses.is_dataclass(x):
+            parts = {f.name: _map(self.to_device, getattr(x, f.name)) for f in dataclasses.fields(x)}
+            return type(x)(**parts)
         return self._module.Array.to_device(x) if isinstance(x, np.ndarray) else x
 
     def to_host(self, x):
@@ -102,7 +115,7 @@ class Device:
         if in_place and not named.get("copy", False):
             assert result is there[in_place]
         elif there.get("out") is not None:
-            assert (result.inverse if dataclasses.is_dataclass(result) else result) is there["out"]
+            assert (getattr(result, _main(result)) if dataclasses.is_dataclass(result) else result) is there["out"]
         written = {name: _map(self.to_host, there[name]) for name in (in_place, "out") if name in there}
         if dataclasses.is_dataclass(result):
             parts = {f.name: _map(self.to_host, getattr(result, f.name)) for f in dataclasses.fields(result)}
@@ -121,7 +134,7 @@ class Device:
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])
-        return dataclasses.replace(result, inverse=out) if dataclasses.is_dataclass(result) else out
+        return dataclasses.replace(result, **{_main(result): out}) if dataclasses.is_dataclass(result) else out
 
 
 def _same(a, b):

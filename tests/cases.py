@@ -72,6 +72,12 @@ def _lagged_factors(rng, n, dtype, N=2, T=None):
     }
 
 
+def _separated(rng, n, dtype):
+    # Eigenvalues 1, 2, ..., n: far enough apart for the vectors to be known, too.
+    Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    return {"factors": ((Q * np.arange(1.0, n + 1)) @ Q.T).astype(dtype)}
+
+
 def _precondition(rng, n, dtype):
     m = n + 2
     return {
@@ -79,6 +85,11 @@ def _precondition(rng, n, dtype):
         "A_inv": rng.standard_normal((n, n)).astype(dtype),
         "G_inv": rng.standard_normal((m, m)).astype(dtype),
     }
+
+
+def _triangular(rng, n, dtype):
+    L = np.linalg.cholesky(spd(rng, n, np.float64)).astype(dtype) + np.triu(np.ones((n, n), dtype), 1)
+    return {"factors": L, "rhs": rng.standard_normal((n, 1 + n % 5 + 30 * (n > 60))).astype(dtype)}
 
 
 def _factors(rng, n, dtype):
@@ -166,12 +177,58 @@ CASES = [
         optional=("out",),
     ),
     Case(
+        "eigenbasis",
+        _separated,
+        lambda on, factors: on.eigenbasis(factors).vectors,
+        lambda factors: oracle.eigenbasis(factors)[1],
+        "factors",
+    ),
+    Case(
         "precondition",
         _precondition,
         lambda on, **given: on.precondition(**given),
         oracle.precondition,
         "grads",
         optional=("out",),
+    ),
+    Case(
+        "damped_cholesky",
+        lambda rng, n, dtype: {"factors": spd(rng, n, dtype)},
+        lambda on, factors, **options: on.damped_cholesky(factors, 0.1, **options).factor,
+        lambda factors: oracle.damped_cholesky(factors, 0.1),
+        "factors",
+        optional=("out",),
+    ),
+    Case(
+        "triangular_solve",
+        _triangular,
+        lambda on, **given: on.triangular_solve(**given),
+        oracle.triangular_solve,
+        "factors",
+        optional=("out",),
+    ),
+    Case(
+        "triangular_solve, transposed",
+        _triangular,
+        lambda on, **given: on.triangular_solve(**given, transpose=True),
+        lambda **given: oracle.triangular_solve(**given, transpose=True),
+        "factors",
+        optional=("out",),
+    ),
+    Case(
+        "cholesky_solve",
+        _triangular,
+        lambda on, **given: on.cholesky_solve(**given),
+        oracle.cholesky_solve,
+        "factors",
+        optional=("out",),
+    ),
+    Case(
+        "newton_schulz",
+        lambda rng, n, dtype: {"matrices": rng.standard_normal((n, n // 2 + 4)).astype(dtype)},
+        lambda on, **given: on.newton_schulz(**given, steps=2),
+        lambda **given: oracle.newton_schulz(**given, steps=2),
+        "matrices",
     ),
     Case(
         "pack_symmetric",

@@ -101,6 +101,32 @@ def damped_inverse(factors, damping):
     return np.linalg.inv(symmetric(factors) + damping * np.eye(len(factors)))
 
 
+def damped_cholesky(factors, damping):
+    """L with L L^T = C + damping I."""
+    return np.linalg.cholesky(symmetric(factors) + damping * np.eye(len(factors)))
+
+
+def triangular_solve(factors, rhs, *, transpose=False):
+    """L^-1 B, or L^-T B, from the lower triangle."""
+    L = np.tril(np.float64(factors))
+    return np.linalg.solve(L.T if transpose else L, np.float64(rhs))
+
+
+def cholesky_solve(factors, rhs):
+    """(L L^T)^-1 B."""
+    return triangular_solve(factors, triangular_solve(factors, rhs), transpose=True)
+
+
+def newton_schulz(matrices, *, steps=5, coefficients=(3.4445, -4.7750, 2.0315)):
+    """The odd polynomial, applied so often to the singular values of B / (||B|| + 1e-7)."""
+    U, s, Vt = np.linalg.svd(np.float64(matrices), full_matrices=False)
+    s = s / (np.linalg.norm(s) + 1e-7)
+    a, b, c = coefficients
+    for _ in range(steps):
+        s = a * s + b * s**3 + c * s**5
+    return U * s @ Vt
+
+
 def residual(C, damping, inverse):
     """||(C + damping I) X - I||_F, all columns."""
     n = len(C)
@@ -110,6 +136,14 @@ def residual(C, damping, inverse):
 def log_det(C, damping):
     """log det(C + damping I)."""
     return np.linalg.slogdet(symmetric(C) + damping * np.eye(len(C)))[1]
+
+
+def eigenbasis(factors):
+    """(values, vectors) from the lower triangle, signs as `curvblas.eigenbasis` has them."""
+    values, vectors = np.linalg.eigh(symmetric(factors))
+    if len(values):
+        vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(0)[None], 0))
+    return values, vectors
 
 
 def precondition(grads, A_inv, G_inv):

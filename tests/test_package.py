@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[1]
 MODULES = [
     "curvblas",
     "curvblas.kronecker",
+    "curvblas.cholesky",
     "curvblas.convolution",
+    "curvblas.eigen",
     "curvblas.packing",
     "curvblas.ekfac",
     "curvblas.recurrent",
+    "curvblas.roots",
     "curvblas.errors",
     "curvblas._backend",
 ]

@@ -38,14 +38,14 @@ py::object export_capsule(py::handle object, const py::object& stream) {
                py::str(error.value()).cast<std::string>());
 }
 
+}  // namespace
+
 // Results of several parts are a frequent slip: naming the part that was meant saves a look into the manual.
 const char* part_that_was_meant(py::handle object) {
     for (const char* part : {"inverse", "root", "vectors", "step", "solution"})
         if (py::hasattr(object, part) && py::hasattr(object, "status")) return part;
     return nullptr;
 }
-
-}  // namespace
 
 Array::Extent Array::extent() const {
     Extent reached{0, size() > 0 ? 1 : 0};

@@ -91,6 +91,8 @@ std::string library_by_module(py::handle object);
 Array read_dlpack(py::handle object, const py::object& stream, const Argument& argument, Borrowed& borrowed);
 /// TypeError for NumPy's masked arrays, whose data are not what they mean.
 void refuse_masked(const py::array& x, const Argument& argument);
+/// The part of a result such as InverseResult that is an array, or null where the object is no result.
+const char* part_that_was_meant(py::handle object);
 [[noreturn]] void refuse_other_object(py::handle object, const Argument& argument);
 
 }  // namespace curvblas

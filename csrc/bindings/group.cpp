@@ -72,9 +72,10 @@ Group Call::group(py::handle object, const char* name) {
 }
 
 Group Call::group_like(const Group& model, const char* model_name, py::handle object, const char* name) {
-    if (!is_list(object) && py::hasattr(object, "inverse") && py::hasattr(object, "status"))
+    const char* const part = is_list(object) ? nullptr : part_that_was_meant(object);
+    if (part)
         wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ",
-                   model_name, ", got ", Py_TYPE(object.ptr())->tp_name, ": pass its .inverse");
+                   model_name, ", got ", Py_TYPE(object.ptr())->tp_name, ": pass its .", part);
     if (is_list(object) != model.ragged)
         wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ",
                    model_name, ", got ", Py_TYPE(object.ptr())->tp_name);

@@ -88,6 +88,8 @@ class Call {
     /// `total` numbers, one a matrix, from a number or one per matrix (for a stack: in the shape of its leading axes).
     /// Numbers out of `range` are errors; entries of arrays are not looked at: they are data.
     Numbers parameter(py::handle value, const char* name, const Group& model, int inner, const Range& range);
+    /// One number, out of `range` an error.
+    double number(py::handle value, const char* name, const Range& range) const;
     bool flag(py::handle value, const char* name) const;
     /// An integer >= 0, the same for the whole call.
     Index count(py::handle value, const char* name) const;
@@ -99,7 +101,6 @@ class Call {
   private:
     py::tuple kept_items(py::handle list);
     Array read(py::handle object, const char* name, Index index);
-    double number(py::handle value, const char* name, const Range& range) const;
 
     const char* function_;
     std::string library_;

@@ -2,10 +2,13 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/backend.h"
+#include "bindings/cholesky.h"
 #include "bindings/convolution.h"
+#include "bindings/eigen.h"
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
+#include "bindings/roots.h"
 
 namespace curvblas {
 
@@ -24,7 +27,12 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("conv_workspace_bytes", &conv_workspace_bytes);
     m.def("factored_damping", &factored_damping);
     m.def("damped_inverse", &damped_inverse);
+    m.def("eigenbasis", &eigenbasis);
     m.def("precondition", &precondition);
+    m.def("damped_cholesky", &damped_cholesky);
+    m.def("triangular_solve", &triangular_solve);
+    m.def("cholesky_solve", &cholesky_solve);
+    m.def("newton_schulz", &newton_schulz);
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);
     m.def("unpack_symmetric", &unpack_symmetric);

@@ -4,6 +4,11 @@
 
 #include <type_traits>
 
+extern "C" {
+void scipy_spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+void scipy_dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+}
+
 namespace curvblas::cpu::blas {
 namespace {
 
@@ -67,12 +72,57 @@ void multiply_triangle(Index m, Index n, T f, const T* L, Index ldl, T* B, Index
                           b);
 }
 
+template <class T>
+Index cholesky_lower(Index n, T* A) {
+    const int order = static_cast<int>(n);
+    int info = 0;
+    if constexpr (std::is_same_v<T, float>)
+        scipy_spotrf_("U", &order, A, &order, &info);
+    else
+        scipy_dpotrf_("U", &order, A, &order, &info);
+    return info;
+}
+
+template <class T>
+void solve_lower(const Matrix<const T>& L, bool transpose, const Matrix<T>& X) {
+    const Operand l = operand(L);
+    // A matrix stored by columns is the transposed upper triangle of what is read by rows.
+    const bool by_columns = l.transpose == CblasTrans;
+    const CBLAS_UPLO part = by_columns ? CblasUpper : CblasLower;
+    const CBLAS_TRANSPOSE t = transpose != by_columns ? CblasTrans : CblasNoTrans;
+    const int n = static_cast<int>(X.rows), k = static_cast<int>(X.columns), ldx = static_cast<int>(X.row_stride);
+    const int ldl = l.leading_dimension;
+    if constexpr (std::is_same_v<T, float>) {
+        if (k == 1) return scipy_cblas_strsv(CblasRowMajor, part, t, CblasNonUnit, n, L.data, ldl, X.data, ldx);
+        scipy_cblas_strsm(CblasRowMajor, CblasLeft, part, t, CblasNonUnit, n, k, 1, L.data, ldl, X.data, ldx);
+    } else {
+        if (k == 1) return scipy_cblas_dtrsv(CblasRowMajor, part, t, CblasNonUnit, n, L.data, ldl, X.data, ldx);
+        scipy_cblas_dtrsm(CblasRowMajor, CblasLeft, part, t, CblasNonUnit, n, k, 1, L.data, ldl, X.data, ldx);
+    }
+}
+
+template <class T>
+void square(Index m, Index n, const T* B, Index ldb, T* C, Index ldc) {
+    const int rows = static_cast<int>(m), columns = static_cast<int>(n), b = static_cast<int>(ldb);
+    const int c = static_cast<int>(ldc);
+    if constexpr (std::is_same_v<T, float>)
+        scipy_cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, b, 0, C, c);
+    else
+        scipy_cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, b, 0, C, c);
+}
+
 template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template void add_product(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void add_product(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template void subtract_product(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void subtract_product(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
+template Index cholesky_lower(Index, float*);
+template Index cholesky_lower(Index, double*);
+template void solve_lower(const Matrix<const float>&, bool, const Matrix<float>&);
+template void solve_lower(const Matrix<const double>&, bool, const Matrix<double>&);
+template void square(Index, Index, const float*, Index, float*, Index);
+template void square(Index, Index, const double*, Index, double*, Index);
 template void multiply_triangle(Index, Index, float, const float*, Index, float*, Index);
 template void multiply_triangle(Index, Index, double, const double*, Index, double*, Index);
 

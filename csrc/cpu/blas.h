@@ -43,6 +43,20 @@ Matrix<const T> readable(const Matrix<const T>& A, Scratch& scratch) {
     return {copy, A.rows, A.columns, A.columns, 1};
 }
 
+/// A = L L^T for the lower triangle of A (n, n), leading dimension n, in place. Returns the order of the leading minor
+/// that is not positive, or 0.
+template <class T>
+Index cholesky_lower(Index n, T* A);
+
+/// X <- L^-1 X, or L^-T X, with the lower triangle of L (n, n) that `is_blas`, X (n, k) with unit stride along its
+/// rows.
+template <class T>
+void solve_lower(const Matrix<const T>& L, bool transpose, const Matrix<T>& X);
+
+/// C = B B^T for the upper triangle of C (m, m), leading dimension ldc; B (m, n), leading dimension ldb.
+template <class T>
+void square(Index m, Index n, const T* B, Index ldb, T* C, Index ldc);
+
 /// B <- f L B with L (m, m) lower triangular, B (m, n), leading dimensions ldl and ldb.
 template <class T>
 void multiply_triangle(Index m, Index n, T f, const T* L, Index ldl, T* B, Index ldb);

@@ -58,16 +58,17 @@ void CholeskyInverse<W>::multiply(Index first, Index last, const W* x, const W* 
 }
 
 template <class W>
-Index CholeskyInverse<W>::factor(double& log_det) {
+Index CholeskyInverse<W>::factor_rows(bool with_inverse, double& log_det) {
     double product = 1;  // of U's diagonal: a logarithm each would take a tenth of the time at n = 128
     const auto add_to_log_det = [&] { log_det += 2 * std::log(product), product = 1; };
     for (Index i = 0; i < order_; i += rows) {
         W *const U_row = U_ + i * ld_, *const M_row = M_ + i * ld_, diagonal[rows];
         if (i > 0) multiply(0, i, U_ + i, U_ + i, rows, order_ - i, false, true, U_row + i);
         const Index panel = micro_.tile<W>().panel_columns;
-        for (Index j = 0; j < i; j += panel)
+        for (Index j = 0; j < i && with_inverse; j += panel)
             multiply(j, i, U_ + i, M_ + j, rows, std::min(panel, i - j), false, true, M_row + j);
-        const int minor = micro_.small<W>().eliminate(order_ - i, U_row + i, i + rows, M_row, ld_, diagonal);
+        const int minor =
+            micro_.small<W>().eliminate(order_ - i, U_row + i, with_inverse ? i + rows : 0, M_row, ld_, diagonal);
         if (minor) return i + minor;
         for (Index k = 0; k < std::min(rows, n_ - i); ++k) {
             if (std::isinf(diagonal[k])) return i + k + 1;  // an overflow made of finite numbers

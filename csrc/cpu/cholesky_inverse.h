@@ -30,7 +30,10 @@ class CholeskyInverse {
     void load_upper(const W* A, Index ld);
 
     /// U and M. Returns the order of the leading minor that is not positive, or 0, and then adds to log_det.
-    Index factor(double& log_det);
+    Index factor(double& log_det) { return factor_rows(true, log_det); }
+    /// U without M, two thirds of the work saved.
+    Index factor_alone(double& log_det) { return factor_rows(false, log_det); }
+    const W* upper_factor() const { return U_; }
     /// M, lower triangular, with zeros above its diagonal.
     const W* inverse_factor() const { return M_; }
     /// The inverse, whose lower triangle replaces U.
@@ -45,6 +48,7 @@ class CholeskyInverse {
         return tile.padded(order_of(n)) + tile.granule;
     }
     void pad();
+    Index factor_rows(bool with_inverse, double& log_det);
     /// to[0 ... height, 0 ... width) (+)= sum over k in [first, last) of x[k, i] y[k, j].
     void multiply(Index first, Index last, const W* x, const W* y, Index height, Index width, bool lower, bool add,
                   W* to) const;

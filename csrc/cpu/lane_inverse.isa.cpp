@@ -1,6 +1,6 @@
-// Damped inverses of small matrices, one in each lane (see lanes.h). Nothing but the tables leaves this file.
+// Damped inverses of small matrices, one in each lane (see lane_inverse.h). Nothing but the tables leaves this file.
+#include "cpu/lane_inverse.h"
 #include "cpu/lane_pack.isa.h"
-#include "cpu/lanes.h"
 
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
@@ -248,10 +248,11 @@ class Lanes {
           signs_(signs),
           A_{scratch},
           X_{scratch + order * (order + 4) / 2 * lanes<W>} {
-        is_full_ = count == lanes<W>;
+        is_full_ = count == lanes<W>, is_flat_ = order <= 8 && is_full_;
         for (int l = 0; l < count_; ++l) {
             order_[l] = problems[l].n;
             is_full_ = is_full_ && order_[l] == order;
+            is_flat_ = is_flat_ && is_full_ && problems[l].C_stride == order && problems[l].X_stride == order;
             if (order_[l] % 4) cut_blocks_ |= 1u << order_[l] / 4;
         }
     }
@@ -279,8 +280,11 @@ class Lanes {
             next[l] = problems_[l].C, stride[l] = problems_[l].C_stride;
             shift[l] = static_cast<W>(problems_[l].shift);
         }
+        if (is_flat_) pack_flat(next);
         for (Index i = 0; i < 4 * blocks_; ++i) {
-            if (is_full_) {
+            if (is_flat_) {
+                inside_[i] = V{} + 1;
+            } else if (is_full_) {
                 inside_[i] = V{} + 1;
                 pack_row(i, next, false);
             } else {
@@ -309,11 +313,40 @@ class Lanes {
             if (whole < groups)
                 for (int l = 0; l < lanes<W>; ++l)
                     for (Index b = 0; b <= a; ++b) x[whole][b][l] = static_cast<W>(rows[l][4 * (j + whole) + b]);
-            for (Index g = 0; g < groups; ++g)
-                if (j + g < last)
-                    for (int b = 0; b < 4; ++b) A_(last, j + g)[4 * a + b] = x[g][b];
-                else
-                    for (Index b = 0; b <= a; ++b) A_(last, last)[4 * a + b] = A_(last, last)[4 * b + a] = x[g][b];
+            for (Index g = 0; g < groups; ++g) put(i, j + g, x[g]);
+        }
+    }
+
+    /// Four columns of row i of A, from column 4 j on.
+    void put(Index i, Index j, const V (&x)[4]) const {
+        const Index a = i % 4;
+        V* const block = A_(i / 4, j);
+        if (j < i / 4)
+            for (int b = 0; b < 4; ++b) block[4 * a + b] = x[b];
+        else
+            for (Index b = 0; b <= a; ++b) block[4 * a + b] = block[4 * b + a] = x[b];
+    }
+    /// The same of X, which is symmetric.
+    void get(Index i, Index j, V (&x)[4]) const {
+        const V* const block = j <= i / 4 ? X_(i / 4, j) + 4 * (i % 4) : X_(j, i / 4) + i % 4;
+        const int step = j <= i / 4 ? 1 : 4;
+        for (int b = 0; b < 4; ++b) x[b] = block[step * b];
+    }
+
+    /// Rows without gaps are one row: where they are short, more of it is read at a time, and above the diagonal too.
+    void pack_flat(const T* const* matrices) const {
+        V x[fours][4];
+        for (Index f = 0; f < 4 * blocks_ * blocks_; f += fours) {
+            gather<W, T>(matrices, 4 * f, fours, x);
+            for (Index g = 0; g < fours; ++g)
+                if ((f + g) % blocks_ <= (f + g) / blocks_ / 4) put((f + g) / blocks_, (f + g) % blocks_, x[g]);
+        }
+    }
+    void unpack_flat(T* const* matrices) const {
+        V x[fours][4];
+        for (Index f = 0; f < 4 * blocks_ * blocks_; f += fours) {
+            for (Index g = 0; g < fours; ++g) get((f + g) / blocks_, (f + g) % blocks_, x[g]);
+            scatter<W, T>(x, fours, matrices, 4 * f);
         }
     }
 
@@ -389,15 +422,12 @@ class Lanes {
             row[l] = problems_[l].X, stride[l] = problems_[l].X_stride;
             if (!problems_[l].solved) order_[l] = 0, are_all_solved_ = false;
         }
+        if (is_flat_ && are_all_solved_) return unpack_flat(row);
         for (Index i = 0; i < 4 * blocks_; ++i) {
             for (Index j = 0; j < blocks_; j += fours) {
                 const Index groups = blocks_ - j < fours ? blocks_ - j : fours;
                 V x[fours][4];
-                for (Index g = 0; g < groups; ++g) {
-                    const V* const block = j + g <= i / 4 ? X_(i / 4, j + g) + 4 * (i % 4) : X_(j + g, i / 4) + i % 4;
-                    const int step = j + g <= i / 4 ? 1 : 4;
-                    for (int b = 0; b < 4; ++b) x[g][b] = block[step * b];
-                }
+                for (Index g = 0; g < groups; ++g) get(i, j + g, x[g]);
                 unpack_fours(i, 4 * j, groups, row, x);
             }
             for (int l = 0; l < lanes<W>; ++l) row[l] += stride[l];
@@ -426,11 +456,11 @@ class Lanes {
     LaneProblem<T>* const problems_;
     const double* const signs_;
     const Blocks<W> A_, X_;
-    Index order_[lanes<W>] = {};    ///< of the lanes' matrices, 0 where there is none
-    bool is_full_, are_all_solved_ = true;  ///< `is_full_`: no lane is padded or idle
-    std::uint32_t cut_blocks_ = 0;  ///< bit b: some matrix ends within the rows of block b
+    Index order_[lanes<W>] = {};                      ///< of the lanes' matrices, 0 where there is none
+    bool is_full_, is_flat_, are_all_solved_ = true;  ///< `is_full_`: no lane is padded or idle
+    std::uint32_t cut_blocks_ = 0;                    ///< bit b: some matrix ends within the rows of block b
     V squares_of_A_ = {}, squares_of_X_ = {};
-    V inside_[most_rows];           ///< 1 for the rows of a lane's matrix, 0 for its padding
+    V inside_[most_rows];  ///< 1 for the rows of a lane's matrix, 0 for its padding
 };
 
 template <class T, class W>

@@ -4,7 +4,8 @@
 #include <cstdint>
 
 #include "core/view.h"
-#include "cpu/lanes.h"
+#include "cpu/eigen_lanes.h"
+#include "cpu/lane_inverse.h"
 #include "cpu/tiles.h"
 
 namespace curvblas::cpu {
@@ -30,6 +31,8 @@ struct Micro {
     const LaneInverse<float, float>* lane_inverse_float32;
     const LaneInverse<float, double>* lane_inverse_mixed;
     const LaneInverse<double, double>* lane_inverse_float64;
+    const EigenLanes<float>* eigen_lanes_float32;
+    const EigenLanes<double>* eigen_lanes_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -55,6 +58,13 @@ struct Micro {
             return *lane_inverse_mixed;
         else
             return *lane_inverse_float32;
+    }
+    template <class T>
+    const EigenLanes<T>& eigen_lanes() const {
+        if constexpr (sizeof(T) == 4)
+            return *eigen_lanes_float32;
+        else
+            return *eigen_lanes_float64;
     }
     template <class T>
     const Small<T>& small() const {

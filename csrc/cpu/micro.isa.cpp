@@ -157,6 +157,8 @@ extern const Tile<double> tile_float64;
 extern const LaneInverse<float, float> lane_inverse_float32;
 extern const LaneInverse<float, double> lane_inverse_mixed;
 extern const LaneInverse<double, double> lane_inverse_float64;
+extern const EigenLanes<float> eigen_lanes_float32;
+extern const EigenLanes<double> eigen_lanes_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
@@ -165,6 +167,8 @@ const Micro table = {
     &lane_inverse_float32,
     &lane_inverse_mixed,
     &lane_inverse_float64,
+    &eigen_lanes_float32,
+    &eigen_lanes_float64,
     {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},
     {eliminate<double>, add_symmetric_product<double>, symmetric_squares<double>},
     widen_float16,

@@ -29,6 +29,25 @@ class BlockedMatrix {
     __device__ W& operator()(int i, int j) const { return data_[i * stride() + j]; }
     __device__ int order() const { return side_ * width; }
 
+    /// The lower triangle becomes the Cholesky factor. Returns as invert() does.
+    __device__ int factor(int* verdict, double& log_det) {
+        for (int k = 0; k < side_; ++k) {
+            const int minor = factor_diagonal(k, verdict, log_det);
+            if (minor) return minor;
+            stage_back(block(k, k), first_);
+            // The inverse of the diagonal block stays in second_.
+            for (int i = k + 1; i < side_; ++i) {
+                stage(first_, block(i, k));
+                W sum[per_thread] = {};
+                add_product<false, true>(sum);
+                store(block(i, k), sum);
+            }
+            __syncthreads();  // the update reads what other threads have solved
+            update_trailing(k);
+        }
+        return 0;
+    }
+
     /// The lower triangle becomes that of the inverse, by Cholesky. Returns the order of the leading minor that is not
     /// positive, or 0, and then adds to log_det. `verdict` is one int of shared memory.
     __device__ int invert(int* verdict, double& log_det) {

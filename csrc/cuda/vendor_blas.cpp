@@ -112,10 +112,23 @@ void invert_from_cholesky(const Queue& queue, Index n, T* A, Index ld, int* zero
     check(functions<T>().potri(solver, upper, size, A, leading_dimension, buffer.get(), words, zero), "potri");
 }
 
+template <class T>
+void symmetric_eigen(const Queue& queue, Index n, T* A, T* values, int* failed) {
+    const Borrowed handles(queue);
+    const Handle solver = handles.solver();
+    const int size = static_cast<int>(n);
+    int words = 0;
+    check(functions<T>().syevd_buffer(solver, with_vectors, upper, size, A, size, values, &words), "syevd_bufferSize");
+    const auto buffer = queue.scratch<T>(words);
+    check(functions<T>().syevd(solver, with_vectors, upper, size, A, size, values, buffer.get(), words, failed),
+          "syevd");
+}
+
 #define CURVBLAS_FOR_BOTH(T)                                                                                \
     template void multiply(const Queue&, const Matrix<const T>&, const Matrix<const T>&, const Matrix<T>&); \
     template void cholesky(const Queue&, Index, T*, Index, int*);                                           \
-    template void invert_from_cholesky(const Queue&, Index, T*, Index, int*);
+    template void invert_from_cholesky(const Queue&, Index, T*, Index, int*);                               \
+    template void symmetric_eigen(const Queue&, Index, T*, T*, int*);
 CURVBLAS_FOR_BOTH(float)
 CURVBLAS_FOR_BOTH(double)
 #undef CURVBLAS_FOR_BOTH

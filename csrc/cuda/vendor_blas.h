@@ -32,4 +32,9 @@ void cholesky(const Queue& queue, Index n, T* A, Index ld, int* minor);
 template <class T>
 void invert_from_cholesky(const Queue& queue, Index n, T* A, Index ld, int* zero);
 
+/// A (n, n), contiguous, symmetric, is replaced by its eigenvectors, row j that of values[j], ascending. *failed (on
+/// the device) becomes 0, or not 0 if the iteration did not converge.
+template <class T>
+void symmetric_eigen(const Queue& queue, Index n, T* A, T* values, int* failed);
+
 }  // namespace curvblas::CURVBLAS_BACKEND::vendor_blas

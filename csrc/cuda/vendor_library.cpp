@@ -48,7 +48,9 @@ const Library* load() {
         find(solver, "cusolverDnDpotrf_bufferSize", d.potrf_buffer) && find(solver, "cusolverDnSpotrf", s.potrf) &&
         find(solver, "cusolverDnDpotrf", d.potrf) && find(solver, "cusolverDnSpotri_bufferSize", s.potri_buffer) &&
         find(solver, "cusolverDnDpotri_bufferSize", d.potri_buffer) && find(solver, "cusolverDnSpotri", s.potri) &&
-        find(solver, "cusolverDnDpotri", d.potri);
+        find(solver, "cusolverDnDpotri", d.potri) && find(solver, "cusolverDnSsyevd_bufferSize", s.syevd_buffer) &&
+        find(solver, "cusolverDnDsyevd_bufferSize", d.syevd_buffer) && find(solver, "cusolverDnSsyevd", s.syevd) &&
+        find(solver, "cusolverDnDsyevd", d.syevd);
     return complete ? &found : nullptr;
 }
 

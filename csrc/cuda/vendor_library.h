@@ -6,6 +6,7 @@ namespace curvblas::CURVBLAS_BACKEND::vendor_blas {
 using Handle = void*;
 constexpr int as_it_is = 0, transposed = 1;  // cublasOperation_t
 constexpr int lower = 0, upper = 1;          // cublasFillMode_t
+constexpr int with_vectors = 1;              // cusolverEigMode_t
 
 template <class T>
 struct Functions {
@@ -15,6 +16,8 @@ struct Functions {
     int (*potrf)(Handle, int triangle, int n, T* A, int lda, T* buffer, int words, int* info);
     int (*potri_buffer)(Handle, int triangle, int n, T* A, int lda, int* words);
     int (*potri)(Handle, int triangle, int n, T* A, int lda, T* buffer, int words, int* info);
+    int (*syevd_buffer)(Handle, int vectors, int triangle, int n, const T* A, int lda, const T* values, int* words);
+    int (*syevd)(Handle, int vectors, int triangle, int n, T* A, int lda, T* values, T* buffer, int words, int* info);
 };
 
 struct Library {

@@ -1,8 +1,11 @@
 // Stand-ins for cuBLAS and cuSOLVER: plain loops that do what their manuals say, column-major, on the emulated device.
 #include "cuda/vendor_library.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
+#include <vector>
 
 #include "emu/check.h"
 #include "emu/memory.h"
@@ -98,11 +101,65 @@ int potri(Handle, int triangle, int n, T* A, int lda, T*, int, int* info) {
     return 0;
 }
 
+template <class T>
+int no_eigen_buffer(Handle, int, int, int, const T*, int, const T*, int* words) {
+    *words = 1;
+    return 0;
+}
+
+/// One Jacobi rotation of rows and columns p and q of A, and of rows p and q of Vt, all n x n.
+void rotate(int n, std::vector<double>& A, std::vector<double>& Vt, int p, int q) {
+    const auto at = [n](int i, int j) { return static_cast<std::size_t>(i) * n + j; };
+    const double off = A[at(p, q)];
+    if (off == 0) return;
+    const double theta = (A[at(q, q)] - A[at(p, p)]) / (2 * off);
+    const double t = (theta < 0 ? -1 : 1) / (std::abs(theta) + std::hypot(theta, 1));
+    const double c = 1 / std::hypot(t, 1), s = t * c;
+    const auto turn = [c, s](double& x, double& y) {
+        const double old = x;
+        x = c * old - s * y, y = s * old + c * y;
+    };
+    for (int i = 0; i < n; ++i) turn(A[at(i, p)], A[at(i, q)]);
+    for (int i = 0; i < n; ++i) turn(A[at(p, i)], A[at(q, i)]), turn(Vt[at(p, i)], Vt[at(q, i)]);
+    A[at(p, q)] = A[at(q, p)] = 0;
+}
+
+template <class T>
+int syevd(Handle, int, int triangle, int n, T* A, int lda, T* values, T*, int, int* info) {
+    const Memory::Open open(Memory::instance());
+    const auto size = static_cast<std::size_t>(n);
+    const Symmetric<T> given{A, triangle, lda};
+    std::vector<double> a(size * size), Vt(size * size);
+    for (int i = 0; i < n; ++i) {
+        Vt[i * size + i] = 1;
+        for (int j = 0; j < n; ++j) a[i * size + j] = i < j ? given(j, i) : given(i, j);
+    }
+    double largest = 0;
+    for (const double x : a) largest = std::max(largest, std::abs(x));
+    for (int sweep = 0; sweep < 15; ++sweep)
+        for (int q = 1; q < n; ++q)
+            for (int p = 0; p < q; ++p)
+                if (std::abs(a[p * size + q]) > 1e-18 * largest) rotate(n, a, Vt, p, q);
+    std::vector<std::size_t> order(size);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t x, std::size_t y) { return a[x * (size + 1)] < a[y * (size + 1)]; });
+    for (std::size_t j = 0; j < size; ++j) {
+        values[j] = static_cast<T>(a[order[j] * (size + 1)]);
+        for (std::size_t i = 0; i < size; ++i) A[j * lda + i] = static_cast<T>(Vt[order[j] * size + i]);
+    }
+    *info = 0;
+    emulator::written_by_host(values, size * sizeof(T));
+    emulator::written_by_host(info, sizeof *info);
+    return 0;
+}
+
 int create(Handle*) { return 0; }
 int set_stream(Handle, void*) { return 0; }
 
 template <class T>
-constexpr Functions<T> stand_ins{&gemm<T>, &no_buffer<T>, &potrf<T>, &no_buffer<T>, &potri<T>};
+constexpr Functions<T> stand_ins{&gemm<T>,  &no_buffer<T>,       &potrf<T>, &no_buffer<T>,
+                                 &potri<T>, &no_eigen_buffer<T>, &syevd<T>};
 
 }  // namespace
 

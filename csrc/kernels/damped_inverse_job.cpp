@@ -5,6 +5,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "cpu/norm.h"
+
 namespace curvblas::cpu {
 namespace {
 
@@ -31,20 +33,6 @@ Index first_row_not_finite(Index n, const T* A, Index ld) {
     for (Index i = 0; i < n; ++i)
         if (!std::all_of(A + i * ld, A + i * ld + i + 1, [](T x) { return std::isfinite(x); })) return i + 1;
     return 0;
-}
-
-double norm_of(const std::vector<double>& x) {
-    const auto squares = [&](double scale) {
-        double sum[4] = {};  // one would be a chain of additions that wait for each other
-        for (std::size_t i = 0; i < x.size(); ++i) sum[i % 4] += x[i] * scale * (x[i] * scale);
-        return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    };
-    const auto largest = [&] {
-        double size = 0;
-        for (const double element : x) size = std::abs(element) <= size ? size : std::abs(element);
-        return size;
-    };
-    return scaled_norm(squares(1), squares, largest);
 }
 
 }  // namespace
@@ -201,15 +189,16 @@ bool InverseJob<T>::attempted(const InverseReport& report) {
         return next_of_attempt();
     }
     if (report.status != Status::not_positive_definite) return finish(report);
-    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    relative_jitter_ = relative_jitter_ > 0 ? 10 * relative_jitter_ : std::max(4 * static_cast<double>(n_) * eps, 1e-8);
-    if (!(relative_jitter_ <= 1e-2)) {
+    if (!ladder_) {
+        double diagonal = 0;
+        for (Index i = 0; i < n_; ++i) diagonal += std::abs(static_cast<double>(A_[i * lda_ + i]));
+        ladder_.emplace(n_, 2 * half_unit<T>, diagonal, damping_);
+    }
+    if (!ladder_->has_next()) {
         // The minor that a caller is told is that of the matrix as it came.
         return finish(failed(Status::not_positive_definite, first_.minor ? first_.minor : report.minor));
     }
-    double size = 0;
-    for (Index i = 0; i < n_; ++i) size += std::abs(static_cast<double>(A_[i * lda_ + i]));
-    attempt(true, relative_jitter_ * std::max(size / static_cast<double>(n_), damping_));
+    attempt(true, ladder_->next());
     return next_of_attempt();
 }
 
@@ -220,7 +209,7 @@ void InverseJob<T>::begin_probe() {
     step_ = Step::probe_X;
     const auto n = static_cast<std::size_t>(n_);
     if (probe_ == 1) {  // one step of inverse iteration
-        const double length = norm_of(y_);
+        const double length = cpu::norm(n_, y_.data());
         for (std::size_t i = 0; i < n; ++i) z_[i] = y_[i] / length;
     } else if (probes_ > 2 && n_ <= look_at_all_columns) {
         for (std::size_t i = 0; i < n; ++i) z_[i] = static_cast<Index>(i) == probe_ - 2;
@@ -254,7 +243,7 @@ bool InverseJob<T>::probed() {
         const auto k = static_cast<std::size_t>(i);
         z_[k] = sum_of_parts(i) + (shift() * y_[k] - z_[k]);
     }
-    const double size = norm_of(z_);
+    const double size = cpu::norm(n_, z_.data());
     const bool by_columns = probes_ > 2 && n_ <= look_at_all_columns;
     if (by_columns)
         squares_ += size * size;

@@ -7,6 +7,7 @@
 #include "cpu/blocked_inverse.h"
 #include "cpu/scratch.h"
 #include "kernels/damped_inverse.h"
+#include "kernels/jitter_ladder.h"
 
 namespace curvblas::cpu {
 
@@ -68,7 +69,8 @@ class InverseJob {
     Step step_ = Step::look;
     bool is_started_ = false, wide_ = false;
     Index attempts_ = 0, probe_ = 0, probes_ = 0;
-    double jitter_ = 0, relative_jitter_ = 0, norm_A_ = 0, norms_ = 0, estimate_ = 0, squares_ = 0;
+    double jitter_ = 0, norm_A_ = 0, norms_ = 0, estimate_ = 0, squares_ = 0;
+    std::optional<JitterLadder> ladder_;
     InverseReport first_{};
 
     const T* A_ = nullptr;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "cuda/blocked.cuh"
+#include "cuda/symmetric.cuh"
 #include "kernels/damped_inverse.h"
+#include "kernels/jitter_ladder.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 
@@ -55,7 +57,8 @@ class Solver {
 
     /// `prepared` is null, or what is known of the inverse in T that the workspace holds already.
     __device__ Report solve(double damping, OnFailure on_failure, const Prepared* prepared) {
-        if (const int row = first_row_not_finite()) return failed(Status::not_finite, row);
+        if (const int row = first_row_not_finite(C_, reinterpret_cast<int*>(shared_.reduction)))
+            return failed(Status::not_finite, row);
         if (!(damping >= 0) || isinf(damping)) return failed(Status::invalid_parameter);
         Report report = prepared ? adopt(*prepared, damping) : attempt<T>(damping, 0);
         if (on_failure != OnFailure::jitter || report.residual <= retry_residual) return report;
@@ -75,11 +78,6 @@ class Solver {
 
   private:
     template <class F>
-    __device__ static void for_each_element(int n, const F& f) {  // neighbouring threads take neighbours of a row
-        for (int i = static_cast<int>(threadIdx.x) / warp_size; i < n; i += inverse_threads / warp_size)
-            for (int j = static_cast<int>(threadIdx.x) % warp_size; j < n; j += warp_size) f(i, j);
-    }
-    template <class F>
     __device__ double sum_over_elements(const F& f) const {
         double sum = 0;
         for_each_element(n_, [&](int i, int j) { sum += f(i, j); });
@@ -96,23 +94,11 @@ class Solver {
         return {static_cast<W*>(workspace_), reinterpret_cast<W*>(shared_.staging), n_};
     }
 
-    __device__ int first_row_not_finite() const {
-        int first = n_;
-        for_each_element(n_, [&](int i, int j) {
-            if (j <= i && !isfinite(C_(i, j)) && i < first) first = i;
-        });
-        first =
-            block_reduce(first, [](int a, int b) { return a < b ? a : b; }, reinterpret_cast<int*>(shared_.reduction));
-        return first < n_ ? first + 1 : 0;
-    }
-
     __device__ Report climb(double damping, Report report) {
-        double size = 0;
-        for (int i = static_cast<int>(threadIdx.x); i < n_; i += inverse_threads) size += fabs(factor(i, i));
-        size = fmax(block_sum(size, shared_.reduction) / n_, damping);
-        double relative = fmax(4 * n_ * epsilon<T>, 1e-8);
-        for (; relative <= 1e-2 && report.status == Status::not_positive_definite; relative *= 10)
-            report = attempt<double>(damping, relative * size);
+        const auto add = [](double a, double b) { return a + b; };
+        JitterLadder ladder(n_, epsilon<T>, reduce_diagonal(C_, 0.0, add, shared_.reduction), damping);
+        while (ladder.has_next() && report.status == Status::not_positive_definite)
+            report = attempt<double>(damping, ladder.next());
         return report;
     }
 

@@ -3,7 +3,9 @@
 from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
+from .cholesky import CholeskyResult, cholesky_solve, damped_cholesky, triangular_solve
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .kronecker import (
@@ -16,22 +18,30 @@ from .kronecker import (
 )
 from .packing import pack_symmetric, unpack_symmetric
 from .recurrent import update_lagged_factors
+from .roots import newton_schulz
 
 __version__ = version("curvblas")
 
 __all__ = [
+    "CholeskyResult",
+    "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
     "Status",
     "all_finite",
+    "cholesky_solve",
     "conv_workspace_bytes",
+    "damped_cholesky",
     "damped_inverse",
+    "eigenbasis",
     "factored_damping",
     "get_num_threads",
     "info",
+    "newton_schulz",
     "pack_symmetric",
     "precondition",
     "set_num_threads",
+    "triangular_solve",
     "unpack_symmetric",
     "update_conv_factors",
     "update_ekfac_moments",

@@ -44,3 +44,10 @@ class NotPositiveDefiniteError(np.linalg.LinAlgError):
         super().__init__(message)
         self.index = index
         self.minor = minor
+
+
+def reason(minor: int, status: int) -> str:
+    """Return why a matrix has no Cholesky factor, for the message of `NotPositiveDefiniteError`."""
+    if status == Status.NOT_FINITE:
+        return f"holds NaN or Inf, first in row {minor - 1}"
+    return f"is not positive definite: its leading minor of order {minor} is not positive"

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, Parameter, in_kind
 from ._backend import backend_of
-from .errors import NotPositiveDefiniteError, Status
+from .errors import NotPositiveDefiniteError, Status, reason
 
 __all__ = [
     "InverseResult",
@@ -228,19 +228,11 @@ def damped_inverse(
     inverse, *parts, index, minor, status = backend.damped_inverse(factors, damping, on_failure, out)
     if index >= 0:
         where = "factors" if parts[0].ndim == 0 else f"factors[{index}]"
-        raise NotPositiveDefiniteError(_why_not(where, minor, status), index, minor)
+        raise NotPositiveDefiniteError(f"damped_inverse: {where} plus damping {reason(minor, status)}", index, minor)
     if type(factors) is not np.ndarray:
         inverse = in_kind(inverse, factors) if out is None else out
         parts = [in_kind(part, factors) for part in parts]
     return InverseResult(inverse, *parts)
-
-
-def _why_not(where: str, minor: int, status: int) -> str:
-    if status == Status.NOT_FINITE:
-        what = f"holds NaN or Inf, first in row {minor - 1}"
-    else:
-        what = f"is not positive definite: its leading minor of order {minor} is not positive"
-    return f"damped_inverse: {where} plus damping {what}"
 
 
 def precondition(grads: Arrays, A_inv: Arrays, G_inv: Arrays, *, out: Arrays | None = None) -> Arrays:

@@ -1,0 +1,10 @@
+// The Python face of matrix functions: arguments as in python/curvblas/roots.py. Written as bindings/kronecker.h says.
+#pragma once
+
+#include "bindings/array.h"
+
+namespace curvblas {
+
+py::object newton_schulz(const py::object& matrices, const py::object& steps, const py::object& coefficients);
+
+}  // namespace curvblas

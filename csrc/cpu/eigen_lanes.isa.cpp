@@ -1,0 +1,290 @@
+// Small symmetric eigenproblems, a lane a matrix: Householder tridiagonalisation and implicit QL (Golub and Van Loan
+// 2013, sections 8.3.1 and 8.3.3; EISPACK tred2 and tql2). All lanes go through the steps of the slowest; one that has
+// nothing to do takes rotations by zero, which change no bit. Compiled once per instruction set; see micro.isa.cpp.
+#include "cpu/eigen_lanes.h"
+
+#include "cpu/ql_lanes.isa.h"
+
+namespace curvblas::cpu::CURVBLAS_ISA {
+namespace {
+
+/// A power of two as two factors, because the one that brings a denormal matrix to 1 is no T.
+template <class T>
+struct Scale {
+    T first, second;
+    static Scale to_one(T largest) {
+        const int exponent = largest > 0 ? -__builtin_ilogb(static_cast<double>(largest)) : 0;
+        return {static_cast<T>(__builtin_ldexp(1.0, exponent / 2)),
+                static_cast<T>(__builtin_ldexp(1.0, exponent - exponent / 2))};
+    }
+    T operator()(T x) const { return x * first * second; }
+    T back(T x) const { return x / first / second; }
+};
+
+/// +1 or -1, the same for all sizes.
+inline int sign(Index i) {
+    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
+    return h >> 63 ? 1 : -1;
+}
+
+/// As many matrices of order n as there are lanes.
+template <class T, int U>
+class Solver {
+    using L = Lanes<T, U>;
+    using M = Mask<T, U>;
+
+  public:
+    static Index bytes(Index n) { return (2 * n * n + 10 * n) * static_cast<Index>(sizeof(L)); }
+
+    Solver(Index n, void* work) : n_(n), A_(static_cast<L*>(work)), Vt_(A_ + n * n) {
+        L* next = Vt_ + n * n;
+        L** const vectors[] = {&diagonal_, &d_, &e_, &cosine_, &sine_, &tau_, &v_, &p_, &rank_, &r_};
+        for (L** const vector : vectors) *vector = next, next += n;
+    }
+
+    void solve(Index count, const EigenLane<T>* lane) {
+        for (int l = 0; l < L::count; ++l) load(l, l < count ? lane[l].C : Matrix<const T>{});
+        tridiagonalise();
+        form_vectors();
+        converged_ = ImplicitQL<T, U>{n_, d_, e_, cosine_, sine_, Vt_}.iterate();
+        order();
+        make_signs_canonical();
+        for (int l = 0; l < count; ++l) write_values(l, lane[l]);
+        assess();
+        for (int l = 0; l < count; ++l) write(l, lane[l]);
+    }
+
+  private:
+    L& A(Index i, Index j) const { return A_[i * n_ + j]; }
+
+    /// The lower triangle of A, scaled; above the diagonal, and in diagonal_, what it was, for assess(). Zeros where
+    /// there is no matrix, or one that is not finite.
+    void load(int l, const Matrix<const T>& C) {
+        T largest = 0;
+        finite_[l] = C.data != nullptr;
+        for (Index i = 0; i < C.rows; ++i)
+            for (Index j = 0; j <= i; ++j) {
+                const T size = C(i, j) < 0 ? -C(i, j) : C(i, j);
+                if (!(size <= largest)) largest = size;
+                finite_[l] = finite_[l] && size - size == 0;
+            }
+        scale_[l] = Scale<T>::to_one(finite_[l] ? largest : T(0));
+        for (Index i = 0; i < n_; ++i) {
+            for (Index j = 0; j <= i; ++j) {
+                const T c = finite_[l] ? scale_[l](C(i, j)) : T(0);
+                A(i, j).set(l, c), A(j, i).set(l, c);
+            }
+            diagonal_[i].set(l, A(i, i)[l]);
+        }
+    }
+
+    /// T = Q^T A Q with diagonal d and subdiagonal e. v_k of the reflection I - tau_k v_k v_k^T is left in column k.
+    void tridiagonalise() {
+        for (Index k = 0; k + 2 < n_; ++k) {
+            const Index first = k + 1;
+            d_[k] = A(k, k);
+            L squares = L::all(0);
+            for (Index i = first + 1; i < n_; ++i) squares = squares + A(i, k) * A(i, k);
+            const L alpha = A(first, k), zero = L::all(0), one = L::all(1);
+            const M none = squares < L::all(Limits<T>::tiny);
+            L beta = square_root(select(none, one, alpha * alpha + squares));
+            beta = select(alpha > zero, zero - beta, beta);
+            const L factor = select(none, zero, one / (alpha - beta));
+            e_[k] = select(none, alpha, beta);
+            tau_[k] = select(none, zero, (beta - alpha) / beta);
+            v_[first] = A(first, k) = one;
+            for (Index i = first + 1; i < n_; ++i) v_[i] = A(i, k) = A(i, k) * factor;
+            multiply_trailing(first);
+            update_trailing(first, tau_[k]);
+        }
+        if (n_ > 1) d_[n_ - 2] = A(n_ - 2, n_ - 2), e_[n_ - 2] = A(n_ - 1, n_ - 2);
+        d_[n_ - 1] = A(n_ - 1, n_ - 1), e_[n_ - 1] = L::all(0);
+    }
+
+    /// p = A v from `first` on. Two rows at a time, so that p_j is loaded and stored once for both.
+    void multiply_trailing(Index first) {
+        for (Index i = first; i < n_; ++i) p_[i] = A(i, i) * v_[i];
+        Index i = first;
+        for (; i + 2 <= n_; i += 2) {
+            const L v0 = v_[i], v1 = v_[i + 1];
+            const L* const row0 = &A(i, 0);
+            const L* const row1 = row0 + n_;
+            L sum0 = row1[i] * v1, sum1 = row1[i] * v0;
+            for (Index j = first; j < i; ++j) {
+                const L a0 = row0[j], a1 = row1[j], v = v_[j];
+                sum0 = sum0 + a0 * v, sum1 = sum1 + a1 * v;
+                p_[j] = p_[j] + a0 * v0 + a1 * v1;
+            }
+            p_[i] = p_[i] + sum0, p_[i + 1] = p_[i + 1] + sum1;
+        }
+        for (; i < n_; ++i) {
+            L sum = L::all(0);
+            for (Index j = first; j < i; ++j) sum = sum + A(i, j) * v_[j], p_[j] = p_[j] + A(i, j) * v_[i];
+            p_[i] = p_[i] + sum;
+        }
+    }
+
+    /// A <- A - v w^T - w v^T with w = tau p - tau^2 (p.v) / 2 v.
+    void update_trailing(Index first, const L& tau) {
+        L dot = L::all(0);
+        for (Index i = first; i < n_; ++i) dot = dot + p_[i] * v_[i];
+        const L half = L::all(T(0.5)) * tau * tau * dot;
+        for (Index i = first; i < n_; ++i) p_[i] = tau * p_[i] - half * v_[i];
+        Index i = first;
+        for (; i + 2 <= n_; i += 2) {
+            const L v0 = v_[i], v1 = v_[i + 1], w0 = p_[i], w1 = p_[i + 1];
+            L* const row0 = &A(i, 0);
+            L* const row1 = row0 + n_;
+            for (Index j = first; j <= i; ++j) {
+                const L v = v_[j], w = p_[j];
+                row0[j] = row0[j] - v0 * w - w0 * v;
+                row1[j] = row1[j] - v1 * w - w1 * v;
+            }
+            row1[i + 1] = row1[i + 1] - v1 * w1 - w1 * v1;
+        }
+        for (; i < n_; ++i)
+            for (Index j = first; j <= i; ++j) A(i, j) = A(i, j) - v_[i] * p_[j] - p_[i] * v_[j];
+    }
+
+    /// Vt = Q^T, from the last reflection on, because it changes fewer columns.
+    void form_vectors() {
+        for (Index i = 0; i < n_; ++i)
+            for (Index j = 0; j < n_; ++j) Vt_[i * n_ + j] = L::all(i == j ? T(1) : T(0));
+        for (Index k = n_ - 3; k >= 0; --k) {
+            for (Index i = k + 1; i < n_; ++i) v_[i] = A(i, k);
+            Index j = k + 1;
+            for (; j + 4 <= n_; j += 4) reflect<4>(k + 1, j, tau_[k]);
+            for (; j < n_; ++j) reflect<1>(k + 1, j, tau_[k]);
+        }
+    }
+    template <int rows>
+    void reflect(Index first, Index j, const L& tau) {
+        L* const row = Vt_ + j * n_;
+        L sum[rows];
+        for (int r = 0; r < rows; ++r) sum[r] = L::all(0);
+        for (Index i = first; i < n_; ++i)
+            for (int r = 0; r < rows; ++r) sum[r] = sum[r] + v_[i] * row[r * n_ + i];
+        for (int r = 0; r < rows; ++r) sum[r] = sum[r] * tau;
+        for (Index i = first; i < n_; ++i)
+            for (int r = 0; r < rows; ++r) row[r * n_ + i] = row[r * n_ + i] - sum[r] * v_[i];
+    }
+
+    /// rank_[j]: the place of d[j] in ascending order.
+    void order() {
+        const L zero = L::all(0), one = L::all(1);
+        for (Index j = 0; j < n_; ++j) {
+            L rank = zero;
+            for (Index k = 0; k < n_; ++k) {
+                const M before = k < j ? d_[k] <= d_[j] : d_[k] < d_[j];
+                rank = rank + select(before, one, zero);
+            }
+            rank_[j] = rank;
+        }
+    }
+
+    void make_signs_canonical() {
+        const L zero = L::all(0), one = L::all(1);
+        for (Index j = 0; j < n_; ++j) {
+            L* const v = Vt_ + j * n_;
+            L size = zero, entry = zero;
+            for (Index i = 0; i < n_; ++i) {
+                const M larger = absolute(v[i]) > size;
+                size = select(larger, absolute(v[i]), size), entry = select(larger, v[i], entry);
+            }
+            const L factor = select(entry < zero, zero - one, one);
+            for (Index i = 0; i < n_; ++i) v[i] = v[i] * factor + zero;  // no negative zeros
+        }
+    }
+
+    /// Values as T has them; d becomes what these are when scaled again.
+    void write_values(int l, const EigenLane<T>& lane) {
+        for (Index j = 0; j < n_; ++j) {
+            const T value = scale_[l].back(d_[j][l]) + T(0);
+            lane.values[static_cast<Index>(rank_[j][l])] = value;
+            d_[j].set(l, scale_[l](value));
+        }
+    }
+
+    /// The errors that the contract speaks of, squared.
+    void assess() {
+        const L zero = L::all(0);
+        L* const y = p_;
+        for (Index i = 0; i < n_; ++i) y[i] = r_[i] = zero;
+        for (Index j = 0; j < n_; ++j) {  // y = V z, r = -V diag(values) z; z goes with the rank, so that it is V's own
+            L z = zero;
+            for (int l = 0; l < L::count; ++l) z.set(l, static_cast<T>(sign(static_cast<Index>(rank_[j][l]))));
+            cosine_[j] = z;
+            const L value = d_[j] * z;
+            const L* const v = Vt_ + j * n_;
+            for (Index i = 0; i < n_; ++i) y[i] = y[i] + z * v[i], r_[i] = r_[i] - value * v[i];
+        }
+        L squares = zero;
+        for (Index i = 0; i < n_; ++i) {  // r <- r + C y
+            L sum = diagonal_[i] * y[i], above = zero;
+            for (Index j = i + 1; j < n_; ++j) {
+                const L c = A(i, j);
+                sum = sum + c * y[j], above = above + c * c, r_[j] = r_[j] + c * y[i];
+            }
+            r_[i] = r_[i] + sum;
+            squares = squares + diagonal_[i] * diagonal_[i] + above + above;
+        }
+        residual_ = departure_ = zero;
+        for (Index i = 0; i < n_; ++i) residual_ = residual_ + r_[i] * r_[i];
+        residual_ = square_root(residual_ / select(squares > zero, squares, L::all(1)));
+        for (Index j = 0; j < n_; ++j) {
+            L dot = zero - cosine_[j];
+            for (Index i = 0; i < n_; ++i) dot = dot + Vt_[j * n_ + i] * y[i];
+            departure_ = departure_ + dot * dot;
+        }
+        departure_ = square_root(departure_ / L::all(static_cast<T>(n_)));
+    }
+
+    void write(int l, const EigenLane<T>& lane) const {
+        const T residual = residual_[l];
+        // Written as not(<=) so that NaN is inaccurate too.
+        const bool inaccurate = !(residual <= T(residual_bound) && departure_[l] <= T(residual_bound));
+        const Status status = !finite_[l]      ? Status::not_finite
+                              : !converged_[l] ? Status::no_convergence
+                              : inaccurate     ? Status::inaccurate
+                                               : Status::ok;
+        const bool computed = finite_[l] && converged_[l], usable = status == Status::ok;
+        const T nan = static_cast<T>(__builtin_nan(""));
+        *lane.status = status;
+        *lane.residual = computed ? static_cast<double>(residual) : __builtin_nan("");
+        Index place[EigenLanes<T>::most_order];
+        for (Index j = 0; j < n_; ++j) place[j] = static_cast<Index>(rank_[j][l]);
+        for (Index i = 0; i < n_; ++i)
+            for (Index j = 0; j < n_; ++j) lane.V(i, place[j]) = usable ? Vt_[j * n_ + i][l] : nan;
+        if (!usable)
+            for (Index j = 0; j < n_; ++j) lane.values[j] = nan;
+    }
+
+    const Index n_;
+    L *A_, *Vt_, *diagonal_, *d_, *e_, *cosine_, *sine_, *tau_, *v_, *p_, *rank_, *r_;
+    L residual_, departure_;
+    M converged_;
+    Scale<T> scale_[L::count];
+    bool finite_[L::count];
+};
+
+constexpr int most_vectors = 2;
+
+template <class T>
+void solve(Index n, Index count, const EigenLane<T>* lane, void* work) {
+    if (count > lanes<T>)
+        Solver<T, most_vectors>(n, work).solve(count, lane);
+    else
+        Solver<T, 1>(n, work).solve(count, lane);
+}
+
+}  // namespace
+
+extern const EigenLanes<float> eigen_lanes_float32;
+extern const EigenLanes<double> eigen_lanes_float64;
+const EigenLanes<float> eigen_lanes_float32 = {most_vectors * lanes<float>, Solver<float, most_vectors>::bytes,
+                                               solve<float>};
+const EigenLanes<double> eigen_lanes_float64 = {most_vectors * lanes<double>, Solver<double, most_vectors>::bytes,
+                                                solve<double>};
+
+}  // namespace curvblas::cpu::CURVBLAS_ISA
