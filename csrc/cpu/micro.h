@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/view.h"
+#include "cpu/small_product.h"
 #include "cpu/tiles.h"
 
 namespace curvblas::cpu {
@@ -25,6 +26,8 @@ struct Micro {
     const char* isa;
     const Tile<float>* tile_float32;
     const Tile<double>* tile_float64;
+    const SmallProduct<float>* small_product_float32;
+    const SmallProduct<double>* small_product_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -41,6 +44,13 @@ struct Micro {
             return *tile_float32;
         else
             return *tile_float64;
+    }
+    template <class T>
+    const SmallProduct<T>& small_product() const {
+        if constexpr (sizeof(T) == 4)
+            return *small_product_float32;
+        else
+            return *small_product_float64;
     }
     template <class T>
     const Small<T>& small() const {

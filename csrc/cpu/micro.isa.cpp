@@ -122,11 +122,15 @@ bool finite_64(Index n, const std::uint64_t* x) { return finite(n, x, std::uint6
 
 extern const Tile<float> tile_float32;
 extern const Tile<double> tile_float64;
+extern const SmallProduct<float> small_product_float32;
+extern const SmallProduct<double> small_product_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
     &tile_float32,
     &tile_float64,
+    &small_product_float32,
+    &small_product_float64,
     {cholesky<float>, invert_triangle<float>, multiply_by_transpose<float>, product<float>},
     {cholesky<double>, invert_triangle<double>, multiply_by_transpose<double>, product<double>},
     widen_float16,
