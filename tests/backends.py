@@ -29,6 +29,8 @@ FUNCTIONS = {
     "triangular_solve": ("factors", "rhs"),
     "cholesky_solve": ("factors", "rhs"),
     "newton_schulz": ("matrices",),
+    "precondition_with_inner": ("grads", "A_inv", "G_inv"),
+    "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),

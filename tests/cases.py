@@ -90,6 +90,10 @@ def _precondition(rng, n, dtype):
 def _triangular(rng, n, dtype):
     L = np.linalg.cholesky(spd(rng, n, np.float64)).astype(dtype) + np.triu(np.ones((n, n), dtype), 1)
     return {"factors": L, "rhs": rng.standard_normal((n, 1 + n % 5 + 30 * (n > 60))).astype(dtype)}
+def _precondition_eigen(rng, n, dtype):
+    given = _precondition(rng, n, dtype)
+    S = 0.1 + rng.random(given["grads"].shape).astype(dtype)
+    return {"grads": given["grads"], "A_basis": given["A_inv"], "G_basis": given["G_inv"], "second_moments": S}
 
 
 def _factors(rng, n, dtype):
@@ -229,6 +233,24 @@ CASES = [
         lambda on, **given: on.newton_schulz(**given, steps=2),
         lambda **given: oracle.newton_schulz(**given, steps=2),
         "matrices",
+    ),
+    Case(
+        "precondition_with_inner",
+        _precondition,
+        lambda on, **given: on.precondition_with_inner(**given).product,
+        oracle.precondition,
+        "grads",
+        optional=("out",),
+    ),
+    Case(
+        "precondition_eigen",
+        _precondition_eigen,
+        lambda on, **given: on.precondition_eigen(**given, damping=0.1),
+        lambda grads, A_basis, G_basis, second_moments: oracle.precondition_eigen(
+            grads, A_basis, G_basis, 0.1, second_moments
+        ),
+        "grads",
+        optional=("out",),
     ),
     Case(
         "pack_symmetric",

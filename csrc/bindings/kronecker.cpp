@@ -11,7 +11,6 @@
 #include "kernels/all_finite.h"
 #include "kernels/damped_inverse.h"
 #include "kernels/factored_damping.h"
-#include "kernels/precondition.h"
 #include "kernels/update_factors.h"
 
 namespace curvblas {
@@ -149,45 +148,6 @@ py::tuple damped_inverse(const py::object& factors, const py::object& damping, c
     });
     return py::make_tuple(X.object, status.object, jitter.object, residual.object, log_det.object, failure.index,
                           failure.minor, static_cast<int>(failure.status));
-}
-
-py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
-                        const py::object& out) {
-    Call call("precondition");
-    const Group V = call.group(grads, "grads");
-    const DType dtype = require_real(V);
-    const Group As = call.group_like(V, "grads", A_inv, "A_inv"), Gs = call.group_like(V, "grads", G_inv, "G_inv");
-    require_dtype(As, dtype, "grads"), require_dtype(Gs, dtype, "grads");
-    const auto require_side = [](const Array& v, const Array& inverse, int axis, const char* letter) {
-        const Index n = v.shape[v.ndim - axis];
-        const bool fits = inverse.ndim == v.ndim && inverse.shape[v.ndim - 2] == n && inverse.shape[v.ndim - 1] == n;
-        if (!fits)
-            wrong_value(inverse.argument.text(), " must have shape (", v.ndim > 2 ? "..., " : "", letter, ", ", letter,
-                        ") = (", n, ", ", n, ") for ", v.argument.short_text(), " of shape ", v.shape_text(), ", got ",
-                        inverse.shape_text());
-        require_same_batch(v, 2, inverse, 2);
-    };
-    for (std::size_t k = 0; k < V.arrays.size(); ++k) {
-        const Array& v = V.arrays[k];
-        if (V.ragged ? v.ndim != 2 : v.ndim < 2)
-            wrong_value(v.argument.text(), " must have shape (", V.ragged ? "" : "..., ",
-                        "out_features, in_features), got ", v.shape_text());
-        require_side(v, As.arrays[k], 1, "n");
-        require_side(v, Gs.arrays[k], 2, "m");
-    }
-    const NewArrays P = output_like(call, V, "grads", out, {&V, &As, &Gs});
-    with_real(dtype, [&](auto real) {
-        using T = decltype(real);
-        std::vector<kernels::Precondition<T>> tasks;
-        for_each_stack(V, {&As, &Gs, &P.group}, [&](std::size_t k, Index count, Index first, Index) {
-            tasks.push_back({stack<const T>(V.arrays[k], count, first), stack<const T>(As.arrays[k], count, first),
-                             stack<const T>(Gs.arrays[k], count, first), stack<T>(P.group.arrays[k], count, first)});
-        });
-        const Queue queue = call.queue();
-        const py::gil_scoped_release released;
-        kernels::precondition<T>(queue, tasks);
-    });
-    return P.object;
 }
 
 bool all_finite(const py::object& arrays) {

@@ -9,6 +9,7 @@
 #include "bindings/moments.h"
 #include "bindings/packing.h"
 #include "bindings/roots.h"
+#include "bindings/preconditioning.h"
 
 namespace curvblas {
 
@@ -33,6 +34,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("triangular_solve", &triangular_solve);
     m.def("cholesky_solve", &cholesky_solve);
     m.def("newton_schulz", &newton_schulz);
+    m.def("precondition_with_inner", &precondition_with_inner);
+    m.def("precondition_eigen", &precondition_eigen);
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);
     m.def("unpack_symmetric", &unpack_symmetric);

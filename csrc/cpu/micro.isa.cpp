@@ -159,6 +159,8 @@ extern const LaneInverse<float, double> lane_inverse_mixed;
 extern const LaneInverse<double, double> lane_inverse_float64;
 extern const EigenLanes<float> eigen_lanes_float32;
 extern const EigenLanes<double> eigen_lanes_float64;
+extern const SmallProduct<float> small_product_float32;
+extern const SmallProduct<double> small_product_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
@@ -169,6 +171,8 @@ const Micro table = {
     &lane_inverse_float64,
     &eigen_lanes_float32,
     &eigen_lanes_float64,
+    &small_product_float32,
+    &small_product_float64,
     {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},
     {eliminate<double>, add_symmetric_product<double>, symmetric_squares<double>},
     widen_float16,

@@ -13,10 +13,10 @@ from .kronecker import (
     all_finite,
     damped_inverse,
     factored_damping,
-    precondition,
     update_factors,
 )
 from .packing import pack_symmetric, unpack_symmetric
+from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
 from .roots import newton_schulz
 
@@ -27,6 +27,7 @@ __all__ = [
     "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
+    "PreconditionResult",
     "Status",
     "all_finite",
     "cholesky_solve",
@@ -40,6 +41,8 @@ __all__ = [
     "newton_schulz",
     "pack_symmetric",
     "precondition",
+    "precondition_eigen",
+    "precondition_with_inner",
     "set_num_threads",
     "triangular_solve",
     "unpack_symmetric",
