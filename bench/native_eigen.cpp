@@ -1,4 +1,4 @@
-// Eigen, a loop over threads: sizes known at compile time where a user could know them too.
+// Eigen, a loop over threads. Only the smallest sizes are constants: of more of them gcc 12 took minutes to compile.
 #include <Eigen/Dense>
 
 #include "native.h"
@@ -7,20 +7,6 @@ namespace {
 
 template <class T, int N>
 using Matrix = Eigen::Matrix<T, N, N, Eigen::RowMajor>;
-
-/// Calls `work` with the size as a constant, or with Eigen::Dynamic: of larger constants gcc 12 took minutes to
-/// compile.
-template <class Work>
-void with_size(int n, Work work) {
-    switch (n) {
-        case 4:
-            return work(std::integral_constant<int, 4>());
-        case 8:
-            return work(std::integral_constant<int, 8>());
-        default:
-            return work(std::integral_constant<int, Eigen::Dynamic>());
-    }
-}
 
 template <class T, int N>
 void invert(const T* C, int n, T damping, T* X) {
@@ -34,46 +20,42 @@ void invert(const T* C, int n, T damping, T* X) {
 
 template <class T>
 void inverse(int threads, int count, const int* n, const T* const* C, double damping, T* const* X) {
-    on_threads(threads, 0, count, n[0] != n[count - 1],
-               [&](int i) { with_size(n[i], [&](auto size) { invert<T, size()>(C[i], n[i], T(damping), X[i]); }); });
+    on_threads(threads, 0, count, n[0] != n[count - 1], [&](int i) {
+        const auto one = n[i] == 4 ? invert<T, 4> : invert<T, Eigen::Dynamic>;
+        one(C[i], n[i], T(damping), X[i]);
+    });
 }
 
 /// The rows of V are the eigenvectors: they are written into a column-major matrix.
 template <class T>
 int eigen(int threads, int count, const int* n, const T* const* C, T* const* values, T* const* V) {
+    using Square = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
     int failed = 0;
     on_threads(threads, 0, count, n[0] != n[count - 1], [&](int i) {
-        with_size(n[i], [&](auto size) {
-            using Square = Eigen::Matrix<T, size(), size()>;
-            const Eigen::SelfAdjointEigenSolver<Square> solver(Eigen::Map<const Square>(C[i], n[i], n[i]));
-            Eigen::Map<Square>(V[i], n[i], n[i]) = solver.eigenvectors();
-            Eigen::Map<Eigen::Matrix<T, size(), 1>>(values[i], n[i]) = solver.eigenvalues();
-            if (solver.info() != Eigen::Success) {
+        const Eigen::SelfAdjointEigenSolver<Square> solver(Eigen::Map<const Square>(C[i], n[i], n[i]));
+        Eigen::Map<Square>(V[i], n[i], n[i]) = solver.eigenvectors();
+        Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1>>(values[i], n[i]) = solver.eigenvalues();
+        if (solver.info() != Eigen::Success) {
 #pragma omp atomic
-                ++failed;
-            }
-        });
+            ++failed;
+        }
     });
     return failed;
+}
+
+template <class T, int N>
+void multiply(const T* V, const T* A, const T* G, int m, int n, T* P) {
+    using Any = Matrix<T, N>;
+    const Any GV = Eigen::Map<const Any>(G, m, m) * Eigen::Map<const Any>(V, m, n);
+    Eigen::Map<Any>(P, m, n).noalias() = GV * Eigen::Map<const Any>(A, n, n);
 }
 
 template <class T>
 void product(int threads, int count, const int* m, const int* n, const T* const* V, const T* const* A,
              const T* const* G, T* const* P) {
-    using Any = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     on_threads(threads, 0, count, n[0] != n[count - 1], [&](int i) {
-        if (m[i] != n[i]) {
-            using Input = Eigen::Map<const Any>;
-            const Any GV = Input(G[i], m[i], m[i]) * Input(V[i], m[i], n[i]);
-            Eigen::Map<Any>(P[i], m[i], n[i]).noalias() = GV * Input(A[i], n[i], n[i]);
-            return;
-        }
-        with_size(n[i], [&](auto size) {
-            using Square = Matrix<T, size()>;
-            using Input = Eigen::Map<const Square>;
-            const Square GV = Input(G[i], n[i], n[i]) * Input(V[i], n[i], n[i]);
-            Eigen::Map<Square>(P[i], n[i], n[i]).noalias() = GV * Input(A[i], n[i], n[i]);
-        });
+        const auto one = m[i] == 8 && n[i] == 8 ? multiply<T, 8> : multiply<T, Eigen::Dynamic>;
+        one(V[i], A[i], G[i], m[i], n[i], P[i]);
     });
 }
 
