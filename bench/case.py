@@ -67,8 +67,8 @@ class Case:
         Our time should be below the first; our time over the best peer's below the second.
     goal_slowdowns : mapping of str to float
         The same against peers by name.
-    goal_share : float, optional
-        The share of the bandwidth to be reached.
+    goal_share, goal_fma : float, optional
+        The share of the bandwidth to be reached, and of the multiply-adds.
     """
 
     group: str
@@ -84,6 +84,7 @@ class Case:
     goal_slowdown: float | None = None
     goal_slowdowns: Mapping[str, float] = field(default_factory=dict)
     goal_share: float | None = None
+    goal_fma: float | None = None
 
     @property
     def name(self) -> str:
@@ -93,10 +94,21 @@ class Case:
 
 @dataclass(frozen=True)
 class Peer:
-    """A library, or a way of using it: ``job`` prepares a case, ``packages`` must be importable."""
+    """A library, or a way of using it.
+
+    Parameters
+    ----------
+    job : callable
+        Prepares a case.
+    packages : tuple of str
+        What must be importable, or installed.
+    native : str
+        The C++ source that is compiled for it (see `native`), which may lack a header here.
+    """
 
     job: Callable[[Case], Job]
     packages: tuple[str, ...] = ()
+    native: str = ""
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,14 @@ class Record:
             ratio = self.ratio(peer)
             if bound is not None and ratio is not None:
                 goals.append(Goal(f"{1 / ratio:.2f}x{whose}, at most {bound:.2f}x", 1 / ratio <= bound))
-        share = self.memory_share(limits)
-        if case.goal_share is not None and share is not None:
-            words = f"{100 * share:.0f} % of {case.bandwidth}, at least {100 * case.goal_share:.0f} %"
-            goals.append(Goal(words, share >= case.goal_share))
+        shares = (
+            (f"of {case.bandwidth}", self.memory_share(limits), case.goal_share),
+            ("of FMA", self.fma_share(limits), case.goal_fma),
+        )
+        for whose, share, bound in shares:
+            if bound is not None and share is not None:
+                words = f"{100 * share:.0f} % {whose}, at least {100 * bound:.0f} %"
+                goals.append(Goal(words, share >= bound))
         return goals
 
 

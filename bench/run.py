@@ -20,6 +20,7 @@ from pathlib import Path
 from case import Case, Family, environment, is_own, missing
 from limits import best_of, compile_limits, measure_limits
 from machine import cores, describe, seconds_of_others
+from native import unavailable
 from plot import draw
 from report import console, show
 from results import Record, Results, Timing
@@ -69,7 +70,9 @@ def available(family: Family, wanted: Sequence[str]) -> tuple[list[str], dict[st
     skipped = {}
     for name, peer in family.peers.items():
         absent = missing(peer.packages)
-        if absent:
+        if peer.native and (reason := unavailable(peer.native)):
+            skipped[name] = f"{reason}, skipped"
+        elif absent:
             skipped[name] = f"{'' if absent == [name] else ', '.join(absent) + ' '}not installed, skipped"
         elif name not in chosen and not is_own(name):
             skipped[name] = "not asked for, skipped"

@@ -1,0 +1,267 @@
+"""The peers that invert: NumPy, SciPy, PyTorch, JAX, MKL (three ways), OpenBLAS, Eigen and curvblas."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import native
+from case import Check, Job
+from factor_peers import mirror
+from jobs import Way, distance, fastest, times, worst
+from matrices import Matrices
+
+DAMPING = 1e-2
+TOLERANCES = {"float32": 1e-3, "float64": 1e-11}  # about ten times what a sound answer shows here
+LARGE = 512  # from here a library's own threads beat one matrix a thread
+LONG_ROWS = 2048  # matrices of this size, and lists, are not tried in several ways: each would take seconds
+
+
+class Inverse:
+    """``(C + damping I)^-1`` of every matrix; a peer says how."""
+
+    def __init__(self, problem: Matrices) -> None:
+        self.problem = problem
+        self.dtype = problem.dtype.name
+        self.out = problem.empty()
+        self.load()
+        self.C, self.X = self.group(problem), self.group(self.out)
+
+    def load(self) -> None:
+        """Import the library and tell it its threads."""
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """Hand an array to the library, without a copy where it takes one so."""
+        return values
+
+    def group(self, matrices: Matrices) -> list[Any]:
+        """Hand over a stack as one array, or each matrix of a list."""
+        arrays = [matrices.argument] if matrices.stack is not None else matrices.each
+        return [self.array(C) for C in arrays]
+
+    def one(self, C: Any, out: Any) -> Any:
+        """Invert one matrix or one stack, into ``out`` where the library can."""
+        raise NotImplementedError
+
+    def every(self) -> None:
+        """Invert all."""
+        self.X = [self.one(C, out) for C, out in zip(self.C, self.X, strict=True)]
+
+    def ways(self) -> Sequence[Way]:
+        """List the ways in which the peer may do all of it; it is timed in the fastest."""
+        return [self.every]
+
+    def answers(self) -> list[NDArray[Any]]:
+        """Return what the last call left, one matrix each."""
+        if self.problem.stack is None:
+            return [np.asarray(X) for X in self.X]
+        return list(np.asarray(self.X[0]).reshape(self.problem.stack.shape))
+
+    def job(self) -> Job:
+        """Make a job of the fastest way."""
+        ways = self.ways()
+        long = self.problem.stack is None or len(self.problem.each[0]) >= LONG_ROWS
+        return Job(ways[0] if long else fastest(ways), lambda: [self.check()])
+
+    def check(self) -> Check:
+        """Apply ``C + damping I`` to ``X v``, which must give ``v`` again, for every matrix."""
+        errors = []
+        for C, X, v in zip(self.problem.each, self.answers(), self.problem.probes, strict=True):
+            u = times(X, v)
+            errors.append(distance(times(C, u) + DAMPING * u, v))
+        return Check("inverse", worst(errors), TOLERANCES[self.dtype])
+
+
+class Curvblas(Inverse):
+    """One call for all."""
+
+    def load(self) -> None:
+        """Import curvblas."""
+        self.cb: Any = importlib.import_module("curvblas")
+
+    def every(self) -> None:
+        """Invert all in one call."""
+        self.cb.damped_inverse(self.problem.argument, DAMPING, out=self.out.argument)
+
+
+class Numpy(Inverse):
+    """``linalg.inv``: LU in float64, whatever the input."""
+
+    def one(self, C: Any, out: Any) -> Any:
+        """Add a damped identity, invert."""
+        return np.linalg.inv(C + DAMPING * np.eye(C.shape[-1], dtype=C.dtype))
+
+
+class Scipy(Inverse):
+    """SciPy's LAPACK, one matrix after the other; it sees the transposed arrays."""
+
+    mirrored = True
+
+    def load(self) -> None:
+        """Import LAPACK; its threads are OpenBLAS's."""
+        lapack: Any = importlib.import_module("scipy.linalg.lapack")
+        letter = native.letter(self.dtype)
+        self.potrf, self.potri = getattr(lapack, f"{letter}potrf"), getattr(lapack, f"{letter}potri")
+
+    def one(self, C: Any, out: Any) -> Any:
+        """POTRF and POTRI, then the mirror image, of each matrix."""
+        np.copyto(out, C)
+        stack = out[None] if out.ndim == 2 else out
+        for X in stack:
+            X.ravel()[:: len(X) + 1] += DAMPING
+            L, failed_minor = self.potrf(X.T, lower=1, clean=0, overwrite_a=1)
+            if failed_minor:
+                raise np.linalg.LinAlgError(f"the leading minor {failed_minor} is not positive definite")
+            self.potri(L, lower=1, overwrite_c=1)
+            if self.mirrored:
+                mirror(X)
+        return out
+
+
+class ScipyTriangle(Scipy):
+    """The same without the mirror image: less than what all others do."""
+
+    mirrored = False
+
+    def answers(self) -> list[NDArray[Any]]:
+        """Complete the matrices for the check."""
+        return [np.triu(X) + np.triu(X, 1).T for X in super().answers()]
+
+
+class Torch(Inverse):
+    """PyTorch: Cholesky and the inverse from it, or LU; both in batches."""
+
+    def load(self) -> None:
+        """Import PyTorch."""
+        self.torch: Any = importlib.import_module("torch")
+        self.torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """Share the array's memory."""
+        return self.torch.from_numpy(values)
+
+    def one(self, C: Any, out: Any) -> Any:
+        """Cholesky of a damped copy, then the inverse from it."""
+        return self.torch.cholesky_inverse(self.torch.linalg.cholesky_ex(self.damped(C)).L, out=out)
+
+    def by_lu(self) -> None:
+        """Invert all as general matrices."""
+        inv = self.torch.linalg.inv_ex
+        self.X = [inv(self.damped(C)).inverse for C in self.C]
+
+    def damped(self, C: Any) -> Any:
+        """Return a damped copy."""
+        copy = C.clone()
+        copy.diagonal(dim1=-2, dim2=-1).add_(DAMPING)
+        return copy
+
+    def ways(self) -> Sequence[Way]:
+        """Either."""
+        return [self.every, self.by_lu]
+
+
+class Jax(Inverse):
+    """JAX, compiled: Cholesky and a solve, or LU."""
+
+    def load(self) -> None:
+        """Import JAX; it reads NPROC."""
+        self.jax: Any = importlib.import_module("jax")
+        self.jax.config.update("jax_platforms", "cpu")
+        self.jax.config.update("jax_enable_x64", True)
+        self.by_cholesky = self.jax.jit(self.cholesky)
+        self.by_inv = self.jax.jit(lambda C: self.jax.numpy.linalg.inv(self.damped(C)))
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """Copy, for JAX owns its arrays."""
+        return self.jax.numpy.array(values)
+
+    def damped(self, C: Any) -> Any:
+        """Return a damped copy."""
+        return C + DAMPING * self.jax.numpy.eye(C.shape[-1], dtype=C.dtype)
+
+    def cholesky(self, C: Any) -> Any:
+        """Factorise, and solve for the identity."""
+        linalg = self.jax.scipy.linalg
+        eye = self.jax.numpy.broadcast_to(self.jax.numpy.eye(C.shape[-1], dtype=C.dtype), C.shape)
+        return linalg.cho_solve((self.jax.numpy.linalg.cholesky(self.damped(C)), True), eye)
+
+    def one(self, C: Any, out: Any) -> Any:
+        """Invert and wait."""
+        return self.jax.block_until_ready(self.by_cholesky(C))
+
+    def by_lu(self) -> None:
+        """Invert all as general matrices."""
+        self.X = self.jax.block_until_ready([self.by_inv(C) for C in self.C])
+
+    def ways(self) -> Sequence[Way]:
+        """Either."""
+        return [self.every, self.by_lu]
+
+
+class Native(Inverse):
+    """A C loop over the matrices; arrays of pointers are made beforehand."""
+
+    def __init__(self, problem: Matrices) -> None:
+        super().__init__(problem)
+        self.count, self.sizes = len(problem.each), native.integers(problem.sizes)
+        self.from_, self.to = native.pointers(problem.each), native.pointers(self.out.each)
+
+    def checked(self, failed: int) -> None:
+        """Raise where a matrix was not inverted."""
+        if failed:
+            raise np.linalg.LinAlgError(f"{failed} matrices were not inverted")
+
+
+class OpenBlas(Native):
+    """POTRF, POTRI and the mirror image: large matrices on the library's threads, others one a thread."""
+
+    def load(self) -> None:
+        """Load the library and the loop."""
+        self.library = native.openblas()
+        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
+
+    def every(self) -> None:
+        """Invert all."""
+        head = self.library.head(self.dtype, "potrf", "potri", large=LARGE)
+        tail = (self.count, self.sizes, self.from_, native.double(DAMPING), self.to)
+        self.checked(self.loop(*head, *tail))
+
+
+class Mkl(OpenBlas):
+    """The same with MKL; for stacks also its compact interface, by LU or by Cholesky."""
+
+    def load(self) -> None:
+        """Load the library and the loops."""
+        self.library = native.mkl()
+        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
+        self.interleaved = getattr(native.compiled("native_compact"), f"inverse_compact_{self.dtype}")
+        self.table = self.library.compact(self.dtype)
+        self.library.functions.MKL_Set_Num_Threads(1)
+
+    def compact(self, *, cholesky: bool) -> None:
+        """Interleave, invert, and undo it."""
+        head = (self.table, int(cholesky), native.threads(), self.count, self.sizes[0])
+        self.checked(self.interleaved(*head, self.from_, native.double(DAMPING), self.to))
+
+    def ways(self) -> Sequence[Way]:
+        """Take the loop, or the compact interface for many small ones."""
+        if self.problem.stack is None or self.count == 1 or self.sizes[0] > 128:
+            return [self.every]
+        return [self.every, lambda: self.compact(cholesky=False), lambda: self.compact(cholesky=True)]
+
+
+class Eigen(Native):
+    """Eigen's LLT, or its 4 x 4 inverse."""
+
+    def load(self) -> None:
+        """Load the loop."""
+        self.loop = getattr(native.compiled("native_eigen"), f"eigen_inverse_{self.dtype}")
+
+    def every(self) -> None:
+        """Invert all."""
+        self.loop(native.threads(), self.count, self.sizes, self.from_, native.double(DAMPING), self.to)
