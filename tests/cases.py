@@ -90,6 +90,8 @@ def _precondition(rng, n, dtype):
 def _triangular(rng, n, dtype):
     L = np.linalg.cholesky(spd(rng, n, np.float64)).astype(dtype) + np.triu(np.ones((n, n), dtype), 1)
     return {"factors": L, "rhs": rng.standard_normal((n, 1 + n % 5 + 30 * (n > 60))).astype(dtype)}
+
+
 def _precondition_eigen(rng, n, dtype):
     given = _precondition(rng, n, dtype)
     S = 0.1 + rng.random(given["grads"].shape).astype(dtype)

@@ -234,8 +234,6 @@ def damped_inverse(
     return InverseResult(inverse, *parts)
 
 
-
-
 def all_finite(arrays: Arrays) -> bool:
     """Tell whether a group holds no NaN and no Inf.
 
