@@ -29,6 +29,7 @@ FUNCTIONS = {
     "triangular_solve": ("factors", "rhs"),
     "cholesky_solve": ("factors", "rhs"),
     "newton_schulz": ("matrices",),
+    "inverse_root": ("factors", "p", "damping"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),

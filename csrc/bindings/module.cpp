@@ -32,6 +32,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_cholesky", &damped_cholesky);
     m.def("triangular_solve", &triangular_solve);
     m.def("cholesky_solve", &cholesky_solve);
+    m.def("inverse_root", &inverse_root);
     m.def("newton_schulz", &newton_schulz);
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);

@@ -18,7 +18,7 @@ from .kronecker import (
 )
 from .packing import pack_symmetric, unpack_symmetric
 from .recurrent import update_lagged_factors
-from .roots import newton_schulz
+from .roots import RootResult, inverse_root, newton_schulz
 
 __version__ = version("curvblas")
 
@@ -27,6 +27,7 @@ __all__ = [
     "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
+    "RootResult",
     "Status",
     "all_finite",
     "cholesky_solve",
@@ -37,6 +38,7 @@ __all__ = [
     "factored_damping",
     "get_num_threads",
     "info",
+    "inverse_root",
     "newton_schulz",
     "pack_symmetric",
     "precondition",
