@@ -31,6 +31,7 @@ FUNCTIONS = {
     "newton_schulz": ("matrices",),
     "precondition_with_inner": ("grads", "A_inv", "G_inv"),
     "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
+    "inverse_root": ("factors", "p", "damping"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),

@@ -230,6 +230,21 @@ CASES = [
         optional=("out",),
     ),
     Case(
+        "inverse_root",
+        lambda rng, n, dtype: {"factors": spd(rng, n, dtype)},
+        lambda on, factors: on.inverse_root(factors, 4, 0.1).root,
+        lambda factors: oracle.inverse_root(factors, 4, 0.1),
+        "factors",
+    ),
+    Case(
+        "inverse_root, newton",
+        lambda rng, n, dtype: {"factors": spd(rng, n, dtype)},
+        lambda on, factors: on.inverse_root(factors, 3, 0.1, method="newton").root,
+        lambda factors: oracle.inverse_root(factors, 3, 0.1),
+        "factors",
+        emulated_sizes=(1, 2, 33, 70),
+    ),
+    Case(
         "newton_schulz",
         lambda rng, n, dtype: {"matrices": rng.standard_normal((n, n // 2 + 4)).astype(dtype)},
         lambda on, **given: on.newton_schulz(**given, steps=2),

@@ -127,6 +127,20 @@ def newton_schulz(matrices, *, steps=5, coefficients=(3.4445, -4.7750, 2.0315)):
     return U * s @ Vt
 
 
+def inverse_root(factors, p, damping):
+    """(C + damping I)^(-1/p) from the lower triangle."""
+    return power(symmetric(factors) + damping * np.eye(len(factors)), -1 / p)
+
+
+def root_residual(C, p, damping, root):
+    """||X^p (C + damping I) - I||_F, all columns."""
+    n = len(C)
+    shifted = symmetric(C) + damping * np.eye(n)
+    size = np.abs(shifted).max()  # so that nothing overflows in between
+    X = np.float64(root) * np.exp2(np.log2(size) / p)
+    return np.linalg.norm(np.linalg.matrix_power(X, p) @ (shifted / size) - np.eye(n))
+
+
 def residual(C, damping, inverse):
     """||(C + damping I) X - I||_F, all columns."""
     n = len(C)

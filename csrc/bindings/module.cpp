@@ -33,6 +33,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_cholesky", &damped_cholesky);
     m.def("triangular_solve", &triangular_solve);
     m.def("cholesky_solve", &cholesky_solve);
+    m.def("inverse_root", &inverse_root);
     m.def("newton_schulz", &newton_schulz);
     m.def("precondition_with_inner", &precondition_with_inner);
     m.def("precondition_eigen", &precondition_eigen);

@@ -3,6 +3,7 @@
 #include "bindings/backend.h"
 #include "bindings/group.h"
 #include "bindings/results.h"
+#include "kernels/inverse_root.h"
 #include "kernels/newton_schulz.h"
 
 namespace curvblas {
@@ -22,7 +23,44 @@ void read_coefficients(const Call& call, const py::object& given, kernels::Newto
         *to[k] = call.number(entries[k], sentence("coefficients[", k, "]").c_str(), finite);
 }
 
+kernels::RootMethod method_from(const py::object& value) {
+    if (!py::isinstance<py::str>(value))
+        wrong_type("inverse_root: method must be a str, got ", Py_TYPE(value.ptr())->tp_name);
+    const auto text = value.cast<std::string>();
+    if (text == "newton") return kernels::RootMethod::newton;
+    if (text != "eigh") wrong_value("inverse_root: method must be \"eigh\" or \"newton\", got \"", text, "\"");
+    return kernels::RootMethod::eigh;
+}
+
 }  // namespace
+
+py::tuple inverse_root(const py::object& factors, const py::object& p, const py::object& damping,
+                       const py::object& method) {
+    Call call("inverse_root");
+    const Group C = call.group(factors, "factors");
+    require_square(C);
+    const DType dtype = require_real(C);
+    constexpr Integers roots{1, kernels::most_root, "an integer >= 1", "in 1 ... 1024"};
+    const Index root = integer(p, roots, [] { return std::string("inverse_root: p"); });
+    const Numbers dampings = call.parameter(damping, "damping", C, 2, non_negative);
+    const kernels::RootMethod chosen = method_from(method);
+    const Queue queue = call.queue();
+    const NewArrays X = new_arrays_like(queue, C, dtype);
+    const auto status = new_per_matrix<Status>(queue, C, 2);
+    const auto residual = new_per_matrix<double>(queue, C, 2);
+    const kernels::RootReports reports{status.data, residual.data};
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::InverseRoot<T>> tasks;
+        for_each_stack(C, {&X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            tasks.push_back({stack<const T>(C.arrays[k], count, first), &dampings[matrix],
+                             stack<T>(X.group.arrays[k], count, first), reports.from(matrix)});
+        });
+        const py::gil_scoped_release released;
+        kernels::inverse_root<T>(queue, tasks, root, chosen);
+    });
+    return py::make_tuple(X.object, status.object, residual.object);
+}
 
 py::object newton_schulz(const py::object& matrices, const py::object& steps, const py::object& coefficients) {
     Call call("newton_schulz");

@@ -18,7 +18,7 @@ from .kronecker import (
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
-from .roots import newton_schulz
+from .roots import RootResult, inverse_root, newton_schulz
 
 __version__ = version("curvblas")
 
@@ -28,6 +28,7 @@ __all__ = [
     "InverseResult",
     "NotPositiveDefiniteError",
     "PreconditionResult",
+    "RootResult",
     "Status",
     "all_finite",
     "cholesky_solve",
@@ -38,6 +39,7 @@ __all__ = [
     "factored_damping",
     "get_num_threads",
     "info",
+    "inverse_root",
     "newton_schulz",
     "pack_symmetric",
     "precondition",
