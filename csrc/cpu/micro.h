@@ -5,6 +5,7 @@
 
 #include "core/view.h"
 #include "cpu/eigen_lanes.h"
+#include "cpu/small_product.h"
 #include "cpu/tiles.h"
 
 namespace curvblas::cpu {
@@ -28,6 +29,8 @@ struct Micro {
     const Tile<double>* tile_float64;
     const EigenLanes<float>* eigen_lanes_float32;
     const EigenLanes<double>* eigen_lanes_float64;
+    const SmallProduct<float>* small_product_float32;
+    const SmallProduct<double>* small_product_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -51,6 +54,13 @@ struct Micro {
             return *eigen_lanes_float32;
         else
             return *eigen_lanes_float64;
+    }
+    template <class T>
+    const SmallProduct<T>& small_product() const {
+        if constexpr (sizeof(T) == 4)
+            return *small_product_float32;
+        else
+            return *small_product_float64;
     }
     template <class T>
     const Small<T>& small() const {

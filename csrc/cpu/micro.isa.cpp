@@ -124,6 +124,8 @@ extern const Tile<float> tile_float32;
 extern const Tile<double> tile_float64;
 extern const EigenLanes<float> eigen_lanes_float32;
 extern const EigenLanes<double> eigen_lanes_float64;
+extern const SmallProduct<float> small_product_float32;
+extern const SmallProduct<double> small_product_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
@@ -131,6 +133,8 @@ const Micro table = {
     &tile_float64,
     &eigen_lanes_float32,
     &eigen_lanes_float64,
+    &small_product_float32,
+    &small_product_float64,
     {cholesky<float>, invert_triangle<float>, multiply_by_transpose<float>, product<float>},
     {cholesky<double>, invert_triangle<double>, multiply_by_transpose<double>, product<double>},
     widen_float16,

@@ -1,42 +1,44 @@
 #include "kernels/precondition.h"
 
-#include <algorithm>
-
 #include "cpu/blas.h"
-#include "cpu/scratch.h"
+#include "cpu/two_sided.h"
 
 namespace curvblas::cpu {
 namespace {
 
-/// Rows of P that one item computes: P[rows, :] = (G_inv[rows, :] V) A_inv needs nothing of the other rows. Blocks of
-/// about equal size, and large, because the BLAS packs V and A_inv anew for each of them.
-Index block_rows(Index m) {
-    constexpr Index most = 384;
-    const Index blocks = (m + most - 1) / most;
-    return (m + blocks - 1) / blocks;
-}
-
+/// sum V o P in float64. Eight sums, so that additions do not wait for each other; the order is that of the elements.
 template <class T>
-void multiply_block(const Precondition<T>& task, Index b, Index first, Index rows) {
-    const Matrix<const T> V = task.V[b], A_inv = task.A_inv[b], G_inv = task.G_inv[b];
-    const Matrix<T> P = task.P[b];
-    const Index m = V.rows, n = V.columns;
-    const bool direct = P.column_stride == 1 && blas::is_blas(P);
-    Index need = bytes<T>(rows * n) + (direct ? 0 : bytes<T>(rows * n));
-    for (const auto& A : {V, A_inv, G_inv})
-        if (!blas::is_blas(A)) need += bytes<T>(A.rows * A.columns);
-    Scratch<Precondition<T>> scratch(need);
-
-    const Matrix<const T> G_rows{G_inv.row(first), rows, m, G_inv.row_stride, G_inv.column_stride};
-    T* const half = scratch.template take<T>(rows * n);
-    blas::multiply<T>(blas::readable(G_rows, scratch), blas::readable(V, scratch), {half, rows, n, n, 1});
-    const Matrix<T> target{P.row(first), rows, n, P.row_stride, P.column_stride};
-    const Matrix<T> product = direct ? target : Matrix<T>{scratch.template take<T>(rows * n), rows, n, n, 1};
-    blas::multiply<T>({half, rows, n, n, 1}, blas::readable(A_inv, scratch), product);
-    if (direct) return;
-    for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < n; ++j) target(i, j) = product(i, j);
+double inner_product(const Matrix<const T>& V, const Matrix<T>& P) {
+    double sum[8] = {};
+    for (Index i = 0; i < P.rows; ++i) {
+        Index j = 0;
+        if (V.column_stride == 1 && P.column_stride == 1)
+            for (; j + 8 <= P.columns; j += 8)
+                for (int k = 0; k < 8; ++k)
+                    sum[k] += static_cast<double>(V.row(i)[j + k]) * static_cast<double>(P.row(i)[j + k]);
+        for (; j < P.columns; ++j) sum[j % 8] += static_cast<double>(V(i, j)) * static_cast<double>(P(i, j));
+    }
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
+
+/// The sums of the blocks, of which those of one matrix are neighbours.
+class BlockSums {
+  public:
+    template <class T>
+    explicit BlockSums(std::span<const Precondition<T>> group) {
+        for (const auto& task : group) {
+            begins_.push_back(static_cast<Index>(sums_.size()));
+            if (task.inner) sums_.resize(sums_.size() + task.V.batch * TwoSided(task.V.rows, task.V.columns).blocks());
+        }
+    }
+    double& sum(Index task, Index b, Index block, const TwoSided& product) {
+        return sums_[begins_[task] + b * product.blocks() + block];
+    }
+
+  private:
+    std::vector<Index> begins_;
+    std::vector<double> sums_;
+};
 
 }  // namespace
 
@@ -44,27 +46,28 @@ template <class T>
 void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
     blas::stay_on_one_thread();
     std::vector<Item> items;
-    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
-        const auto& V = group[t].V;
-        const Index m = V.rows, n = V.columns;
-        if (m == 0 || n == 0) continue;
-        const double flops_per_row = 2.0 * static_cast<double>(n) * static_cast<double>(m + n);
-        const Index block = block_rows(m);
-        if (block == m) {
-            Queue::append_batches(items, t, V.batch, 2000 + flops_per_row * static_cast<double>(m));
-            continue;
-        }
-        for (Index b = 0; b < V.batch; ++b)
-            for (Index first = 0; first < m; first += block) {
-                const double rows = static_cast<double>(std::min(block, m - first));
-                items.push_back({t, b, 1, first, flops_per_row * rows});
-            }
-    }
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t)
+        TwoSided(group[t].V.rows, group[t].V.columns).template append_items<T>(items, t, group[t].V.batch);
+    BlockSums sums(group);
     queue.run(items, [&](const Item& item) {
         const auto& task = group[item.task];
-        const Index rows = std::min(block_rows(task.V.rows), task.V.rows - item.part);
-        for (Index b = item.first; b < item.first + item.count; ++b) multiply_block(task, b, item.part, rows);
+        const TwoSided product(task.V.rows, task.V.columns);
+        for (Index b = item.first; b < item.first + item.count; ++b) {
+            const Matrix<const T> V = task.V[b];
+            const Matrix<T> P = product.part(task.P[b], item.part);
+            product.multiply(queue.micro(), task.G_inv[b], V, task.A_inv[b], item.part, P);
+            if (task.inner) sums.sum(item.task, b, item.part, product) = inner_product(product.part(V, item.part), P);
+        }
     });
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const auto& task = group[t];
+        const TwoSided product(task.V.rows, task.V.columns);
+        for (Index b = 0; task.inner && b < task.V.batch; ++b) {
+            double inner = 0;
+            for (Index block = 0; block < product.blocks(); ++block) inner += sums.sum(t, b, block, product);
+            task.inner[b] = inner;
+        }
+    }
 }
 
 template void precondition(const Queue&, std::span<const Precondition<float>>);

@@ -1,0 +1,30 @@
+// Products of two matrices on one thread, whatever their size and strides: in registers, or by the BLAS.
+#pragma once
+
+#include "cpu/micro.h"
+
+namespace curvblas::cpu {
+
+/// C = A B for A (m, k), B (k, n), C (m, n) of any strides; C may not overlap A or B. Which of the two multiplies
+/// depends on the shape alone. Contiguous copies of what it cannot read or write are made in scratch of its own.
+template <class T>
+void multiply(const Micro& micro, const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
+
+/// How long `count` products of m x n by n x k elements take, in the unit of Item::cost (0.1 ns).
+template <class T>
+double cost_of_products(double count, Index m, Index k, Index n) {
+    constexpr double per_unit = sizeof(T) == 4 ? 10 : 5;  // multiply-adds count twice
+    return count * (150 + 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n) / per_unit);
+}
+
+template <class T>
+Matrix<const T> read_only(const Matrix<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
+}
+
+template <class T>
+Matrix<T> transposed(const Matrix<T>& A) {
+    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride};
+}
+
+}  // namespace curvblas::cpu
