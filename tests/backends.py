@@ -25,6 +25,8 @@ FUNCTIONS = {
     "damped_inverse": ("factors", "damping"),
     "eigenbasis": ("factors",),
     "precondition": ("grads", "A_inv", "G_inv"),
+    "precondition_with_inner": ("grads", "A_inv", "G_inv"),
+    "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),
@@ -46,6 +48,11 @@ def _map(f, x):
 
 def _leaves(x):
     return list(x) if isinstance(x, list | tuple) else [x]
+
+
+def _main(result):
+    """Return the name of the part that `out` receives: the first one."""
+    return dataclasses.fields(result)[0].name
 
 
 class Cpu:
@@ -106,7 +113,7 @@ class Device:
         if in_place and not named.get("copy", False):
             assert result is there[in_place]
         elif there.get("out") is not None:
-            assert (result.inverse if dataclasses.is_dataclass(result) else result) is there["out"]
+            assert (getattr(result, _main(result)) if dataclasses.is_dataclass(result) else result) is there["out"]
         written = {name: _map(self.to_host, there[name]) for name in (in_place, "out") if name in there}
         if dataclasses.is_dataclass(result):
             parts = {f.name: _map(self.to_host, getattr(result, f.name)) for f in dataclasses.fields(result)}
@@ -125,7 +132,7 @@ class Device:
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])
-        return dataclasses.replace(result, inverse=out) if dataclasses.is_dataclass(result) else out
+        return dataclasses.replace(result, **{_main(result): out}) if dataclasses.is_dataclass(result) else out
 
 
 def _same(a, b):

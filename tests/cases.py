@@ -87,6 +87,12 @@ def _precondition(rng, n, dtype):
     }
 
 
+def _precondition_eigen(rng, n, dtype):
+    given = _precondition(rng, n, dtype)
+    S = 0.1 + rng.random(given["grads"].shape).astype(dtype)
+    return {"grads": given["grads"], "A_basis": given["A_inv"], "G_basis": given["G_inv"], "second_moments": S}
+
+
 def _factors(rng, n, dtype):
     # Not symmetric: what is above the diagonal may not be read.
     return {"factors": rng.standard_normal((n, n)).astype(dtype)}
@@ -183,6 +189,24 @@ CASES = [
         _precondition,
         lambda on, **given: on.precondition(**given),
         oracle.precondition,
+        "grads",
+        optional=("out",),
+    ),
+    Case(
+        "precondition_with_inner",
+        _precondition,
+        lambda on, **given: on.precondition_with_inner(**given).product,
+        oracle.precondition,
+        "grads",
+        optional=("out",),
+    ),
+    Case(
+        "precondition_eigen",
+        _precondition_eigen,
+        lambda on, **given: on.precondition_eigen(**given, damping=0.1),
+        lambda grads, A_basis, G_basis, second_moments: oracle.precondition_eigen(
+            grads, A_basis, G_basis, 0.1, second_moments
+        ),
         "grads",
         optional=("out",),
     ),

@@ -125,6 +125,16 @@ def precondition(grads, A_inv, G_inv):
     return np.float64(G_inv) @ np.float64(grads) @ np.float64(A_inv)
 
 
+def precondition_eigen(grads, A, G, damping, second_moments=None):
+    """The Kronecker-factored curvature, dense, damped and inverted; or second moments in the eigenbases of A and G."""
+    V = np.float64(grads)
+    if second_moments is None:
+        curvature = np.kron(np.float64(G), np.float64(A))
+        return np.linalg.solve(curvature + damping * np.eye(V.size), V.ravel()).reshape(V.shape)
+    Q_A, Q_G = np.float64(A), np.float64(G)
+    return Q_G @ ((Q_G.T @ V @ Q_A) / (np.float64(second_moments) + damping)) @ Q_A.T
+
+
 def power(C, exponent):
     """C^exponent of a symmetric positive definite matrix."""
     values, vectors = np.linalg.eigh(C)

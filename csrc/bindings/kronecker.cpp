@@ -5,12 +5,12 @@
 #include "bindings/backend.h"
 #include "bindings/group.h"
 #include "bindings/memory.h"
+#include "bindings/output.h"
 #include "bindings/results.h"
 #include "bindings/rows.h"
 #include "kernels/all_finite.h"
 #include "kernels/damped_inverse.h"
 #include "kernels/factored_damping.h"
-#include "kernels/precondition.h"
 #include "kernels/update_factors.h"
 
 namespace curvblas {
@@ -24,38 +24,6 @@ void require_weights(const Array& R, const Array& w) {
     if (!same)
         wrong_value(w.argument.text(), " must be shaped like ", R.argument.short_text(), " ", R.shape_text(),
                     " without the last axis, got ", w.shape_text());
-}
-
-/// `out` if the caller gave one, checked against the model and what the call reads; else new arrays.
-NewArrays output_like(Call& call, const Group& model, const char* model_name, const py::object& out,
-                      std::initializer_list<const Group*> inputs) {
-    const DType dtype = model.arrays.empty() ? DType::float64 : model.arrays[0].dtype;
-    if (out.is_none()) return new_arrays_like(call.queue(), model, dtype);
-    NewArrays given{out, call.group_like(model, model_name, out, "out")};
-    require_dtype(given.group, dtype, model_name);
-    for (std::size_t k = 0; k < model.arrays.size(); ++k) {
-        const Array &x = given.group.arrays[k], &m = model.arrays[k];
-        bool same = x.ndim == m.ndim;
-        for (int i = 0; same && i < m.ndim; ++i) same = x.shape[i] == m.shape[i];
-        if (!same)
-            wrong_value(x.argument.text(), " must have the shape of ", m.argument.short_text(), " ", m.shape_text(),
-                        ", got ", x.shape_text());
-    }
-    require_output(given.group, inputs);
-    return given;
-}
-
-OnFailure on_failure_from(const py::object& value, bool has_out) {
-    if (!py::isinstance<py::str>(value))
-        wrong_type("damped_inverse: on_failure must be a str, got ", Py_TYPE(value.ptr())->tp_name);
-    const auto text = value.cast<std::string>();
-    if (text == "jitter") return OnFailure::jitter;
-    if (text == "raise") return OnFailure::raise;
-    if (text != "keep")
-        wrong_value("damped_inverse: on_failure must be \"jitter\", \"keep\" or \"raise\", got \"", text, "\"");
-    if (!has_out)
-        wrong_value("damped_inverse: out must be given with on_failure=\"keep\": it holds what is kept, got None");
-    return OnFailure::keep;
 }
 
 /// An array of any shape as tasks: in rows of 4,096 elements where it is contiguous, else along its last axes.
@@ -80,19 +48,6 @@ void append_flat_rows(const Array& a, std::vector<Rows>& tasks) {
         rows.data = static_cast<std::byte*>(a.data) + offset_of(a, inner, b) * item_size(a.dtype);
         tasks.push_back(rows);
     }
-}
-
-/// The first matrix that an exception is about.
-struct Failure {
-    Index index = -1, minor = 0;
-    Status status = Status::ok;
-};
-
-Failure first_failure(const std::vector<Status>& status, const std::vector<Index>& minor) {
-    for (std::size_t k = 0; k < status.size(); ++k)
-        if (status[k] == Status::not_positive_definite || status[k] == Status::not_finite)
-            return {static_cast<Index>(k), minor[k], status[k]};
-    return {};
 }
 
 }  // namespace
@@ -169,7 +124,7 @@ py::tuple damped_inverse(const py::object& factors, const py::object& damping, c
     require_square(C);
     const DType dtype = require_real(C);
     const Numbers dampings = call.parameter(damping, "damping", C, 2, non_negative);
-    const OnFailure policy = on_failure_from(on_failure, !out.is_none());
+    const OnFailure policy = on_failure_from("damped_inverse", on_failure, !out.is_none());
     const NewArrays X = output_like(call, C, "factors", out, {&C});
     const Queue queue = call.queue();
     const Index total = matrices_of(C, 2);
@@ -193,45 +148,6 @@ py::tuple damped_inverse(const py::object& factors, const py::object& damping, c
     });
     return py::make_tuple(X.object, status.object, jitter.object, residual.object, log_det.object, failure.index,
                           failure.minor, static_cast<int>(failure.status));
-}
-
-py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
-                        const py::object& out) {
-    Call call("precondition");
-    const Group V = call.group(grads, "grads");
-    const DType dtype = require_real(V);
-    const Group As = call.group_like(V, "grads", A_inv, "A_inv"), Gs = call.group_like(V, "grads", G_inv, "G_inv");
-    require_dtype(As, dtype, "grads"), require_dtype(Gs, dtype, "grads");
-    const auto require_side = [](const Array& v, const Array& inverse, int axis, const char* letter) {
-        const Index n = v.shape[v.ndim - axis];
-        const bool fits = inverse.ndim == v.ndim && inverse.shape[v.ndim - 2] == n && inverse.shape[v.ndim - 1] == n;
-        if (!fits)
-            wrong_value(inverse.argument.text(), " must have shape (", v.ndim > 2 ? "..., " : "", letter, ", ", letter,
-                        ") = (", n, ", ", n, ") for ", v.argument.short_text(), " of shape ", v.shape_text(), ", got ",
-                        inverse.shape_text());
-        require_same_batch(v, 2, inverse, 2);
-    };
-    for (std::size_t k = 0; k < V.arrays.size(); ++k) {
-        const Array& v = V.arrays[k];
-        if (V.ragged ? v.ndim != 2 : v.ndim < 2)
-            wrong_value(v.argument.text(), " must have shape (", V.ragged ? "" : "..., ",
-                        "out_features, in_features), got ", v.shape_text());
-        require_side(v, As.arrays[k], 1, "n");
-        require_side(v, Gs.arrays[k], 2, "m");
-    }
-    const NewArrays P = output_like(call, V, "grads", out, {&V, &As, &Gs});
-    with_real(dtype, [&](auto real) {
-        using T = decltype(real);
-        std::vector<kernels::Precondition<T>> tasks;
-        for_each_stack(V, {&As, &Gs, &P.group}, [&](std::size_t k, Index count, Index first, Index) {
-            tasks.push_back({stack<const T>(V.arrays[k], count, first), stack<const T>(As.arrays[k], count, first),
-                             stack<const T>(Gs.arrays[k], count, first), stack<T>(P.group.arrays[k], count, first)});
-        });
-        const Queue queue = call.queue();
-        const py::gil_scoped_release released;
-        kernels::precondition<T>(queue, tasks);
-    });
-    return P.object;
 }
 
 bool all_finite(const py::object& arrays) {

@@ -15,8 +15,6 @@ py::tuple factored_damping(const py::object& A, const py::object& G, const py::o
 /// the first failed matrix; index is -1 if there is none.
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
                          const py::object& out);
-py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
-                        const py::object& out);
 bool all_finite(const py::object& arrays);
 
 }  // namespace curvblas

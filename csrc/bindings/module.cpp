@@ -7,6 +7,7 @@
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
+#include "bindings/preconditioning.h"
 
 namespace curvblas {
 
@@ -27,6 +28,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("damped_inverse", &damped_inverse);
     m.def("eigenbasis", &eigenbasis);
     m.def("precondition", &precondition);
+    m.def("precondition_with_inner", &precondition_with_inner);
+    m.def("precondition_eigen", &precondition_eigen);
     m.def("all_finite", &all_finite);
     m.def("pack_symmetric", &pack_symmetric);
     m.def("unpack_symmetric", &unpack_symmetric);

@@ -21,8 +21,12 @@ bool is_for_registers(const Micro& micro, const Matrix<const T>& B) {
 
 template <class T>
 void copy(const Matrix<const T>& from, const Matrix<T>& to) {
-    for (Index i = 0; i < to.rows; ++i)
-        for (Index j = 0; j < to.columns; ++j) to(i, j) = from(i, j);
+    constexpr Index block =
+        16;  // of a transposed matrix, columns are read and rows are written: a block fits the cache
+    for (Index ib = 0; ib < to.rows; ib += block)
+        for (Index jb = 0; jb < to.columns; jb += block)
+            for (Index i = ib; i < std::min(ib + block, to.rows); ++i)
+                for (Index j = jb; j < std::min(jb + block, to.columns); ++j) to(i, j) = from(i, j);
 }
 
 template <class T, class Scratch>

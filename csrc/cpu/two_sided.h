@@ -59,14 +59,13 @@ class TwoSided {
         return cost_of_products<T>(1, m_, m_, n_) + cost_of_products<T>(1, m_, n_, n_);
     }
 
-    /// The items for `batch` matrices of task `task`: many matrices each, or one block of one.
-    template <class T>
-    void append_items(std::vector<Item>& items, Index task, Index batch) const {
+    /// The items for `batch` matrices of task `task`, of that cost each: many matrices an item, or one block of one.
+    void append_items(std::vector<Item>& items, Index task, Index batch, double cost) const {
         if (m_ == 0 || n_ == 0) return;
-        if (blocks_ == 1) return Queue::append_batches(items, task, batch, cost<T>());
+        if (blocks_ == 1) return Queue::append_batches(items, task, batch, cost);
         for (Index b = 0; b < batch; ++b)
             for (Index block = 0; block < blocks_; ++block)
-                items.push_back({task, b, 1, block, cost<T>() / static_cast<double>(blocks_)});
+                items.push_back({task, b, 1, block, cost / static_cast<double>(blocks_)});
     }
 
   private:

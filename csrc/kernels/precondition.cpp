@@ -46,8 +46,10 @@ template <class T>
 void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
     blas::stay_on_one_thread();
     std::vector<Item> items;
-    for (Index t = 0; t < static_cast<Index>(group.size()); ++t)
-        TwoSided(group[t].V.rows, group[t].V.columns).template append_items<T>(items, t, group[t].V.batch);
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const TwoSided product(group[t].V.rows, group[t].V.columns);
+        product.append_items(items, t, group[t].V.batch, product.template cost<T>());
+    }
     BlockSums sums(group);
     queue.run(items, [&](const Item& item) {
         const auto& task = group[item.task];

@@ -2,104 +2,93 @@
 
 #include <vector>
 
-#include "cuda/tile.cuh"
-#include "cuda/vendor_blas.h"
+#include "cuda/block.cuh"
+#include "cuda/products.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-/// One tile of one product: rows from 64 i, columns from 64 j. `half` is where G_inv V of this matrix lies.
+constexpr int threads = 256;
+constexpr Index piece = 16384;  // elements whose products one block sums
+
+/// The elements of one matrix from `first` on, counted row by row.
 struct Block {
-    int task, b, i, j;
-    Index half;
+    int task, b;
+    Index first;
+};
+
+/// The sums of the pieces of one matrix.
+struct Pieces {
+    Index begin, count;
+    double* inner;
 };
 
 template <class T>
-__device__ void multiply_tile(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C, int i, int j) {
-    const Index i0 = Index{i} * Tile<T>::edge, j0 = Index{j} * Tile<T>::edge;
-    const Panel<T> a{A.data, A.columns, A.rows, A.column_stride, A.row_stride};
-    const Panel<T> b{B.data, B.rows, B.columns, B.row_stride, B.column_stride};
-    Tile<T> tile;
-    tile.accumulate(
-        A.columns, [&](T* to, Index k0) { a.stage(to, k0, i0); }, [&](T* to, Index k0) { b.stage(to, k0, j0); });
-    tile.for_each([&](int di, int dj, T& sum) {
-        if (i0 + di < C.rows && j0 + dj < C.columns) C(i0 + di, j0 + dj) = sum;
-    });
-}
-
-template <class T>
-__device__ Matrix<T> half_of(const Precondition<T>& task, const Block& block, T* halves) {
-    return {halves + block.half, task.V.rows, task.V.columns, task.V.columns, 1};
-}
-
-template <class T>
-__device__ Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-
-template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    multiply_left(const Precondition<T>* tasks, const Block* blocks, T* halves) {
+__global__ void sum_inner(const Precondition<T>* tasks, const Block* blocks, double* sums) {
     const Block block = blocks[blockIdx.x];
-    const Precondition<T> task = tasks[block.task];
-    multiply_tile(task.G_inv[block.b], task.V[block.b], half_of(task, block, halves), block.i, block.j);
+    const Precondition<T>& task = tasks[block.task];
+    const Matrix<const T> V = task.V[block.b];
+    const Matrix<T> P = task.P[block.b];
+    const Index n = V.columns, end = min(block.first + piece, V.rows * n);
+    double sum = 0;
+    for (Index e = block.first + threadIdx.x; e < end; e += threads)
+        sum = fma(static_cast<double>(V(e / n, e % n)), static_cast<double>(P(e / n, e % n)), sum);
+    sum = block_sum(sum, dynamic_shared<double>());
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-template <class T>
-__global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    multiply_right(const Precondition<T>* tasks, const Block* blocks, T* halves) {
-    const Block block = blocks[blockIdx.x];
-    const Precondition<T> task = tasks[block.task];
-    multiply_tile(read_only(half_of(task, block, halves)), task.A_inv[block.b], task.P[block.b], block.i, block.j);
+__global__ void join_inner(const Pieces* matrices, Index count, const double* sums) {
+    const Index k = static_cast<Index>(blockIdx.x) * threads + threadIdx.x;
+    if (k >= count) return;
+    const Pieces pieces = matrices[k];
+    double sum = 0;
+    for (Index p = 0; p < pieces.count; ++p) sum += sums[pieces.begin + p];
+    *pieces.inner = sum;
 }
 
-// From here on a single product fills a device, and the vendor's library multiplies.
-constexpr Index large = 512;
-
+/// The inner products of the tasks that want them; P is there already.
 template <class T>
-bool is_for_vendor(const Precondition<T>& task) {
-    return min(task.V.rows, task.V.columns) >= large && vendor_blas::is_blas(task.V[0]) &&
-           vendor_blas::is_blas(task.A_inv[0]) && vendor_blas::is_blas(task.G_inv[0]) && task.P.column_stride == 1 &&
-           vendor_blas::is_blas(task.P[0]) && vendor_blas::available();
-}
-
-template <class T>
-void multiply_large(const Queue& queue, const Precondition<T>& task) {
-    const Index m = task.V.rows, n = task.V.columns;
-    const auto half = queue.scratch<T>(m * n);
-    for (Index b = 0; b < task.V.batch; ++b) {
-        vendor_blas::multiply<T>(queue, task.G_inv[b], task.V[b], {half.get(), m, n, n, 1});
-        vendor_blas::multiply<T>(queue, {half.get(), m, n, n, 1}, task.A_inv[b], task.P[b]);
-    }
+void find_inner(const Queue& queue, std::span<const Precondition<T>> group) {
+    std::vector<Block> blocks;
+    std::vector<Pieces> matrices;
+    for (int t = 0; t < static_cast<int>(group.size()); ++t)
+        for (int b = 0; group[t].inner && b < counted(group[t].V.batch); ++b) {
+            const Index begin = static_cast<Index>(blocks.size()), size = group[t].V.rows * group[t].V.columns;
+            for (Index first = 0; first < size; first += piece) blocks.push_back({t, b, first});
+            matrices.push_back({begin, static_cast<Index>(blocks.size()) - begin, group[t].inner + b});
+        }
+    if (matrices.empty()) return;
+    const auto tasks = queue.copy_of(group);
+    const auto table = queue.copy_of(std::span<const Block>(blocks));
+    const auto sums = queue.scratch<double>(static_cast<Index>(blocks.size()));
+    const auto on_device = queue.copy_of(std::span<const Pieces>(matrices));
+    launch(sum_inner<T>, dim3(grid_for(blocks)), dim3(threads), most_warps * sizeof(double), queue.stream(),
+           tasks.get(), table.get(), sums.get());
+    const Index count = counted(static_cast<Index>(matrices.size()));
+    launch(join_inner, dim3(static_cast<unsigned>((count + threads - 1) / threads)), dim3(threads), 0, queue.stream(),
+           on_device.get(), count, sums.get());
 }
 
 }  // namespace
 
 template <class T>
 void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
-    std::vector<Block> blocks;
     Index size = 0;
-    for (int t = 0; t < static_cast<int>(group.size()); ++t) {
-        if (is_for_vendor(group[t])) {
-            multiply_large(queue, group[t]);
-            continue;
+    for (const auto& task : group) size += task.V.batch * task.V.rows * task.V.columns;
+    if (size > 0) {
+        const auto halves = queue.scratch<T>(size);
+        std::vector<Product<T>> left, right;
+        T* begin = halves.get();
+        for (const auto& task : group) {
+            const Stack<T> half = contiguous_stack(begin, task.V.rows, task.V.columns, task.V.batch);
+            begin += half.batch * half.batch_stride;
+            left.push_back({task.G_inv, task.V, half});
+            right.push_back({read_only(half), task.A_inv, task.P});
         }
-        const auto& V = group[t].V;
-        const auto tiles = [](Index n) { return static_cast<int>((n + Tile<T>::edge - 1) / Tile<T>::edge); };
-        for (int b = 0; b < counted(V.batch); ++b, size += V.rows * V.columns)
-            for (int i = 0; i < tiles(V.rows); ++i)
-                for (int j = 0; j < tiles(V.columns); ++j) blocks.push_back({t, b, i, j, size});
+        multiply<T>(queue, left);
+        multiply<T>(queue, right);
     }
-    if (blocks.empty()) return;
-    const auto tasks = queue.copy_of(group);
-    const auto table = queue.copy_of(std::span<const Block>(blocks));
-    const auto halves = queue.scratch<T>(size);
-    const dim3 grid(grid_for(blocks)), threads(Tile<T>::threads);
-    const auto run = [&](auto kernel) {
-        launch(kernel, grid, threads, Tile<T>::shared_bytes, queue.stream(), tasks.get(), table.get(), halves.get());
-    };
-    run(multiply_left<T>);
-    run(multiply_right<T>);
+    find_inner(queue, group);
 }
 
 template void precondition(const Queue&, std::span<const Precondition<float>>);

@@ -12,10 +12,10 @@ from .kronecker import (
     all_finite,
     damped_inverse,
     factored_damping,
-    precondition,
     update_factors,
 )
 from .packing import pack_symmetric, unpack_symmetric
+from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
 
 __version__ = version("curvblas")
@@ -24,6 +24,7 @@ __all__ = [
     "Eigenbasis",
     "InverseResult",
     "NotPositiveDefiniteError",
+    "PreconditionResult",
     "Status",
     "all_finite",
     "conv_workspace_bytes",
@@ -34,6 +35,8 @@ __all__ = [
     "info",
     "pack_symmetric",
     "precondition",
+    "precondition_eigen",
+    "precondition_with_inner",
     "set_num_threads",
     "unpack_symmetric",
     "update_conv_factors",

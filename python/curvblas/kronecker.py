@@ -1,4 +1,4 @@
-"""Kronecker factors: accumulation, damping, inversion, preconditioning (K-FAC).
+"""Kronecker factors: accumulation, damping, inversion (K-FAC).
 
 A layer with weights W (out_features, in_features), inputs a and output derivatives g has the curvature block
 ``G (x) A`` with ``A = E[a a^T]`` and ``G = E[g g^T]`` (Martens and Grosse 2015, section 3). Every function takes one
@@ -18,7 +18,6 @@ __all__ = [
     "all_finite",
     "damped_inverse",
     "factored_damping",
-    "precondition",
     "update_factors",
 ]
 
@@ -241,49 +240,6 @@ def _why_not(where: str, minor: int, status: int) -> str:
     else:
         what = f"is not positive definite: its leading minor of order {minor} is not positive"
     return f"damped_inverse: {where} plus damping {what}"
-
-
-def precondition(grads: Arrays, A_inv: Arrays, G_inv: Arrays, *, out: Arrays | None = None) -> Arrays:
-    """Apply a Kronecker-factored inverse to gradients: ``G_inv @ V @ A_inv``.
-
-    Parameters
-    ----------
-    grads : float32 or float64 array, shape (..., out_features, in_features), or list of arrays
-        V, one matrix a layer; in_features counts the bias column.
-    A_inv : array, shape (..., in_features, in_features), or list of arrays
-        Used as it is, symmetric or not.
-    G_inv : array, shape (..., out_features, out_features), or list of arrays
-        Used as it is, symmetric or not.
-    out : arrays like ``grads``
-        Where the products go; may not share memory with any input.
-
-    Returns
-    -------
-    array or list of arrays
-        Like ``grads``, or ``out``. It is *not* multiplied by -1.
-
-    Raises
-    ------
-    ValueError
-        Shapes that do not fit, ``out`` that is read-only or shares memory with an input.
-    TypeError
-        A dtype, device or library that does not fit, or that is mixed.
-
-    Notes
-    -----
-    There is no status: NaN stays within its matrix. Cost 2 m n (m + n) flops for an (m, n) gradient.
-    The result has the same bits for any number of threads, alone or in a group.
-    Source: Martens and Grosse 2015, section 4.2.
-
-    Examples
-    --------
-    >>> import numpy as np, curvblas as cb
-    >>> cb.precondition(np.ones((1, 2)), A_inv=np.diag([1.0, 3.0]), G_inv=np.array([[2.0]]))
-    array([[2., 6.]])
-    """
-    backend = backend_of("precondition", "grads", grads)
-    product = backend.precondition(grads, A_inv, G_inv, out)
-    return in_kind(product, grads) if out is None else out
 
 
 def all_finite(arrays: Arrays) -> bool:

@@ -1,0 +1,18 @@
+// The Python face of the two-sided products. Arguments as in python/curvblas/preconditioning.py.
+#pragma once
+
+#include "bindings/array.h"
+
+namespace curvblas {
+
+py::object precondition(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
+                        const py::object& out);
+/// (product, inner)
+py::tuple precondition_with_inner(const py::object& grads, const py::object& A_inv, const py::object& G_inv,
+                                  const py::object& out);
+/// The values are None where second moments are given, and the other way round.
+py::object precondition_eigen(const py::object& grads, const py::object& A_vectors, const py::object& G_vectors,
+                              const py::object& A_values, const py::object& G_values, const py::object& second_moments,
+                              const py::object& damping, const py::object& out);
+
+}  // namespace curvblas
