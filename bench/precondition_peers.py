@@ -1,4 +1,4 @@
-"""The peers that precondition: NumPy, SciPy, PyTorch, JAX, MKL (three ways), OpenBLAS, Eigen, LIBXSMM and curvblas."""
+"""The peers that precondition: NumPy, SciPy, PyTorch, JAX, MKL (three ways), OpenBLAS, LIBXSMM and curvblas."""
 
 from __future__ import annotations
 
@@ -241,18 +241,6 @@ class Mkl(OpenBlas):
     def ways(self) -> Sequence[Way]:
         """Take the loop; of stacks any."""
         return [self.every, self.batched, self.compact] if self.layers.stacked else [self.every]
-
-
-class Eigen(Native):
-    """Eigen's products."""
-
-    def load(self) -> None:
-        """Load the loop."""
-        self.loop = getattr(native.compiled("native_eigen"), f"eigen_product_{self.dtype}")
-
-    def every(self) -> None:
-        """Multiply all."""
-        self.loop(native.threads(), self.count, self.m, self.n, *self.pointers)
 
 
 class Xsmm(Native):
