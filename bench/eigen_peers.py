@@ -151,7 +151,7 @@ class OpenBlas(Native):
     def load(self) -> None:
         """Load the library and the loop."""
         self.library = native.openblas()
-        self.loop = getattr(native.compiled("native_loops"), f"eigen_loop_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).eigen_loop_of_real
 
     def every(self) -> None:
         """Decompose all, one matrix a thread."""
@@ -181,7 +181,7 @@ class Eigen(Native):
 
     def load(self) -> None:
         """Load the loop."""
-        self.loop = getattr(native.compiled("native_eigen"), f"eigen_eigen_{self.dtype}")
+        self.loop = native.compiled("native_eigen", self.dtype).eigen_eigen_of_real
 
     def every(self) -> None:
         """Decompose all."""

@@ -163,7 +163,7 @@ class OpenBlas(solver_peers.Native, Inverse):
     def load(self) -> None:
         """Load the library and the loop."""
         self.library = native.openblas()
-        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
 
     def every(self) -> None:
         """Invert all."""
@@ -178,8 +178,8 @@ class Mkl(OpenBlas):
     def load(self) -> None:
         """Load the library and the loops."""
         self.library = native.mkl()
-        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
-        self.interleaved = getattr(native.compiled("native_compact"), f"inverse_compact_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
+        self.interleaved = native.compiled("native_compact", self.dtype).inverse_compact_of_real
         self.table = self.library.compact(self.dtype)
         self.library.functions.MKL_Set_Num_Threads(1)
 
@@ -200,7 +200,7 @@ class Eigen(solver_peers.Native, Inverse):
 
     def load(self) -> None:
         """Load the loop."""
-        self.loop = getattr(native.compiled("native_eigen"), f"eigen_inverse_{self.dtype}")
+        self.loop = native.compiled("native_eigen", self.dtype).eigen_inverse_of_real
 
     def every(self) -> None:
         """Invert all."""

@@ -46,15 +46,12 @@ int eigen(int threads, int count, const int* n, const T* const* C, T* const* val
 
 }  // namespace
 
-#define EXPORT(T, dtype)                                                                                           \
-    extern "C" void eigen_inverse_##dtype(int threads, int count, const int* n, const T* const* C, double damping, \
-                                          T* const* X) {                                                           \
-        inverse(threads, count, n, C, damping, X);                                                                 \
-    }                                                                                                              \
-    extern "C" int eigen_eigen_##dtype(int threads, int count, const int* n, const T* const* C, T* const* values,  \
-                                       T* const* V) {                                                              \
-        return eigen(threads, count, n, C, values, V);                                                             \
-    }
+extern "C" void eigen_inverse_of_real(int threads, int count, const int* n, const REAL* const* C, double damping,
+                                      REAL* const* X) {
+    inverse(threads, count, n, C, damping, X);
+}
 
-EXPORT(float, float32)
-EXPORT(double, float64)
+extern "C" int eigen_eigen_of_real(int threads, int count, const int* n, const REAL* const* C, REAL* const* values,
+                                   REAL* const* V) {
+    return eigen(threads, count, n, C, values, V);
+}
