@@ -9,6 +9,7 @@ import inverse_peers
 from case import Case, Family, Peer
 from inverse_peers import DAMPING, LARGE, Inverse
 from matrices import RANDOM_GROUP, Matrices, list_of, plain, sizes_of, stack_of
+from solver_peers import LONG_ROWS
 
 # How many times as fast as the best peer we should be, and as PyTorch: (count, n) -> by dtype.
 STACKS: dict[tuple[int, int], dict[str, float]] = {
@@ -150,7 +151,7 @@ FAMILY = Family(
         f"mkl, openblas: a C loop over threads around potrf + potri, of n >= {LARGE} the library's own threads; mkl "
         "also by its compact interface (LU or Cholesky), with interleaving and back. eigen: LLT, or its 4 x 4 inverse. "
         "torch, jax: Cholesky or LU, in batches. Each in the way that was fastest just before; of lists and n >= "
-        f"{inverse_peers.LONG_ROWS} the first.",
+        f"{LONG_ROWS} the first.",
         "scipy_triangle: potrf + potri, and no mirror image: less than what all others do.",
         "One matrix of n <= 64: nothing fills the lanes and threads that a stack would; a loop of such calls is what "
         "lists and stacks are for.",

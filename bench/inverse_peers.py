@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,38 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 import native
-from case import Check, Job
+import solver_peers
+from case import Check
 from factor_peers import mirror
-from jobs import Way, distance, fastest, times, worst
+from jobs import Way, distance, times, worst
 from matrices import Matrices
+from solver_peers import Solver
 
 DAMPING = 1e-2
 TOLERANCES = {"float32": 1e-3, "float64": 1e-11}  # about ten times what a sound answer shows here
 LARGE = 512  # from here a library's own threads beat one matrix a thread
-LONG_ROWS = 2048  # matrices of this size, and lists, are not tried in several ways: each would take seconds
 
 
-class Inverse:
+class Inverse(Solver):
     """``(C + damping I)^-1`` of every matrix; a peer says how."""
 
     def __init__(self, problem: Matrices) -> None:
-        self.problem = problem
-        self.dtype = problem.dtype.name
-        self.out = problem.empty()
-        self.load()
-        self.C, self.X = self.group(problem), self.group(self.out)
-
-    def load(self) -> None:
-        """Import the library and tell it its threads."""
-
-    def array(self, values: NDArray[Any]) -> Any:
-        """Hand an array to the library, without a copy where it takes one so."""
-        return values
-
-    def group(self, matrices: Matrices) -> list[Any]:
-        """Hand over a stack as one array, or each matrix of a list."""
-        arrays = [matrices.argument] if matrices.stack is not None else matrices.each
-        return [self.array(C) for C in arrays]
+        super().__init__(problem)
+        self.X = self.group(self.out)
 
     def one(self, C: Any, out: Any) -> Any:
         """Invert one matrix or one stack, into ``out`` where the library can."""
@@ -52,21 +37,9 @@ class Inverse:
         """Invert all."""
         self.X = [self.one(C, out) for C, out in zip(self.C, self.X, strict=True)]
 
-    def ways(self) -> Sequence[Way]:
-        """List the ways in which the peer may do all of it; it is timed in the fastest."""
-        return [self.every]
-
     def answers(self) -> list[NDArray[Any]]:
         """Return what the last call left, one matrix each."""
-        if self.problem.stack is None:
-            return [np.asarray(X) for X in self.X]
-        return list(np.asarray(self.X[0]).reshape(self.problem.stack.shape))
-
-    def job(self) -> Job:
-        """Make a job of the fastest way."""
-        ways = self.ways()
-        long = self.problem.stack is None or len(self.problem.each[0]) >= LONG_ROWS
-        return Job(ways[0] if long else fastest(ways), lambda: [self.check()])
+        return self.members(self.X)
 
     def check(self) -> Check:
         """Apply ``C + damping I`` to ``X v``, which must give ``v`` again, for every matrix."""
@@ -77,12 +50,8 @@ class Inverse:
         return Check("inverse", worst(errors), TOLERANCES[self.dtype])
 
 
-class Curvblas(Inverse):
+class Curvblas(solver_peers.Curvblas, Inverse):
     """One call for all."""
-
-    def load(self) -> None:
-        """Import curvblas."""
-        self.cb: Any = importlib.import_module("curvblas")
 
     def every(self) -> None:
         """Invert all in one call."""
@@ -133,17 +102,8 @@ class ScipyTriangle(Scipy):
         return [np.triu(X) + np.triu(X, 1).T for X in super().answers()]
 
 
-class Torch(Inverse):
+class Torch(solver_peers.Torch, Inverse):
     """PyTorch: Cholesky and the inverse from it, or LU; both in batches."""
-
-    def load(self) -> None:
-        """Import PyTorch."""
-        self.torch: Any = importlib.import_module("torch")
-        self.torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-
-    def array(self, values: NDArray[Any]) -> Any:
-        """Share the array's memory."""
-        return self.torch.from_numpy(values)
 
     def one(self, C: Any, out: Any) -> Any:
         """Cholesky of a damped copy, then the inverse from it."""
@@ -165,20 +125,14 @@ class Torch(Inverse):
         return [self.every, self.by_lu]
 
 
-class Jax(Inverse):
+class Jax(solver_peers.Jax, Inverse):
     """JAX, compiled: Cholesky and a solve, or LU."""
 
     def load(self) -> None:
-        """Import JAX; it reads NPROC."""
-        self.jax: Any = importlib.import_module("jax")
-        self.jax.config.update("jax_platforms", "cpu")
-        self.jax.config.update("jax_enable_x64", True)
+        """Import JAX and wrap both ways."""
+        super().load()
         self.by_cholesky = self.jax.jit(self.cholesky)
         self.by_inv = self.jax.jit(lambda C: self.jax.numpy.linalg.inv(self.damped(C)))
-
-    def array(self, values: NDArray[Any]) -> Any:
-        """Copy, for JAX owns its arrays."""
-        return self.jax.numpy.array(values)
 
     def damped(self, C: Any) -> Any:
         """Return a damped copy."""
@@ -203,27 +157,13 @@ class Jax(Inverse):
         return [self.every, self.by_lu]
 
 
-class Native(Inverse):
-    """A C loop over the matrices; arrays of pointers are made beforehand."""
-
-    def __init__(self, problem: Matrices) -> None:
-        super().__init__(problem)
-        self.count, self.sizes = len(problem.each), native.integers(problem.sizes)
-        self.from_, self.to = native.pointers(problem.each), native.pointers(self.out.each)
-
-    def checked(self, failed: int) -> None:
-        """Raise where a matrix was not inverted."""
-        if failed:
-            raise np.linalg.LinAlgError(f"{failed} matrices were not inverted")
-
-
-class OpenBlas(Native):
+class OpenBlas(solver_peers.Native, Inverse):
     """POTRF, POTRI and the mirror image: large matrices on the library's threads, others one a thread."""
 
     def load(self) -> None:
         """Load the library and the loop."""
         self.library = native.openblas()
-        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
 
     def every(self) -> None:
         """Invert all."""
@@ -238,8 +178,8 @@ class Mkl(OpenBlas):
     def load(self) -> None:
         """Load the library and the loops."""
         self.library = native.mkl()
-        self.loop = getattr(native.compiled("native_loops"), f"inverse_loop_{self.dtype}")
-        self.interleaved = getattr(native.compiled("native_compact"), f"inverse_compact_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
+        self.interleaved = native.compiled("native_compact", self.dtype).inverse_compact_of_real
         self.table = self.library.compact(self.dtype)
         self.library.functions.MKL_Set_Num_Threads(1)
 
@@ -255,12 +195,12 @@ class Mkl(OpenBlas):
         return [self.every, lambda: self.compact(cholesky=False), lambda: self.compact(cholesky=True)]
 
 
-class Eigen(Native):
+class Eigen(solver_peers.Native, Inverse):
     """Eigen's LLT, or its 4 x 4 inverse."""
 
     def load(self) -> None:
         """Load the loop."""
-        self.loop = getattr(native.compiled("native_eigen"), f"eigen_inverse_{self.dtype}")
+        self.loop = native.compiled("native_eigen", self.dtype).eigen_inverse_of_real
 
     def every(self) -> None:
         """Invert all."""

@@ -24,6 +24,8 @@ class Matrices:
         The stack ``(count, n, n)``.
     """
 
+    before: Matrices | None = None  # what they were, where they changed
+
     def __init__(self, each: Sequence[NDArray[Any]], stack: NDArray[Any] | None, seed: int = 20) -> None:
         self.each, self.stack = list(each), stack
         rng = np.random.default_rng(seed)
@@ -101,3 +103,15 @@ def list_of(name: str, dtype: str) -> Matrices:
     """Draw a list of matrices of these sizes."""
     rng = np.random.default_rng(20)
     return Matrices([plain(rng, n, dtype) for n in sizes_of(name)], None)
+
+
+def changed(before: Matrices, change: float) -> Matrices:
+    """Return what a moving average makes of a stack: ``(1 - change) C + change R``, R as large and drawn anew."""
+    assert before.stack is not None
+    rng = np.random.default_rng(21)
+    n, dtype = before.stack.shape[1], before.dtype.name
+    drawn = np.stack([rotated(rng, n, dtype) for _ in before.each])
+    stack = ((1 - change) * before.stack + change * drawn).astype(dtype)
+    result = Matrices(list(stack), stack)
+    result.before = before
+    return result

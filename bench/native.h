@@ -1,5 +1,6 @@
 // What the compiled peers share: a group of matrices, and the loop over it. Compiled by native.py, not part of the
-// library. Everything is row-major; LAPACK and LIBXSMM see the transposed arrays.
+// library: each source once for float and once for double (the macro REAL). Everything is row-major; LAPACK and
+// LIBXSMM see the transposed arrays.
 #pragma once
 
 #include <omp.h>

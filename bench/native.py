@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 OPTIONS = ("-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-DNDEBUG")
 HEADERS = {"native_eigen": "Eigen/Dense", "native_xsmm": "libxsmm.h"}
 LIBRARIES = {"native_xsmm": ("-lxsmmext", "-lxsmm", "-lxsmmnoblas", "-ldl", "-lpthread")}
+REAL = {"float32": "float", "float64": "double"}
 DIRECTORIES = ("-I/usr/include/eigen3", "-I/usr/local/include/eigen3")
 
 # The names of a BLAS's and a LAPACK's functions; {} is s or d.
@@ -54,12 +55,20 @@ def directory() -> Path:
 
 
 @lru_cache(maxsize=4)
-def compiled(name: str) -> ctypes.CDLL:
-    """Compile ``NAME.cpp`` unless that was done before, and load it."""
-    library = directory() / f"{name}.so"
+def compiled(name: str, dtype: str) -> ctypes.CDLL:
+    """Compile ``NAME.cpp`` for a dtype unless that was done before, and load it."""
+    library = directory() / f"{name}_{dtype}.so"
     if not library.exists():
         unfinished = library.with_suffix(f".{os.getpid()}")
-        command = ["g++", *OPTIONS, *DIRECTORIES, str(HERE / f"{name}.cpp"), "-o", str(unfinished)]
+        command = [
+            "g++",
+            *OPTIONS,
+            f"-DREAL={REAL[dtype]}",
+            *DIRECTORIES,
+            str(HERE / f"{name}.cpp"),
+            "-o",
+            str(unfinished),
+        ]
         subprocess.run([*command, *LIBRARIES.get(name, ())], check=True)
         unfinished.replace(library)
     return ctypes.CDLL(str(library))

@@ -121,15 +121,12 @@ void product_compact(const Compact<T>& mkl, int threads, int count, int n, const
 
 }  // namespace
 
-#define EXPORT(T, dtype)                                                                                             \
-    extern "C" int inverse_compact_##dtype(const Compact<T>* mkl, int cholesky, int threads, int count, int n,       \
-                                           const T* const* C, double damping, T* const* X) {                         \
-        return inverse_compact(*mkl, cholesky, threads, count, n, C, damping, X);                                    \
-    }                                                                                                                \
-    extern "C" void product_compact_##dtype(const Compact<T>* mkl, int threads, int count, int n, const T* const* V, \
-                                            const T* const* A, const T* const* G, T* const* P) {                     \
-        product_compact(*mkl, threads, count, n, V, A, G, P);                                                        \
-    }
+extern "C" int inverse_compact_of_real(const Compact<REAL>* mkl, int cholesky, int threads, int count, int n,
+                                       const REAL* const* C, double damping, REAL* const* X) {
+    return inverse_compact(*mkl, cholesky, threads, count, n, C, damping, X);
+}
 
-EXPORT(float, float32)
-EXPORT(double, float64)
+extern "C" void product_compact_of_real(const Compact<REAL>* mkl, int threads, int count, int n, const REAL* const* V,
+                                        const REAL* const* A, const REAL* const* G, REAL* const* P) {
+    product_compact(*mkl, threads, count, n, V, A, G, P);
+}

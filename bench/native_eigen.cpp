@@ -1,4 +1,5 @@
-// Eigen, a loop over threads. Only the smallest sizes are constants: of more of them gcc 12 took minutes to compile.
+// Eigen, a loop over threads. One size is a constant, that of Eigen's own inverse: of more of them gcc 12 took minutes
+// to compile.
 #include <Eigen/Dense>
 
 #include "native.h"
@@ -43,37 +44,14 @@ int eigen(int threads, int count, const int* n, const T* const* C, T* const* val
     return failed;
 }
 
-template <class T, int N>
-void multiply(const T* V, const T* A, const T* G, int m, int n, T* P) {
-    using Any = Matrix<T, N>;
-    const Any GV = Eigen::Map<const Any>(G, m, m) * Eigen::Map<const Any>(V, m, n);
-    Eigen::Map<Any>(P, m, n).noalias() = GV * Eigen::Map<const Any>(A, n, n);
-}
-
-template <class T>
-void product(int threads, int count, const int* m, const int* n, const T* const* V, const T* const* A,
-             const T* const* G, T* const* P) {
-    on_threads(threads, 0, count, n[0] != n[count - 1], [&](int i) {
-        const auto one = m[i] == 8 && n[i] == 8 ? multiply<T, 8> : multiply<T, Eigen::Dynamic>;
-        one(V[i], A[i], G[i], m[i], n[i], P[i]);
-    });
-}
-
 }  // namespace
 
-#define EXPORT(T, dtype)                                                                                           \
-    extern "C" void eigen_inverse_##dtype(int threads, int count, const int* n, const T* const* C, double damping, \
-                                          T* const* X) {                                                           \
-        inverse(threads, count, n, C, damping, X);                                                                 \
-    }                                                                                                              \
-    extern "C" int eigen_eigen_##dtype(int threads, int count, const int* n, const T* const* C, T* const* values,  \
-                                       T* const* V) {                                                              \
-        return eigen(threads, count, n, C, values, V);                                                             \
-    }                                                                                                              \
-    extern "C" void eigen_product_##dtype(int threads, int count, const int* m, const int* n, const T* const* V,   \
-                                          const T* const* A, const T* const* G, T* const* P) {                     \
-        product(threads, count, m, n, V, A, G, P);                                                                 \
-    }
+extern "C" void eigen_inverse_of_real(int threads, int count, const int* n, const REAL* const* C, double damping,
+                                      REAL* const* X) {
+    inverse(threads, count, n, C, damping, X);
+}
 
-EXPORT(float, float32)
-EXPORT(double, float64)
+extern "C" int eigen_eigen_of_real(int threads, int count, const int* n, const REAL* const* C, REAL* const* values,
+                                   REAL* const* V) {
+    return eigen(threads, count, n, C, values, V);
+}

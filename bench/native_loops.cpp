@@ -87,21 +87,19 @@ void product_loop(Gemm<T> gemm, SetThreads set_threads, int threads, int large, 
 
 }  // namespace
 
-#define EXPORT(T, dtype)                                                                                               \
-    extern "C" int inverse_loop_##dtype(Triangular<T> potrf, Triangular<T> potri, SetThreads set, int threads,         \
-                                        int large, int count, const int* n, const T* const* C, double damping,         \
-                                        T* const* X) {                                                                 \
-        return inverse_loop(potrf, potri, set, threads, large, count, n, C, damping, X);                               \
-    }                                                                                                                  \
-    extern "C" int eigen_loop_##dtype(Syevd<T> syevd, SetThreads set, int threads, int large, int count, const int* n, \
-                                      const T* const* C, T* const* values, T* const* V) {                              \
-        return eigen_loop(syevd, set, threads, large, count, n, C, values, V);                                         \
-    }                                                                                                                  \
-    extern "C" void product_loop_##dtype(Gemm<T> gemm, SetThreads set, int threads, int large, int count,              \
-                                         const int* m, const int* n, const T* const* V, const T* const* A,             \
-                                         const T* const* G, T* const* P) {                                             \
-        product_loop(gemm, set, threads, large, count, m, n, V, A, G, P);                                              \
-    }
+extern "C" int inverse_loop_of_real(Triangular<REAL> potrf, Triangular<REAL> potri, SetThreads set, int threads,
+                                    int large, int count, const int* n, const REAL* const* C, double damping,
+                                    REAL* const* X) {
+    return inverse_loop(potrf, potri, set, threads, large, count, n, C, damping, X);
+}
 
-EXPORT(float, float32)
-EXPORT(double, float64)
+extern "C" int eigen_loop_of_real(Syevd<REAL> syevd, SetThreads set, int threads, int large, int count, const int* n,
+                                  const REAL* const* C, REAL* const* values, REAL* const* V) {
+    return eigen_loop(syevd, set, threads, large, count, n, C, values, V);
+}
+
+extern "C" void product_loop_of_real(Gemm<REAL> gemm, SetThreads set, int threads, int large, int count, const int* m,
+                                     const int* n, const REAL* const* V, const REAL* const* A, const REAL* const* G,
+                                     REAL* const* P) {
+    product_loop(gemm, set, threads, large, count, m, n, V, A, G, P);
+}

@@ -35,12 +35,7 @@ int product(int threads, int count, int m, int n, const T* const* V, const T* co
 
 }  // namespace
 
-extern "C" int xsmm_product_float32(int threads, int count, int m, int n, const float* const* V, const float* const* A,
-                                    const float* const* G, float* const* P) {
-    return product(threads, count, m, n, V, A, G, P);
-}
-
-extern "C" int xsmm_product_float64(int threads, int count, int m, int n, const double* const* V,
-                                    const double* const* A, const double* const* G, double* const* P) {
+extern "C" int xsmm_product_of_real(int threads, int count, int m, int n, const REAL* const* V, const REAL* const* A,
+                                    const REAL* const* G, REAL* const* P) {
     return product(threads, count, m, n, V, A, G, P);
 }

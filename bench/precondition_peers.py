@@ -1,4 +1,4 @@
-"""The peers that precondition: NumPy, SciPy, PyTorch, JAX, MKL (three ways), OpenBLAS, Eigen, LIBXSMM and curvblas."""
+"""The peers that precondition: NumPy, SciPy, PyTorch, JAX, MKL (three ways), OpenBLAS, LIBXSMM and curvblas."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class OpenBlas(Native):
 
     def load_loop(self) -> None:
         """Compile the loop."""
-        self.loop = getattr(native.compiled("native_loops"), f"product_loop_{self.dtype}")
+        self.loop = native.compiled("native_loops", self.dtype).product_loop_of_real
         self.head = self.library.head(self.dtype, "gemm", large=LARGE)
 
     def every(self) -> None:
@@ -217,7 +217,7 @@ class Mkl(OpenBlas):
         """Load the library and the loops."""
         self.library = native.mkl()
         self.load_loop()
-        self.interleaved = getattr(native.compiled("native_compact"), f"product_compact_{self.dtype}")
+        self.interleaved = native.compiled("native_compact", self.dtype).product_compact_of_real
         self.table = self.library.compact(self.dtype)
         letter = native.letter(self.dtype)
         self.batch = getattr(self.library.functions, f"cblas_{letter}gemm_batch_strided")
@@ -243,24 +243,12 @@ class Mkl(OpenBlas):
         return [self.every, self.batched, self.compact] if self.layers.stacked else [self.every]
 
 
-class Eigen(Native):
-    """Eigen's products."""
-
-    def load(self) -> None:
-        """Load the loop."""
-        self.loop = getattr(native.compiled("native_eigen"), f"eigen_product_{self.dtype}")
-
-    def every(self) -> None:
-        """Multiply all."""
-        self.loop(native.threads(), self.count, self.m, self.n, *self.pointers)
-
-
 class Xsmm(Native):
     """LIBXSMM's generated kernels."""
 
     def load(self) -> None:
         """Load the loop."""
-        self.loop = getattr(native.compiled("native_xsmm"), f"xsmm_product_{self.dtype}")
+        self.loop = native.compiled("native_xsmm", self.dtype).xsmm_product_of_real
 
     def every(self) -> None:
         """Multiply all."""

@@ -21,14 +21,46 @@ def shifted(C, damping):
 
 
 def inverse_residual(C, damping, result):
-    """||(C + (damping + jitter) I) X - I||_F, and 50 eps cond."""
+    """||(C + (damping + jitter) I) X - I||_F."""
     M = shifted(C, damping + float(result.jitter))
     return np.linalg.norm(M @ np.float64(result.inverse) - np.eye(len(C))), bound(C.dtype, M)
 
 
 def bound(dtype, M):
-    """50 eps cond."""
-    return oracle.tolerance(dtype, np.linalg.cond(M))
+    """50 eps cond of ||I||_F."""
+    return oracle.tolerance(dtype, np.linalg.cond(M)) * np.sqrt(len(M))
+
+
+def factor_residual(C, damping, result):
+    """||L L^T - (C + (damping + jitter) I)||_F over the largest entry; stable whatever the condition."""
+    M = shifted(C, damping + float(result.jitter))
+    size = np.abs(M).max()
+    L = np.float64(result.factor) / np.sqrt(size)
+    rounding = np.finfo(C.dtype).smallest_subnormal / np.sqrt(size)  # of L
+    return np.linalg.norm(L @ L.T - M / size), oracle.tolerance(C.dtype) * np.linalg.norm(M / size) + len(C) * rounding
+
+
+def basis_residual(C, _damping, result):
+    """||C V - V diag(values)||_F over the largest entry, or ||V^T V - I||_F; stable whatever the condition."""
+    subnormal = np.float64(np.finfo(C.dtype).smallest_subnormal)
+    size = max(np.abs(C.astype(np.float64)).max(), subnormal)
+    M, values, V = oracle.symmetric(C) / size, np.float64(result.values) / size, np.float64(result.vectors)
+    error = max(
+        np.linalg.norm(M @ V - V * values) / max(np.linalg.norm(M), 1), np.linalg.norm(V.T @ V - np.eye(len(M)))
+    )
+    return error, (oracle.tolerance(C.dtype) + subnormal / size) * np.sqrt(len(M))
+
+
+def root_residual(p):
+    """||X^p (C + damping I) - I||_F."""
+
+    def residual(C, damping, result):
+        M = product = shifted(C, damping)
+        for _ in range(p):  # X^p alone may overflow
+            product = np.float64(result.root) @ product
+        return np.linalg.norm(product - np.eye(len(C))), bound(C.dtype, M)
+
+    return residual
 
 
 class Solver(NamedTuple):
@@ -40,6 +72,12 @@ class Solver(NamedTuple):
 
 
 SOLVERS = {
+    "damped_cholesky": Solver(lambda on, C, damping: on.damped_cholesky(C, damping), ("factor",), factor_residual),
+    "eigenbasis": Solver(lambda on, C, _damping: on.eigenbasis(C), ("values", "vectors"), basis_residual),
+    "inverse_root": Solver(lambda on, C, damping: on.inverse_root(C, 4, damping), ("root",), root_residual(4)),
+    "inverse_root, newton": Solver(
+        lambda on, C, damping: on.inverse_root(C, 2, damping, method="newton"), ("root",), root_residual(2)
+    ),
     "damped_inverse": Solver(lambda on, C, damping: on.damped_inverse(C, damping), ("inverse",), inverse_residual),
 }
 FINITE = ("zeros", "rank one", "negative definite", "cond 1e12", "denormal", "1e30")
