@@ -17,15 +17,7 @@ class RootResidual {
   public:
     /// `vectors` holds 3 n.
     RootResidual(const Micro& micro, Index n, Index p, const T* C, double shift, const T* X, double* vectors)
-        : product_(micro.small<T>().product),
-          n_(n),
-          p_(p),
-          C_(C),
-          X_(X),
-          shift_(shift),
-          z_(vectors),
-          y_(z_ + n),
-          r_(y_ + n) {
+        : micro_(micro), n_(n), p_(p), C_(C), X_(X), shift_(shift), z_(vectors), y_(z_ + n), r_(y_ + n) {
         const double size = norm_bound(C_) + shift_;
         // (A / size) (X size^(1/p))^p is A X^p, and nothing in between overflows that does not have to.
         scale_ = size > 0 ? std::min(1 / size, 1e300) : 1;
@@ -77,14 +69,19 @@ class RootResidual {
         return std::min(largest, norm(n_ * n_, A));
     }
 
+    void multiply(const T* A, const double* x, double* y) const {
+        std::fill_n(y, n_, 0.0);
+        micro_.template small<T>().add_symmetric_product(0, n_, A, n_, x, y);
+    }
+
     /// ||(A X^p - I) z||; leaves X^p z, scaled, in y.
     double residual_of_z() {
         std::copy_n(z_, n_, y_);
         for (Index k = 0; k < p_; ++k) {
-            product_(n_, X_, y_, r_);
+            multiply(X_, y_, r_);
             for (Index i = 0; i < n_; ++i) y_[i] = r_[i] * root_scale_;
         }
-        product_(n_, C_, y_, r_);
+        multiply(C_, y_, r_);
         for (Index i = 0; i < n_; ++i) r_[i] = (r_[i] + shift_ * y_[i]) * scale_ - z_[i];
         return norm(n_, r_);
     }
@@ -100,7 +97,7 @@ class RootResidual {
         return std::sqrt(squares);
     }
 
-    void (*product_)(Index n, const T* A, const double* x, double* y);
+    const Micro& micro_;
     const Index n_, p_;
     const T *C_, *X_;
     const double shift_;
