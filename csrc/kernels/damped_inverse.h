@@ -33,13 +33,15 @@ struct InverseReports {
 /// invalid_parameter (damping is negative or not finite), inaccurate (the residual, after rounding to T, is above
 /// 1e-2). X of a failed matrix is NaN; with keep it is left as it was for every status above jittered.
 ///
-/// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I in float64, z a fixed vector of signs (its
-/// mean square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction
-/// in which an ill-conditioned inverse is wrong; plus what the products themselves are rounded by, at most 1.1e-16
-/// ||C|| ||X||. Where that, or the bound eps / 2 ||C|| ||X|| on what the rounding of X to T adds, is above 2.5e-3, the
+/// The residual is the larger of ||R z|| and ||R w|| with R = (C + ..) X - I, z a fixed vector of signs (its mean
+/// square is the Frobenius norm) and w = X z / ||X z||, one step of inverse iteration, which finds the direction in
+/// which an ill-conditioned inverse is wrong; plus what the products themselves are rounded by, at most u ||C|| ||X||.
+/// They are formed in float64, u = 1.1e-16; in T for what the CPU inverts in lanes (n <= 64), as long as the sum is
+/// below 1e-3. Where it, or the bound eps / 2 ||C|| ||X|| on what the rounding of X to T adds, is above 2.5e-3, the
 /// Frobenius norm is computed column by column (n <= 64) or sixteen more vectors of signs are tried.
 ///
-/// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; scratch 2 n^2 words of T, n^2 doubles more on the ladder.
+/// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; on the CPU a single matrix of n <= 64 costs as much as a vector
+/// full of them. Scratch: on a device 2 n^2 words, on the CPU 512 n words at most; n^2 doubles more on the ladder.
 template <class T>
 struct DampedInverse {
     Stack<const T> C;
