@@ -182,6 +182,7 @@ CASES = [
         lambda on, factors: on.eigenbasis(factors).vectors,
         lambda factors: oracle.eigenbasis(factors)[1],
         "factors",
+        emulated_sizes=(1, 2, 7, 31, 33, 65, 130),
     ),
     Case(
         "precondition",

@@ -39,7 +39,9 @@ def test_examples_in_docstrings_run(name):
     assert failures == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/kronecker.md", "docs/roots.md", "docs/cuda.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/kronecker.md", "docs/eigenbasis.md", "docs/roots.md", "docs/cuda.md"]
+)
 def test_examples_on_pages_run(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 

@@ -67,6 +67,25 @@ def test_the_ladder_goes_on_where_the_library_failed(emu):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_eigenbases(emu, rng, dtype):
+    n = 130
+    C = spd(rng, n, dtype)
+    spoiled = np.tril(C) + np.triu(np.full_like(C, np.nan), 1)
+    nan = C.copy()
+    nan[n - 1, 3] = np.nan
+
+    result = emu.eigenbasis([spoiled, nan, 0 * C, C[:3, :3]])
+
+    V, w = np.float64(result.vectors[0]), np.float64(result.values[0])
+    assert result.status.tolist() == [Status.OK, Status.NOT_FINITE, Status.OK, Status.OK]
+    assert np.linalg.norm(oracle.symmetric(C) @ V - V * w) < oracle.tolerance(dtype) * np.linalg.norm(C)
+    assert np.linalg.norm(V.T @ V - np.eye(n)) < n * oracle.tolerance(dtype)
+    assert np.isnan(result.vectors[1]).all()
+    assert not result.values[2].any()
+    assert np.array_equal(result.vectors[3], emu.eigenbasis(C[:3, :3]).vectors)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
 def test_large_products_of_any_layout(emu, rng, dtype, layout):
     m, n = LARGE, LARGE + 13

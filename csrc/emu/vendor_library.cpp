@@ -114,10 +114,10 @@ void rotate(int n, std::vector<double>& A, std::vector<double>& Vt, int p, int q
     if (off == 0) return;
     const double theta = (A[at(q, q)] - A[at(p, p)]) / (2 * off);
     const double t = (theta < 0 ? -1 : 1) / (std::abs(theta) + std::hypot(theta, 1));
-    const double c = 1 / std::hypot(t, 1), s = t * c;
-    const auto turn = [c, s](double& x, double& y) {
+    const double sine = t / std::hypot(t, 1), tau = t / (1 + std::hypot(t, 1));
+    const auto turn = [sine, tau](double& x, double& y) {  // in Rutishauser's form, which errs less
         const double old = x;
-        x = c * old - s * y, y = s * old + c * y;
+        x -= sine * (tau * old + y), y += sine * (old - tau * y);
     };
     for (int i = 0; i < n; ++i) turn(A[at(i, p)], A[at(i, q)]);
     for (int i = 0; i < n; ++i) turn(A[at(p, i)], A[at(q, i)]), turn(Vt[at(p, i)], Vt[at(q, i)]);

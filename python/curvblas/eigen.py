@@ -52,7 +52,8 @@ def eigenbasis(factors: Arrays, *, warm_start: Arrays | Eigenbasis | None = None
         welcome.
     warm_start : Eigenbasis, or arrays like ``factors``
         The eigenbasis of matrices near ``factors``, or its vectors. It may save time and never costs accuracy: a basis
-        that is NaN, not orthonormal or too far away is not used.
+        that is NaN or not orthonormal is not used. Devices use it up to n = 127; the CPU does not, because beginning
+        anew is as fast there.
 
     Returns
     -------
