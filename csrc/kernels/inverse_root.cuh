@@ -21,12 +21,11 @@ struct Problem {
     Index n, slot[most_slots], vectors;
 };
 
-/// What an iteration knows of one matrix.
+/// What an iteration knows of one matrix. It has no padding, which nobody would write and copies would read.
 struct RootState {
     double scale, error;
-    int which;  ///< the slot of X
-    bool done;
-    Status status;
+    Index which;  ///< the slot of X
+    int done, status;
 };
 
 /// Slot `to` = slot `a` (slot `b`)^T, which is symmetric: a tile of it and its mirror image. `states` may be null.

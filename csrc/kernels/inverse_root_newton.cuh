@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(root_threads)
                           : !is_valid             ? Status::invalid_parameter
                           : n > 0 && largest == 0 ? Status::not_positive_definite
                                                   : Status::ok;
-    states[blockIdx.x] = {scale, INFINITY, newton_X, n == 0 || status != Status::ok, status};
+    states[blockIdx.x] = {scale, INFINITY, newton_X, n == 0 || status != Status::ok ? 1 : 0, static_cast<int>(status)};
 }
 
 /// N = (1 + 1/p) I - M / p, where its powers begin.
@@ -87,7 +87,7 @@ __global__ inline void __launch_bounds__(root_threads)
     error = block_reduce(error, [](double a, double b) { return larger(a, b); }, dynamic_shared<double>());
     // Near the end it falls by squares: what falls by less is rounding. Written as not(<=) so that NaN ends it.
     const bool falls = error <= 1.2 * state.error && (error > 1e-2 || error <= state.error / 2);
-    state.done = error <= 4 * 0x1p-52 || !falls || last;
+    state.done = error <= 4 * 0x1p-52 || !falls || last ? 1 : 0;
     state.error = error, state.which = X;
     if (threadIdx.x == 0) states[blockIdx.x] = state;
 }
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(root_threads, 1)
     const RootState state = states[blockIdx.x];
     NewtonShared& shared = *dynamic_shared<NewtonShared>();
     const Index n = problem.n;
-    Status status = state.status;
+    auto status = static_cast<Status>(state.status);
     if (status == Status::ok && n > 0 && !(state.error <= 1e-2)) {
         BlockedMatrix<double> A(memory + problem.slot[newton_A], shared.staging, static_cast<int>(n));
         double log_det = 0;
