@@ -17,16 +17,29 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
-GROUPS |= {"warm_start", "second_moments", "A_rows", "G_rows", "A_basis", "G_basis"}
+GROUPS |= {
+    "K",
+    "C",
+    "K_momentum",
+    "C_momentum",
+    "warm_start",
+    "second_moments",
+    "A_rows",
+    "G_rows",
+    "A_basis",
+    "G_basis",
+}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
     "factored_damping": ("A", "G", "damping"),
+    "factored_dampings": ("factors", "damping"),
     "damped_inverse": ("factors", "damping"),
     "eigenbasis": ("factors",),
     "precondition": ("grads", "A_inv", "G_inv"),
     "precondition_with_inner": ("grads", "A_inv", "G_inv"),
     "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
+    "update_inverse_free": ("K", "C", "A", "G", "K_momentum", "C_momentum"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),
     "unpack_symmetric": ("flat", "sizes"),
@@ -38,16 +51,22 @@ IN_PLACE = {
     "update_conv_factors": "factors",
     "update_ekfac_moments": "second_moments",
     "update_lagged_factors": "factors",
+    "update_inverse_free": ("K", "C", "K_momentum", "C_momentum"),
 }
+"""The argument that is updated in place and returned; or those that are updated where None is returned."""
 LARGEST_SMALL = 65  # matrices up to this size run under every mode; 1-D arrays, up to as long as their packed form
 
 
 def _map(f, x):
-    return type(x)(f(item) for item in x) if isinstance(x, list | tuple) else f(x)
+    return type(x)(_map(f, item) for item in x) if isinstance(x, list | tuple) else f(x)
 
 
 def _leaves(x):
     return list(x) if isinstance(x, list | tuple) else [x]
+
+
+def _names(in_place):
+    return [in_place] if isinstance(in_place, str) else in_place
 
 
 def _main(result):
@@ -109,12 +128,12 @@ class Device:
             self._module.configure(schedule=mode[0], landing=mode[1], seed=7)
         there = {name: _map(self.to_device, x) if name in GROUPS else x for name, x in named.items()}
         result = getattr(cb, function)(**there)
-        in_place = IN_PLACE.get(function)
-        if in_place and not named.get("copy", False):
+        in_place = IN_PLACE.get(function, ())
+        if isinstance(in_place, str) and not named.get("copy", False):
             assert result is there[in_place]
         elif there.get("out") is not None:
             assert (getattr(result, _main(result)) if dataclasses.is_dataclass(result) else result) is there["out"]
-        written = {name: _map(self.to_host, there[name]) for name in (in_place, "out") if name in there}
+        written = {name: _map(self.to_host, there[name]) for name in [*_names(in_place), "out"] if name in there}
         if dataclasses.is_dataclass(result):
             parts = {f.name: _map(self.to_host, getattr(result, f.name)) for f in dataclasses.fields(result)}
             return written, type(result)(**parts)
@@ -128,7 +147,8 @@ class Device:
             return given
 
         if function in IN_PLACE and not named.get("copy", False):
-            return into(named[IN_PLACE[function]], written[IN_PLACE[function]])
+            updated = [into(named[name], written[name]) for name in _names(IN_PLACE[function])]
+            return updated[0] if isinstance(IN_PLACE[function], str) else None
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])

@@ -29,13 +29,17 @@ class Case:
     oracle: Callable[..., np.ndarray]
     first: str
     """The argument that decides about form and library."""
-    written: str | None = None
-    """The argument that is updated in place."""
+    written: str | tuple[str, ...] = ()
+    """The argument that is updated in place, or several."""
     optional: tuple[str, ...] = ()
     sizes: tuple[int, ...] | None = None
     """The sizes that the oracle can do in seconds, where they are not all."""
     emulated_sizes: tuple[int, ...] | None = None
     """The sizes that are worth the time of the emulator, where they are not all."""
+
+    def writes(self, name):
+        """Tell whether an argument is updated in place."""
+        return name in ([self.written] if isinstance(self.written, str) else self.written)
 
     def make(self, rng, sizes, dtype):
         """Return the arguments as lists, one entry for each size."""
@@ -76,6 +80,23 @@ def _separated(rng, n, dtype):
     # Eigenvalues 1, 2, ..., n: far enough apart for the vectors to be known, too.
     Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
     return {"factors": ((Q * np.arange(1.0, n + 1)) @ Q.T).astype(dtype)}
+
+
+def _inverse_free(rng, n, dtype):
+    q = n + 2
+    return {
+        "K": np.eye(n, dtype=dtype) + spd(rng, n, dtype) / 4,
+        "C": np.eye(q, dtype=dtype) + spd(rng, q, dtype) / 4,
+        "A": spd(rng, n, dtype),
+        "G": spd(rng, q, dtype),
+        "K_momentum": spd(rng, n, dtype),
+        "C_momentum": spd(rng, q, dtype),
+    }
+
+
+def _update_inverse_free(on, **given):
+    on.update_inverse_free(**given, damping=0.1, step=0.1)
+    return given["K"]
 
 
 def _precondition(rng, n, dtype):
@@ -168,6 +189,14 @@ CASES = [
         lambda on, A, G: on.factored_damping(A, G, 0.01)[0],
         lambda A, G: oracle.factored_damping(A, G, 0.01)[0],
         "A",
+    ),
+    Case(
+        "update_inverse_free",
+        _inverse_free,
+        _update_inverse_free,
+        lambda **given: oracle.update_inverse_free(**given, damping=0.1, step=0.1)[0],
+        "K",
+        ("K", "C", "K_momentum", "C_momentum"),
     ),
     Case(
         "damped_inverse",

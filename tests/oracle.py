@@ -85,6 +85,31 @@ def factored_damping(A, G, damping):
     return pi(A, G) * np.sqrt(damping), np.sqrt(damping) / pi(A, G)
 
 
+def factored_dampings(factors, damping):
+    """(n_i / c) damping^(1/k); factors of size 1 x 1 are numbers, which divide the damping of the others."""
+    numbers = [float(f[0, 0]) for f in factors if len(f) == 1]
+    if len(numbers) == len(factors):
+        numbers = []
+    means = [np.trace(np.float64(f)) / len(f) for f in factors]
+    damped = [i for i, f in enumerate(factors) if len(f) > 1 or not numbers]
+    c = np.prod([means[i] for i in damped]) ** (1 / len(damped))
+    share = (damping / np.prod(numbers)) ** (1 / len(damped))
+    return [means[i] / c * share if i in damped else 0.0 for i in range(len(factors))]
+
+
+def update_inverse_free(K, C, A, G, K_momentum, C_momentum, *, damping, step, momentum=0.5, rule="singd"):
+    """K and C after one step, and their momenta; methods of Lin et al. 2024."""
+    K, C, A, G, K_momentum, C_momentum = map(np.float64, (K, C, A, G, K_momentum, C_momentum))
+
+    def updated(K, A, m, C, G):
+        traces = (np.trace(C.T @ G @ C) / len(C), np.trace(C.T @ C) / len(C)) if rule == "singd" else (1, 1)
+        m = momentum * m + (traces[0] * K.T @ A @ K + damping * traces[1] * K.T @ K - np.eye(len(K))) / 2
+        return K - step * K @ m, m
+
+    (new_K, m_K), (new_C, m_C) = updated(K, A, K_momentum, C, G), updated(C, G, C_momentum, K, A)
+    return new_K, new_C, m_K, m_C
+
+
 def symmetric(C):
     """Return the matrix whose lower triangle is given."""
     C = np.asarray(C, np.float64)

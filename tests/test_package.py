@@ -17,8 +17,10 @@ from curvblas import __main__, _backend, _cpu
 ROOT = Path(__file__).parents[1]
 MODULES = [
     "curvblas",
+    "curvblas.inverse_free",
     "curvblas.kronecker",
     "curvblas.convolution",
+    "curvblas.damping",
     "curvblas.eigen",
     "curvblas.packing",
     "curvblas.ekfac",

@@ -50,6 +50,51 @@ void append_flat_rows(const Array& a, std::vector<Rows>& tasks) {
     }
 }
 
+/// One array of dampings for each of the factors, which `names` call by name.
+py::tuple split_damping(const char* function, bool spare_scalars, const py::tuple& factors,
+                        const std::vector<const char*>& names, const py::object& damping) {
+    Call call(function);
+    std::vector<Group> groups;
+    for (std::size_t i = 0; i < factors.size(); ++i) {
+        groups.push_back(i == 0 ? call.group(factors[0], names[0])
+                                : call.group_like(groups[0], names[0], factors[i], names[i]));
+        require_square(groups[i]);
+    }
+    const Group& first = groups[0];
+    const DType dtype = require_real(first);
+    for (const Group& group : groups) {
+        require_dtype(group, dtype, names[0]);
+        for (std::size_t k = 0; k < first.arrays.size(); ++k)
+            require_same_batch(first.arrays[k], 2, group.arrays[k], 2);
+    }
+    const Numbers given = call.parameter(damping, "damping", first, 2, non_negative);
+    const Queue queue = call.queue();
+    std::vector<PerMatrix<double>> dampings;
+    for (std::size_t i = 0; i < groups.size(); ++i) dampings.push_back(new_per_matrix<double>(queue, first, 2));
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::FactoredDamping<T>> tasks;
+        // Matrix by matrix where one of the stacks cannot be walked with one stride.
+        const auto other = [&](std::size_t i) { return i < groups.size() ? &groups[i] : &first; };
+        for_each_stack(first, {other(1), other(2), other(3), other(4), other(5), other(6), other(7)},
+                       [&](std::size_t k, Index count, Index from, Index matrix) {
+                           kernels::FactoredDamping<T> task{};
+                           task.count = static_cast<int>(groups.size()), task.spare_scalars = spare_scalars;
+                           task.damping = &given[matrix];
+                           for (std::size_t i = 0; i < groups.size(); ++i) {
+                               task.factors[i] = stack<const T>(groups[i].arrays[k], count, from);
+                               task.dampings[i] = dampings[i].data + matrix;
+                           }
+                           tasks.push_back(task);
+                       });
+        const py::gil_scoped_release released;
+        kernels::factored_damping<T>(queue, tasks);
+    });
+    py::tuple results(dampings.size());
+    for (std::size_t i = 0; i < dampings.size(); ++i) results[i] = dampings[i].object;
+    return results;
+}
+
 }  // namespace
 
 py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
@@ -94,27 +139,23 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
 }
 
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping) {
-    Call call("factored_damping");
-    const Group As = call.group(A, "A");
-    const Group Gs = call.group_like(As, "A", G, "G");
-    require_square(As), require_square(Gs);
-    const DType dtype = require_real(As);
-    require_dtype(Gs, dtype, "A");
-    for (std::size_t k = 0; k < As.arrays.size(); ++k) require_same_batch(As.arrays[k], 2, Gs.arrays[k], 2);
-    const Numbers dampings = call.parameter(damping, "damping", As, 2, non_negative);
-    const Queue queue = call.queue();
-    const auto damping_A = new_per_matrix<double>(queue, As, 2), damping_G = new_per_matrix<double>(queue, As, 2);
-    with_real(dtype, [&](auto real) {
-        using T = decltype(real);
-        std::vector<kernels::FactoredDamping<T>> tasks;
-        for_each_stack(As, {&Gs}, [&](std::size_t k, Index count, Index first, Index matrix) {
-            tasks.push_back({stack<const T>(As.arrays[k], count, first), stack<const T>(Gs.arrays[k], count, first),
-                             &dampings[matrix], damping_A.data + matrix, damping_G.data + matrix});
-        });
-        const py::gil_scoped_release released;
-        kernels::factored_damping<T>(queue, tasks);
-    });
-    return py::make_tuple(damping_A.object, damping_G.object);
+    return split_damping("factored_damping", false, py::make_tuple(A, G), {"A", "G"}, damping);
+}
+
+py::tuple factored_dampings(const py::object& factors, const py::object& damping) {
+    constexpr const char* function = "factored_dampings";
+    if (!py::isinstance<py::tuple>(factors) && !py::isinstance<py::list>(factors))
+        wrong_type(function, ": factors must be a tuple or list of arguments, one for each factor of the product, got ",
+                   Py_TYPE(factors.ptr())->tp_name);
+    const py::tuple each(factors);
+    if (each.empty() || each.size() > kernels::most_factors)
+        wrong_value(function, ": factors must hold 1 to ", kernels::most_factors, " factors of each product, got ",
+                    each.size());
+    static_assert(kernels::most_factors == 8);
+    return split_damping(function, true, each,
+                         {"factors[0]", "factors[1]", "factors[2]", "factors[3]", "factors[4]", "factors[5]",
+                          "factors[6]", "factors[7]"},
+                         damping);
 }
 
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,

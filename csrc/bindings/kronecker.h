@@ -11,6 +11,7 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
                           const py::object& scale, const py::object& weights, const py::object& bias,
                           const py::object& copy);
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping);
+py::tuple factored_dampings(const py::object& factors, const py::object& damping);
 /// (inverse, status, jitter, residual, log_det, index, minor, status): with on_failure="raise" the last three are about
 /// the first failed matrix; index is -1 if there is none.
 py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,

@@ -4,6 +4,7 @@
 #include "bindings/backend.h"
 #include "bindings/convolution.h"
 #include "bindings/eigen.h"
+#include "bindings/inverse_free.h"
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
@@ -25,12 +26,14 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("update_conv_factors", &update_conv_factors);
     m.def("conv_workspace_bytes", &conv_workspace_bytes);
     m.def("factored_damping", &factored_damping);
+    m.def("factored_dampings", &factored_dampings);
     m.def("damped_inverse", &damped_inverse);
     m.def("eigenbasis", &eigenbasis);
     m.def("precondition", &precondition);
     m.def("precondition_with_inner", &precondition_with_inner);
     m.def("precondition_eigen", &precondition_eigen);
     m.def("all_finite", &all_finite);
+    m.def("update_inverse_free", &update_inverse_free);
     m.def("pack_symmetric", &pack_symmetric);
     m.def("unpack_symmetric", &unpack_symmetric);
     m.def("update_ekfac_moments", &update_ekfac_moments);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -16,11 +18,23 @@ struct Item {
     double cost;  // flops, or what takes as long
 };
 
+struct Release {
+    static constexpr std::align_val_t alignment{64};
+    void operator()(const void* memory) const noexcept { ::operator delete(const_cast<void*>(memory), alignment); }
+};
+
 class Queue {
   public:
     explicit Queue(const Micro& micro) : micro_(&micro) {}
 
     const Micro& micro() const { return *micro_; }
+
+    /// Memory for the length of a call; uninitialised.
+    template <class T>
+    std::unique_ptr<T[], Release> scratch(Index count) const {
+        const auto bytes = static_cast<std::size_t>(count) * sizeof(T);
+        return std::unique_ptr<T[], Release>(static_cast<T*>(::operator new(bytes, Release::alignment)));
+    }
 
     /// Calls work(item) once for each item, the most expensive first, over the pool's threads. Groups that end sooner
     /// than a sleeping thread wakes run inline. What an item computes must not depend on the thread or on the other

@@ -1,8 +1,5 @@
 #include "kernels/factored_damping.h"
 
-#include <cmath>
-#include <limits>
-
 namespace curvblas::cpu {
 namespace {
 
@@ -19,19 +16,16 @@ template <class T>
 void factored_damping(const Queue& queue, std::span<const FactoredDamping<T>> group) {
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
-        const Index size = group[t].A.rows + group[t].G.rows;
-        Queue::append_batches(items, t, group[t].A.batch, 10 + 4 * static_cast<double>(size));
+        Index size = 0;
+        for (int i = 0; i < group[t].count; ++i) size += group[t].factors[i].rows;
+        Queue::append_batches(items, t, group[t].factors[0].batch, 50 + 4 * static_cast<double>(size));
     }
     queue.run(items, [&](const Item& item) {
         const auto& task = group[item.task];
         for (Index b = item.first; b < item.first + item.count; ++b) {
-            const double A_mean = mean_of_diagonal(task.A[b]), G_mean = mean_of_diagonal(task.G[b]);
-            const bool usable = A_mean > 0 && G_mean > 0 && std::isfinite(A_mean) && std::isfinite(G_mean);
-            const double pi = usable ? std::sqrt(A_mean / G_mean) : 1.0;
-            const bool valid = task.damping[b] >= 0 && std::isfinite(task.damping[b]);
-            const double root = valid ? std::sqrt(task.damping[b]) : std::numeric_limits<double>::quiet_NaN();
-            task.damping_A[b] = pi * root;
-            task.damping_G[b] = root / pi;
+            double means[most_factors];
+            for (int i = 0; i < task.count; ++i) means[i] = mean_of_diagonal(task.factors[i][b]);
+            split_damping(task, b, means);
         }
     });
 }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int threads = 128;
 
-struct Pair {
+struct Product {
     int task, b;
 };
 
@@ -21,30 +21,26 @@ __device__ double mean_of_diagonal(const Matrix<const T>& C, double* shared) {
 }
 
 template <class T>
-__global__ void split_damping(const FactoredDamping<T>* tasks, const Pair* pairs) {
-    const Pair pair = pairs[blockIdx.x];
-    const FactoredDamping<T> task = tasks[pair.task];
+__global__ void divide_damping(const FactoredDamping<T>* tasks, const Product* products) {
+    const Product product = products[blockIdx.x];
+    const FactoredDamping<T>& task = tasks[product.task];
     double* const shared = dynamic_shared<double>();
-    const double A_mean = mean_of_diagonal(task.A[pair.b], shared), G_mean = mean_of_diagonal(task.G[pair.b], shared);
-    if (threadIdx.x > 0) return;
-    const bool usable = A_mean > 0 && G_mean > 0 && isfinite(A_mean) && isfinite(G_mean);
-    const double pi = usable ? sqrt(A_mean / G_mean) : 1.0, damping = task.damping[pair.b];
-    const double root = damping >= 0 && isfinite(damping) ? sqrt(damping) : NAN;
-    task.damping_A[pair.b] = pi * root;
-    task.damping_G[pair.b] = root / pi;
+    double means[most_factors];
+    for (int i = 0; i < task.count; ++i) means[i] = mean_of_diagonal(task.factors[i][product.b], shared);
+    if (threadIdx.x == 0) split_damping(task, product.b, means);
 }
 
 }  // namespace
 
 template <class T>
 void factored_damping(const Queue& queue, std::span<const FactoredDamping<T>> group) {
-    std::vector<Pair> pairs;
+    std::vector<Product> products;
     for (int t = 0; t < static_cast<int>(group.size()); ++t)
-        for (int b = 0; b < counted(group[t].A.batch); ++b) pairs.push_back({t, b});
-    if (pairs.empty()) return;
+        for (int b = 0; b < counted(group[t].factors[0].batch); ++b) products.push_back({t, b});
+    if (products.empty()) return;
     const auto tasks = queue.copy_of(group);
-    const auto table = queue.copy_of(std::span<const Pair>(pairs));
-    launch(split_damping<T>, dim3(grid_for(pairs)), dim3(threads), most_warps * sizeof(double), queue.stream(),
+    const auto table = queue.copy_of(std::span<const Product>(products));
+    launch(divide_damping<T>, dim3(grid_for(products)), dim3(threads), most_warps * sizeof(double), queue.stream(),
            tasks.get(), table.get());
 }
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "cuda/block.cuh"
-#include "cuda/products.h"
+#include "kernels/multiply.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {

@@ -4,14 +4,15 @@ from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
 from .convolution import conv_workspace_bytes, update_conv_factors
+from .damping import factored_damping, factored_dampings
 from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
+from .inverse_free import update_inverse_free
 from .kronecker import (
     InverseResult,
     all_finite,
     damped_inverse,
-    factored_damping,
     update_factors,
 )
 from .packing import pack_symmetric, unpack_symmetric
@@ -31,6 +32,7 @@ __all__ = [
     "damped_inverse",
     "eigenbasis",
     "factored_damping",
+    "factored_dampings",
     "get_num_threads",
     "info",
     "pack_symmetric",
@@ -42,5 +44,6 @@ __all__ = [
     "update_conv_factors",
     "update_ekfac_moments",
     "update_factors",
+    "update_inverse_free",
     "update_lagged_factors",
 ]

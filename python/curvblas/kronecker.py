@@ -17,7 +17,6 @@ __all__ = [
     "InverseResult",
     "all_finite",
     "damped_inverse",
-    "factored_damping",
     "update_factors",
 ]
 
@@ -118,50 +117,6 @@ def update_factors(
     backend = backend_of("update_factors", "factors", factors)
     updated = backend.update_factors(factors, rows, decay, scale, weights, bias, copy)
     return in_kind(updated, factors) if copy else factors
-
-
-def factored_damping(A: Arrays, G: Arrays, damping: Parameter) -> tuple[Array, Array]:
-    """Split the damping of Kronecker products: ``pi sqrt(damping)`` for A, ``sqrt(damping) / pi`` for G.
-
-    Parameters
-    ----------
-    A : float32 or float64 array, shape (..., p, p), or list of arrays
-        Factors of the layer inputs. Only diagonals are read.
-    G : array, shape (..., q, q), or list of arrays
-        Factors of the output derivatives, paired with ``A``.
-    damping : float >= 0, or one per pair
-        In the unit of the eigenvalues of the product ``G (x) A``.
-
-    Returns
-    -------
-    damping_A, damping_G : float64 arrays, one per pair
-        In the units of the eigenvalues of ``A`` and of ``G``: what `damped_inverse` takes.
-
-    Raises
-    ------
-    ValueError
-        A factor is not square, the groups differ in length, or a number ``damping`` is negative or not finite.
-    TypeError
-        A dtype, device or library that does not fit.
-
-    Notes
-    -----
-    ``pi = sqrt((tr A / p) / (tr G / q))`` minimises the trace of what factored damping adds to exact damping; it is 1
-    where a trace is not positive or not finite. ``(G + damping_G I) (x) (A + damping_A I)`` is at least
-    ``G (x) A + damping I``.
-    An entry of an *array* ``damping`` that is negative or not finite gives NaN: status 5 in `damped_inverse`.
-    Cost p + q flops a pair. Source: Martens and Grosse 2015, section 6.3.
-
-    Examples
-    --------
-    >>> import numpy as np, curvblas as cb
-    >>> damping_A, damping_G = cb.factored_damping(4 * np.eye(3), np.eye(2), damping=0.01)
-    >>> print(damping_A, damping_G)
-    0.2 0.05
-    """
-    backend = backend_of("factored_damping", "A", A)
-    damping_A, damping_G = backend.factored_damping(A, G, damping)
-    return in_kind(damping_A, A), in_kind(damping_G, A)
 
 
 def damped_inverse(

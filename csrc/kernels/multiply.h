@@ -1,4 +1,4 @@
-// Products of many matrices of any sizes: one launch for all tiles, and the vendor's library for large ones.
+// Products of many matrices of any sizes: what algorithms are made of.
 #pragma once
 
 #include <span>
@@ -8,7 +8,8 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// C = A B for every matrix of a stack: (m, k) (k, n) -> (m, n), any strides. C overlaps no operand of the same call.
+/// C = A B for every matrix of every task: (m, k) (k, n) -> (m, n), any strides. No C overlaps an operand of the call.
+/// Cost per matrix: 2 m n k flops. On a device one launch for all of them, and the vendor's library for large ones.
 template <class T>
 struct Product {
     Stack<const T> A, B;
@@ -16,7 +17,7 @@ struct Product {
 };
 
 template <class T>
-void multiply(const Queue& queue, std::span<const Product<T>> products);
+void multiply(const Queue& queue, std::span<const Product<T>> group);
 
 /// `batch` contiguous matrices one after the other.
 template <class T>

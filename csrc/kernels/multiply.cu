@@ -1,4 +1,4 @@
-#include "cuda/products.h"
+#include "kernels/multiply.h"
 
 #include <vector>
 
@@ -10,14 +10,14 @@ namespace {
 
 /// One tile of one product: rows from 64 i, columns from 64 j.
 struct Block {
-    int product, b, i, j;
+    int task, b, i, j;
 };
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    multiply_tiles(const Product<T>* products, const Block* blocks) {
+    multiply_tiles(const Product<T>* tasks, const Block* blocks) {
     const Block block = blocks[blockIdx.x];
-    const Product<T>& product = products[block.product];
+    const Product<T>& product = tasks[block.task];
     const Matrix<const T> A = product.A[block.b], B = product.B[block.b];
     const Matrix<T> C = product.C[block.b];
     const Index i0 = Index{block.i} * Tile<T>::edge, j0 = Index{block.j} * Tile<T>::edge;
@@ -44,10 +44,10 @@ bool is_for_vendor(const Product<T>& product) {
 }  // namespace
 
 template <class T>
-void multiply(const Queue& queue, std::span<const Product<T>> products) {
+void multiply(const Queue& queue, std::span<const Product<T>> group) {
     std::vector<Block> blocks;
-    for (int p = 0; p < static_cast<int>(products.size()); ++p) {
-        const Product<T>& product = products[p];
+    for (int t = 0; t < static_cast<int>(group.size()); ++t) {
+        const Product<T>& product = group[t];
         if (is_for_vendor(product)) {
             for (Index b = 0; b < product.C.batch; ++b)
                 vendor_blas::multiply<T>(queue, product.A[b], product.B[b], product.C[b]);
@@ -56,13 +56,13 @@ void multiply(const Queue& queue, std::span<const Product<T>> products) {
         const auto tiles = [](Index n) { return static_cast<int>((n + Tile<T>::edge - 1) / Tile<T>::edge); };
         for (int b = 0; b < counted(product.C.batch); ++b)
             for (int i = 0; i < tiles(product.C.rows); ++i)
-                for (int j = 0; j < tiles(product.C.columns); ++j) blocks.push_back({p, b, i, j});
+                for (int j = 0; j < tiles(product.C.columns); ++j) blocks.push_back({t, b, i, j});
     }
     if (blocks.empty()) return;
-    const auto on_device = queue.copy_of(products);
+    const auto tasks = queue.copy_of(group);
     const auto table = queue.copy_of(std::span<const Block>(blocks));
     launch(multiply_tiles<T>, dim3(grid_for(blocks)), dim3(Tile<T>::threads), Tile<T>::shared_bytes, queue.stream(),
-           on_device.get(), table.get());
+           tasks.get(), table.get());
 }
 
 template void multiply(const Queue&, std::span<const Product<float>>);

@@ -1,0 +1,77 @@
+#include "bindings/inverse_free.h"
+
+#include "algorithms/update_inverse_free.h"
+#include "bindings/backend.h"
+#include "bindings/group.h"
+#include "bindings/memory.h"
+
+namespace curvblas {
+namespace {
+
+namespace kernels = CURVBLAS_BACKEND;
+using kernels::InverseFreeRule;
+
+InverseFreeRule rule_from(const py::object& value) {
+    if (!py::isinstance<py::str>(value))
+        wrong_type("update_inverse_free: rule must be a str, got ", Py_TYPE(value.ptr())->tp_name);
+    const auto text = value.cast<std::string>();
+    if (text == "singd") return InverseFreeRule::singd;
+    if (text == "ikfac") return InverseFreeRule::ikfac;
+    wrong_value("update_inverse_free: rule must be \"singd\" or \"ikfac\", got \"", text, "\"");
+}
+
+/// An argument in the form of K, whose arrays have the shapes of `model`.
+Group like(Call& call, const Group& K, const Group& model, const py::object& object, const char* name) {
+    const Group group = call.group_like(K, "K", object, name);
+    for (std::size_t k = 0; k < model.arrays.size(); ++k) {
+        const Array &m = model.arrays[k], &x = group.arrays[k];
+        bool same = x.ndim == m.ndim;
+        for (int i = 0; same && i < m.ndim; ++i) same = x.shape[i] == m.shape[i];
+        if (!same)
+            wrong_value(x.argument.text(), " must have shape ", m.shape_text(), " like ", m.argument.short_text(),
+                        ", got ", x.shape_text());
+    }
+    return group;
+}
+
+}  // namespace
+
+void update_inverse_free(const py::object& K, const py::object& C, const py::object& A, const py::object& G,
+                         const py::object& K_momentum, const py::object& C_momentum, const py::object& damping,
+                         const py::object& step, const py::object& momentum, const py::object& rule) {
+    Call call("update_inverse_free");
+    const InverseFreeRule chosen = rule_from(rule);
+    const Group Ks = call.group(K, "K"), Cs = call.group_like(Ks, "K", C, "C");
+    require_square(Ks), require_square(Cs);
+    const DType dtype = require_real(Ks);
+    const Group As = like(call, Ks, Ks, A, "A"), Gs = like(call, Ks, Cs, G, "G");
+    const Group K_ms = like(call, Ks, Ks, K_momentum, "K_momentum"),
+                C_ms = like(call, Ks, Cs, C_momentum, "C_momentum");
+    for (const Group* group : {&Cs, &As, &Gs, &K_ms, &C_ms}) require_dtype(*group, dtype, "K");
+    for (std::size_t k = 0; k < Ks.arrays.size(); ++k) require_same_batch(Ks.arrays[k], 2, Cs.arrays[k], 2);
+    const Numbers dampings = call.parameter(damping, "damping", Ks, 2, non_negative);
+    const Numbers steps = call.parameter(step, "step", Ks, 2, non_negative);
+    const Numbers keeps = call.parameter(momentum, "momentum", Ks, 2, fraction);
+    Memory memory;
+    for (const Group* group : {&Ks, &Cs, &K_ms, &C_ms}) {
+        require_writable(*group, ", for it is updated in place");
+        memory.writes(*group);
+    }
+    memory.reads(As), memory.reads(Gs);
+    memory.require_disjoint();
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::UpdateInverseFree<T>> tasks;
+        for_each_stack(Ks, {&Cs, &As, &Gs, &K_ms, &C_ms}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            tasks.push_back({stack<T>(Ks.arrays[k], count, first), stack<T>(Cs.arrays[k], count, first),
+                             stack<const T>(As.arrays[k], count, first), stack<const T>(Gs.arrays[k], count, first),
+                             stack<T>(K_ms.arrays[k], count, first), stack<T>(C_ms.arrays[k], count, first),
+                             &dampings[matrix], &steps[matrix], &keeps[matrix]});
+        });
+        const Queue queue = call.queue();
+        const py::gil_scoped_release released;
+        kernels::update_inverse_free<T>(queue, tasks, chosen);
+    });
+}
+
+}  // namespace curvblas
