@@ -17,18 +17,8 @@ SCHEDULES = ("forward", "reverse", "random")
 LANDINGS = ("early", "late", "random")
 MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
-GROUPS |= {
-    "K",
-    "C",
-    "K_momentum",
-    "C_momentum",
-    "warm_start",
-    "second_moments",
-    "A_rows",
-    "G_rows",
-    "A_basis",
-    "G_basis",
-}
+GROUPS |= {"warm_start", "second_moments", "A_rows", "G_rows", "A_basis", "G_basis"}
+GROUPS |= {"B", "C", "D", "Z", "K", "K_momentum", "C_momentum"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -39,6 +29,7 @@ FUNCTIONS = {
     "precondition": ("grads", "A_inv", "G_inv"),
     "precondition_with_inner": ("grads", "A_inv", "G_inv"),
     "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
+    "kron_sum_solve": ("A", "B", "C", "D", "Z"),
     "update_inverse_free": ("K", "C", "A", "G", "K_momentum", "C_momentum"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),

@@ -9,6 +9,7 @@ from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .inverse_free import update_inverse_free
+from .kron_sum import KronSumResult, kron_sum_solve
 from .kronecker import (
     InverseResult,
     all_finite,
@@ -24,6 +25,7 @@ __version__ = version("curvblas")
 __all__ = [
     "Eigenbasis",
     "InverseResult",
+    "KronSumResult",
     "NotPositiveDefiniteError",
     "PreconditionResult",
     "Status",
@@ -35,6 +37,7 @@ __all__ = [
     "factored_dampings",
     "get_num_threads",
     "info",
+    "kron_sum_solve",
     "pack_symmetric",
     "precondition",
     "precondition_eigen",
