@@ -19,6 +19,7 @@ MODES = list(itertools.product(SCHEDULES, LANDINGS))
 GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G_inv", "arrays", "out", "flat"}
 GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_start", "rhs", "matrices"}
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
+GROUPS |= {"B", "D", "Z"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -34,6 +35,7 @@ FUNCTIONS = {
     "precondition_with_inner": ("grads", "A_inv", "G_inv"),
     "precondition_eigen": ("grads", "A_basis", "G_basis", "damping"),
     "inverse_root": ("factors", "p", "damping"),
+    "kron_sum_solve": ("A", "B", "C", "D", "Z"),
     "update_inverse_free": ("K", "C", "A", "G", "K_momentum", "C_momentum"),
     "all_finite": ("arrays",),
     "pack_symmetric": ("factors",),

@@ -39,6 +39,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("newton_schulz", &newton_schulz);
     m.def("precondition_with_inner", &precondition_with_inner);
     m.def("precondition_eigen", &precondition_eigen);
+    m.def("kron_sum_solve", &kron_sum_solve);
     m.def("all_finite", &all_finite);
     m.def("update_inverse_free", &update_inverse_free);
     m.def("pack_symmetric", &pack_symmetric);

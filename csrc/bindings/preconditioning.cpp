@@ -1,5 +1,6 @@
 #include "bindings/preconditioning.h"
 
+#include "algorithms/kron_sum_solve.h"
 #include "bindings/output.h"
 #include "kernels/precondition.h"
 #include "kernels/precondition_eigen.h"
@@ -32,9 +33,10 @@ void require_side(const Array& v, const Array& side, int axis) {
 }
 
 /// An argument with square matrices beside the gradients.
-Group sides_of(Call& call, const Group& V, DType dtype, const py::object& object, const char* name, int axis) {
-    const Group sides = call.group_like(V, "grads", object, name);
-    require_dtype(sides, dtype, "grads");
+Group sides_of(Call& call, const Group& V, const char* model, DType dtype, const py::object& object, const char* name,
+               int axis) {
+    const Group sides = call.group_like(V, model, object, name);
+    require_dtype(sides, dtype, model);
     for (std::size_t k = 0; k < V.arrays.size(); ++k) require_side(V.arrays[k], sides.arrays[k], axis);
     return sides;
 }
@@ -92,7 +94,8 @@ py::tuple precondition_group(const char* function, bool with_inner, const py::ob
     Call call(function);
     const Group V = call.group(grads, "grads");
     const DType dtype = require_gradients(V);
-    const Group A = sides_of(call, V, dtype, A_inv, "A_inv", 1), G = sides_of(call, V, dtype, G_inv, "G_inv", 2);
+    const Group A = sides_of(call, V, "grads", dtype, A_inv, "A_inv", 1),
+                G = sides_of(call, V, "grads", dtype, G_inv, "G_inv", 2);
     const NewArrays P = output_like(call, V, "grads", out, {&V, &A, &G});
     const Queue queue = call.queue();
     const PerMatrix<double> inner =
@@ -129,8 +132,8 @@ py::object precondition_eigen(const py::object& grads, const py::object& A_vecto
     Call call("precondition_eigen");
     const Group V = call.group(grads, "grads");
     const DType dtype = require_gradients(V);
-    const Group Q_A = sides_of(call, V, dtype, A_vectors, "A_basis", 1),
-                Q_G = sides_of(call, V, dtype, G_vectors, "G_basis", 2);
+    const Group Q_A = sides_of(call, V, "grads", dtype, A_vectors, "A_basis", 1),
+                Q_G = sides_of(call, V, "grads", dtype, G_vectors, "G_basis", 2);
     const Group s_A = values_of(call, V, dtype, A_values, "A_basis.values", 1),
                 s_G = values_of(call, V, dtype, G_values, "G_basis.values", 2);
     const Group S = moments_of(call, V, dtype, second_moments);
@@ -151,6 +154,32 @@ py::object precondition_eigen(const py::object& grads, const py::object& A_vecto
         kernels::precondition_eigen<T>(queue, tasks);
     });
     return P.object;
+}
+
+py::tuple kron_sum_solve(const py::object& A, const py::object& B, const py::object& C, const py::object& D,
+                         const py::object& Z, double sign, const py::object& out) {
+    Call call("kron_sum_solve");
+    const Group Zs = call.group(Z, "Z");
+    const DType dtype = require_gradients(Zs);
+    const Group As = sides_of(call, Zs, "Z", dtype, A, "A", 1), Bs = sides_of(call, Zs, "Z", dtype, B, "B", 2),
+                Cs = sides_of(call, Zs, "Z", dtype, C, "C", 1), Ds = sides_of(call, Zs, "Z", dtype, D, "D", 2);
+    const NewArrays X = output_like(call, Zs, "Z", out, {&As, &Bs, &Cs, &Ds, &Zs});
+    const Queue queue = call.queue();
+    const auto status = new_per_matrix<Status>(queue, Zs, 2);
+    const auto residual = new_per_matrix<double>(queue, Zs, 2);
+    with_real(dtype, [&](auto real) {
+        using T = decltype(real);
+        std::vector<kernels::KronSumSolve<T>> tasks;
+        for_each_stack(Zs, {&As, &Bs, &Cs, &Ds, &X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            tasks.push_back({stack<const T>(As.arrays[k], count, first), stack<const T>(Bs.arrays[k], count, first),
+                             stack<const T>(Cs.arrays[k], count, first), stack<const T>(Ds.arrays[k], count, first),
+                             stack<const T>(Zs.arrays[k], count, first), stack<T>(X.group.arrays[k], count, first),
+                             status.data + matrix, residual.data + matrix});
+        });
+        const py::gil_scoped_release released;
+        kernels::kron_sum_solve<T>(queue, tasks, sign);
+    });
+    return py::make_tuple(X.object, status.object, residual.object);
 }
 
 }  // namespace curvblas

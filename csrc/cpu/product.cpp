@@ -40,6 +40,7 @@ template <class T>
 void multiply(const Micro& micro, const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
     if (C.rows == 0 || C.columns == 0) return;
     const bool in_registers = is_for_registers(micro, B);
+    if (in_registers && B.column_stride == 1 && C.column_stride == 1) return micro.small_product<T>().multiply(A, B, C);
     const bool reads_A = in_registers || blas::is_blas(A);
     const bool reads_B = in_registers ? B.column_stride == 1 : blas::is_blas(B);
     const bool writes_C = C.column_stride == 1 && (in_registers || blas::is_blas(C));

@@ -10,6 +10,7 @@ from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .inverse_free import update_inverse_free
+from .kron_sum import KronSumResult, kron_sum_solve
 from .kronecker import (
     InverseResult,
     all_finite,
@@ -27,6 +28,7 @@ __all__ = [
     "CholeskyResult",
     "Eigenbasis",
     "InverseResult",
+    "KronSumResult",
     "NotPositiveDefiniteError",
     "PreconditionResult",
     "RootResult",
@@ -42,6 +44,7 @@ __all__ = [
     "get_num_threads",
     "info",
     "inverse_root",
+    "kron_sum_solve",
     "newton_schulz",
     "pack_symmetric",
     "precondition",

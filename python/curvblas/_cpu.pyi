@@ -49,6 +49,7 @@ def precondition_eigen(
     damping: Any,
     out: Any,
 ) -> Any: ...
+def kron_sum_solve(A: Any, B: Any, C: Any, D: Any, Z: Any, sign: float, out: Any) -> tuple[Any, Any, Any]: ...
 def update_inverse_free(
     K: Any,
     C: Any,
