@@ -163,13 +163,17 @@ class OpenBlas(solver_peers.Native, Inverse):
     def load(self) -> None:
         """Load the library and the loop."""
         self.library = native.openblas()
+        self.load_loop()
+
+    def load_loop(self) -> None:
+        """Compile the loop, and look up beforehand what it calls."""
         self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
+        self.head = self.library.head(self.dtype, "potrf", "potri", large=LARGE)
 
     def every(self) -> None:
         """Invert all."""
-        head = self.library.head(self.dtype, "potrf", "potri", large=LARGE)
         tail = (self.count, self.sizes, self.from_, native.double(DAMPING), self.to)
-        self.checked(self.loop(*head, *tail))
+        self.checked(self.loop(*self.head, *tail))
 
 
 class Mkl(OpenBlas):
@@ -178,7 +182,7 @@ class Mkl(OpenBlas):
     def load(self) -> None:
         """Load the library and the loops."""
         self.library = native.mkl()
-        self.loop = native.compiled("native_loops", self.dtype).inverse_loop_of_real
+        self.load_loop()
         self.interleaved = native.compiled("native_compact", self.dtype).inverse_compact_of_real
         self.table = self.library.compact(self.dtype)
         self.library.functions.MKL_Set_Num_Threads(1)

@@ -11,6 +11,7 @@
 /// of them each), one matrix a piece where they differ: those come largest first.
 template <class Work>
 void on_threads(int threads, int first, int count, bool ragged, Work work) {
+    threads = std::min(threads, count - first);  // a single matrix waits for nobody
     const int chunk = ragged ? 1 : std::max(1, (count - first) / (8 * threads));
 #pragma omp parallel for num_threads(threads) schedule(dynamic, chunk)
     for (int i = first; i < count; ++i) work(i);

@@ -51,7 +51,7 @@ void by_pieces(int threads, int count, int n, int matrices, Work work) {
     const int piece =
         (int)std::min<long>(std::max<long>(fit, pack), std::max(pack, count / (4 * threads) / pack * pack));
     const int pieces = (count + piece - 1) / piece;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(std::min(threads, pieces)) schedule(dynamic, 1)
     for (int p = 0; p < pieces; ++p) work(p * piece, std::min(piece, count - p * piece));
 }
 
