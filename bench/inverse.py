@@ -149,7 +149,8 @@ FAMILY = Family(
         "one call, with its statuses, residuals and determinants. FMA: n^3 flops.",
         "numpy.linalg computes float32 in float64, by LU: more work, and more accurate.",
         f"mkl, openblas: a C loop over threads around potrf + potri, of n >= {LARGE} the library's own threads; mkl "
-        "also by its compact interface (LU or Cholesky), with interleaving and back. eigen: LLT, or its 4 x 4 inverse. "
+        "also by its compact interface (LU or Cholesky), with interleaving and back, in as many lanes as MKL advises "
+        "or as AVX-512 has. eigen: LLT, or its 4 x 4 inverse. "
         "torch, jax: Cholesky or LU, in batches. Each in the way that was fastest just before; of lists and n >= "
         f"{LONG_ROWS} the first.",
         "scipy_triangle: potrf + potri, and no mirror image: less than what all others do.",

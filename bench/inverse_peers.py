@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -187,16 +189,17 @@ class Mkl(OpenBlas):
         self.table = self.library.compact(self.dtype)
         self.library.functions.MKL_Set_Num_Threads(1)
 
-    def compact(self, *, cholesky: bool) -> None:
+    def compact(self, layout: int, cholesky: int) -> None:
         """Interleave, invert, and undo it."""
-        head = (self.table, int(cholesky), native.threads(), self.count, self.sizes[0])
+        head = (self.table, layout, cholesky, native.threads(), self.count, self.sizes[0])
         self.checked(self.interleaved(*head, self.from_, native.double(DAMPING), self.to))
 
     def ways(self) -> Sequence[Way]:
         """Take the loop, or the compact interface for many small ones."""
         if self.problem.stack is None or self.count == 1 or self.sizes[0] > 128:
             return [self.every]
-        return [self.every, lambda: self.compact(cholesky=False), lambda: self.compact(cholesky=True)]
+        choices = itertools.product(self.library.formats(), (0, 1))
+        return [self.every, *(functools.partial(self.compact, *choice) for choice in choices)]
 
 
 class Eigen(solver_peers.Native, Inverse):

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from machine import cpu
+
 HERE = Path(__file__).parent
 OPTIONS = ("-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-DNDEBUG")
 HEADERS = {"native_eigen": "Eigen/Dense", "native_xsmm": "libxsmm.h"}
@@ -29,6 +31,7 @@ REAL = {"float32": "float", "float64": "double"}
 DIRECTORIES = ("-I/usr/include/eigen3", "-I/usr/local/include/eigen3")
 
 # The names of a BLAS's and a LAPACK's functions; {} is s or d.
+AVX512_FORMAT = 183  # MKL_COMPACT_AVX512
 COMPACT = ("gepack", "geunpack", "getrfnp", "getrinp", "potrf", "trsm", "gemm")
 
 
@@ -101,8 +104,13 @@ class Library(NamedTuple):
     def compact(self, dtype: Any) -> Any:
         """Return the table of MKL's compact functions, in the order that `native_compact.cpp` expects."""
         of_type = [f"mkl_{letter(dtype)}{name}_compact" for name in COMPACT]
-        names = ["mkl_get_format_compact", f"mkl_{letter(dtype)}get_size_compact", *of_type]
+        names = [f"mkl_{letter(dtype)}get_size_compact", *of_type]
         return (ctypes.c_void_p * len(names))(*(self.pointer(name).value for name in names))
+
+    def formats(self) -> list[int]:
+        """Return how many matrices MKL may interleave: as it advises, which on AMD are SSE's lanes, or AVX-512's."""
+        advised: int = self.functions.mkl_get_format_compact()
+        return list(dict.fromkeys([advised, AVX512_FORMAT] if "avx512f" in cpu()[1] else [advised]))
 
     def head(self, dtype: Any, *functions: str, large: int) -> list[Any]:
         """Return the first arguments of a loop: functions, who sets threads, how many, and what size is large."""

@@ -13,7 +13,6 @@ constexpr long piece_bytes = 128 * 1024;
 
 template <class T>
 struct Compact {
-    int (*format)();
     int (*size)(int, int, int, int);
     void (*pack)(int, int, int, const T* const*, int, T*, int, int, int);
     void (*unpack)(int, int, int, T* const*, int, const T*, int, int, int);
@@ -64,11 +63,12 @@ void add_damping(T* packed, int n, int lanes, int members, T damping) {
                 packed[((long)block * n * n + i * (long)(n + 1)) * lanes + lane] += damping;
 }
 
-/// Inverses by LU without pivoting (`cholesky` false), or by Cholesky and two triangular solves.
+/// `format` says how many matrices are interleaved. Inverses by LU without pivoting (`cholesky` false), or by Cholesky
+/// and two triangular solves.
 template <class T>
-int inverse_compact(const Compact<T>& mkl, bool cholesky, int threads, int count, int n, const T* const* C,
+int inverse_compact(const Compact<T>& mkl, int format, bool cholesky, int threads, int count, int n, const T* const* C,
                     double damping, T* const* X) {
-    const int format = mkl.format(), lanes = mkl.size(1, 1, format, 1) / (int)sizeof(T);
+    const int lanes = mkl.size(1, 1, format, 1) / (int)sizeof(T);
     int failed = 0;
     by_pieces<T>(threads, count, n, 2, [&](int first, int members) {
         static thread_local Buffers<T> buffers;
@@ -99,9 +99,8 @@ int inverse_compact(const Compact<T>& mkl, bool cholesky, int threads, int count
 
 /// P = (G V) A of square matrices; all three are packed.
 template <class T>
-void product_compact(const Compact<T>& mkl, int threads, int count, int n, const T* const* V, const T* const* A,
-                     const T* const* G, T* const* P) {
-    const int format = mkl.format();
+void product_compact(const Compact<T>& mkl, int format, int threads, int count, int n, const T* const* V,
+                     const T* const* A, const T* const* G, T* const* P) {
     by_pieces<T>(threads, count, n, 3, [&](int first, int members) {
         static thread_local Buffers<T> buffers;
         const long words = mkl.size(n, n, format, members) / (long)sizeof(T);
@@ -121,12 +120,13 @@ void product_compact(const Compact<T>& mkl, int threads, int count, int n, const
 
 }  // namespace
 
-extern "C" int inverse_compact_of_real(const Compact<REAL>* mkl, int cholesky, int threads, int count, int n,
-                                       const REAL* const* C, double damping, REAL* const* X) {
-    return inverse_compact(*mkl, cholesky, threads, count, n, C, damping, X);
+extern "C" int inverse_compact_of_real(const Compact<REAL>* mkl, int format, int cholesky, int threads, int count,
+                                       int n, const REAL* const* C, double damping, REAL* const* X) {
+    return inverse_compact(*mkl, format, cholesky, threads, count, n, C, damping, X);
 }
 
-extern "C" void product_compact_of_real(const Compact<REAL>* mkl, int threads, int count, int n, const REAL* const* V,
-                                        const REAL* const* A, const REAL* const* G, REAL* const* P) {
-    product_compact(*mkl, threads, count, n, V, A, G, P);
+extern "C" void product_compact_of_real(const Compact<REAL>* mkl, int format, int threads, int count, int n,
+                                        const REAL* const* V, const REAL* const* A, const REAL* const* G,
+                                        REAL* const* P) {
+    product_compact(*mkl, format, threads, count, n, V, A, G, P);
 }

@@ -118,6 +118,6 @@ FAMILY = Family(
         "just before. libxsmm: a C++ loop over threads around kernels generated for the size.",
         "In the eigenbasis: G_vectors ((G_vectors^T V A_vectors) / (G_values A_values^T + damping)) A_vectors^T, four "
         "products; bases as they are kept, orthogonal or not.",
-        "No peers: BLASFEO, of which there is no package; Eigen, whose products took 1.4 to 4 times LIBXSMM's time.",
+        "No peers: BLASFEO, of which there is no package; Eigen, whose products took 2 to 4 times LIBXSMM's time.",
     ),
 )

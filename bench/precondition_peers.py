@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Sequence
@@ -224,9 +225,9 @@ class Mkl(OpenBlas):
         self.real = native.double if letter == "d" else native.single
         self.between: Any = np.zeros_like(self.layers.argument(self.layers.P)) if self.layers.stacked else None
 
-    def compact(self) -> None:
+    def compact(self, layout: int) -> None:
         """Interleave, multiply, and undo it."""
-        self.interleaved(self.table, native.threads(), self.count, self.n[0], *self.pointers)
+        self.interleaved(self.table, layout, native.threads(), self.count, self.n[0], *self.pointers)
 
     def batched(self) -> None:
         """Two batches, on the library's threads."""
@@ -240,7 +241,10 @@ class Mkl(OpenBlas):
 
     def ways(self) -> Sequence[Way]:
         """Take the loop; of stacks any."""
-        return [self.every, self.batched, self.compact] if self.layers.stacked else [self.every]
+        if not self.layers.stacked:
+            return [self.every]
+        interleaved = [functools.partial(self.compact, layout) for layout in self.library.formats()]
+        return [self.every, self.batched, *interleaved]
 
 
 class Xsmm(Native):
