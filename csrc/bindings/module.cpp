@@ -9,8 +9,8 @@
 #include "bindings/kronecker.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
-#include "bindings/roots.h"
 #include "bindings/preconditioning.h"
+#include "bindings/roots.h"
 
 namespace curvblas {
 
