@@ -32,6 +32,8 @@ class Case:
     written: str | tuple[str, ...] = ()
     """The argument that is updated in place, or several."""
     optional: tuple[str, ...] = ()
+    wrong_shape: tuple[int, ...] = (5, 9)
+    """A shape that none of the arguments may have."""
     sizes: tuple[int, ...] | None = None
     """The sizes that the oracle can do in seconds, where they are not all."""
     emulated_sizes: tuple[int, ...] | None = None
@@ -280,6 +282,7 @@ CASES = [
         lambda on, **given: on.newton_schulz(**given, steps=2),
         lambda **given: oracle.newton_schulz(**given, steps=2),
         "matrices",
+        wrong_shape=(9,),
     ),
     Case(
         "precondition_with_inner",

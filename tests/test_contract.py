@@ -204,7 +204,7 @@ def test_refuses_shapes_that_do_not_fit(case, rng):
 
     for name in arguments:
         wrong = dict(arguments)
-        wrong[name] = [arguments[name][0], np.zeros((5, 9))]
+        wrong[name] = [arguments[name][0], np.zeros(case.wrong_shape)]
         with pytest.raises(ValueError, match=r"must have shape .*got \("):
             case.call(cb, **wrong)
 

@@ -76,7 +76,7 @@ __global__ void load_scaled(const Eigenbasis<T>* tasks, Job job, const Prepared*
 }
 
 template <class T>
-__global__ void __launch_bounds__(eigen_threads)
+__global__ void __launch_bounds__(eigen_threads, 1)
     finish(const Eigenbasis<T>* tasks, Job job, const Prepared* prepared, const T* values, const T* Vt,
            const int* failed, double* vectors) {
     const Eigenbasis<T> task = tasks[job.task];

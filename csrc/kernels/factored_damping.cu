@@ -25,8 +25,11 @@ __global__ void divide_damping(const FactoredDamping<T>* tasks, const Product* p
     const Product product = products[blockIdx.x];
     const FactoredDamping<T>& task = tasks[product.task];
     double* const shared = dynamic_shared<double>();
-    double means[most_factors];
-    for (int i = 0; i < task.count; ++i) means[i] = mean_of_diagonal(task.factors[i][product.b], shared);
+    double* const means = shared + most_warps;  // shared, because registers have no index
+    for (int i = 0; i < task.count; ++i) {
+        const double mean = mean_of_diagonal(task.factors[i][product.b], shared);
+        if (threadIdx.x == 0) means[i] = mean;
+    }
     if (threadIdx.x == 0) split_damping(task, product.b, means);
 }
 
@@ -40,8 +43,8 @@ void factored_damping(const Queue& queue, std::span<const FactoredDamping<T>> gr
     if (products.empty()) return;
     const auto tasks = queue.copy_of(group);
     const auto table = queue.copy_of(std::span<const Product>(products));
-    launch(divide_damping<T>, dim3(grid_for(products)), dim3(threads), most_warps * sizeof(double), queue.stream(),
-           tasks.get(), table.get());
+    launch(divide_damping<T>, dim3(grid_for(products)), dim3(threads), (most_warps + most_factors) * sizeof(double),
+           queue.stream(), tasks.get(), table.get());
 }
 
 template void factored_damping(const Queue&, std::span<const FactoredDamping<float>>);

@@ -37,7 +37,7 @@ void factored_damping(const Queue& queue, std::span<const FactoredDamping<T>> gr
 
 /// The arithmetic for product b, from the means of the diagonals.
 template <class T>
-CURVBLAS_DEVICE void split_damping(const FactoredDamping<T>& task, Index b, const double (&means)[most_factors]) {
+CURVBLAS_DEVICE void split_damping(const FactoredDamping<T>& task, Index b, const double* means) {
     double damping = task.damping[b], logarithms = 0;
     if (!(damping >= 0 && damping * 0 == 0)) damping = NAN;
     const double all = pow(damping, 1.0 / task.count);

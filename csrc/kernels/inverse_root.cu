@@ -14,7 +14,7 @@ enum EighSlot { eigh_X, eigh_V, eigh_slots };
 template <class T>
 __global__ void __launch_bounds__(root_threads)
     widen(const InverseRoot<T>* tasks, const Problem* problems, double* memory) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const Matrix<const T> C = tasks[problem.task].C[problem.b];
     double* const A = memory + problem.slot[eigh_X];
     for_each_element(static_cast<int>(problem.n),
@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(root_threads)
 template <class T>
 __global__ void __launch_bounds__(root_threads)
     scale_basis(const InverseRoot<T>* tasks, const Problem* problems, double* memory, Index p) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const InverseRoot<T> task = tasks[problem.task];
     const Index n = problem.n;
     const double damping = task.damping[problem.b];

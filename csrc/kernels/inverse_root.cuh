@@ -33,7 +33,7 @@ __global__ inline void __launch_bounds__(Tile<double>::threads, Tile<double>::re
     multiply_symmetric(const Problem* problems, const TileOf* tiles, double* memory, const RootState* states, int a,
                        int b, int to) {
     const TileOf tile = tiles[blockIdx.x];
-    const Problem problem = problems[tile.problem];
+    const Problem& problem = problems[tile.problem];
     if (states && states[tile.problem].done) return;
     const Index n = problem.n;
     double* const product = memory + problem.slot[to];
@@ -176,7 +176,7 @@ class RootResidual {
 template <class T>
 __global__ void __launch_bounds__(root_threads, 1)
     judge_root(const InverseRoot<T>* tasks, const Problem* problems, double* memory, Index p, int slot) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const InverseRoot<T> task = tasks[problem.task];
     const int n = static_cast<int>(problem.n);
     const double* const X = memory + problem.slot[slot];

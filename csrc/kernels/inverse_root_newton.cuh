@@ -22,9 +22,9 @@ struct alignas(16) NewtonShared {
 
 /// A, scaled to 1; X = z^(1/p) I and M = z A.
 template <class T>
-__global__ void __launch_bounds__(root_threads)
+__global__ void __launch_bounds__(root_threads, 1)
     start_newton(const InverseRoot<T>* tasks, const Problem* problems, double* memory, RootState* states, Index p) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const InverseRoot<T> task = tasks[problem.task];
     const Matrix<const T> C = task.C[problem.b];
     const double damping = task.damping[problem.b];
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(root_threads)
 /// N = (1 + 1/p) I - M / p, where its powers begin.
 __global__ inline void __launch_bounds__(root_threads)
     form_step(const Problem* problems, double* memory, const RootState* states, Index p, int M) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     if (states[blockIdx.x].done) return;
     const Index n = problem.n;
     const double inverse = 1 / static_cast<double>(p);
@@ -76,7 +76,7 @@ __global__ inline void __launch_bounds__(root_threads)
 /// Whether to go on: what coupled_newton.h does on the CPU.
 __global__ inline void __launch_bounds__(root_threads)
     check_newton(const Problem* problems, const double* memory, RootState* states, int X, int M, bool last) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     RootState state = states[blockIdx.x];
     if (state.done) return;
     const Index n = problem.n;
@@ -96,7 +96,7 @@ __global__ inline void __launch_bounds__(root_threads)
 template <class T>
 __global__ void __launch_bounds__(root_threads, 1)
     end_newton(const InverseRoot<T>* tasks, const Problem* problems, double* memory, const RootState* states, Index p) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const RootState state = states[blockIdx.x];
     NewtonShared& shared = *dynamic_shared<NewtonShared>();
     const Index n = problem.n;

@@ -24,9 +24,9 @@ __device__ Matrix<T> wide(const Matrix<T>& B) {
 
 /// X = B / (||B||_F + epsilon); NaN where the norm is not finite. A block of threads a matrix.
 template <class T>
-__global__ void __launch_bounds__(norm_threads)
+__global__ void __launch_bounds__(norm_threads, 1)
     load_normalised(const NewtonSchulz<T>* tasks, const Problem* problems, T* memory) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const Matrix<const T> B = wide(tasks[problem.task].B[problem.b]);
     double* const shared = dynamic_shared<double>();
     const auto element = [&](Index e) { return static_cast<double>(B(e / problem.l, e % problem.l)); };
@@ -37,20 +37,20 @@ __global__ void __launch_bounds__(norm_threads)
         largest = x > largest || isnan(x) ? x : largest;
     }
     largest = block_reduce(largest, [](double a, double b) { return a > b || isnan(a) ? a : b; }, shared);
-    const double unit =
-        largest > 1e-300 ? largest : 1;  // squares of what is relative to it neither overflow nor vanish
+    // Squares of what is relative to the unit neither overflow nor vanish.
+    const double unit = largest > 1e-300 ? largest : 1, inverse = 1 / unit;
     double sum = 0;
-    for (Index e = threadIdx.x; e < size; e += norm_threads) sum = fma(element(e) / unit, element(e) / unit, sum);
+    for (Index e = threadIdx.x; e < size; e += norm_threads) sum = fma(element(e) * inverse, element(e) * inverse, sum);
     const double norm = unit * sqrt(block_sum(sum, shared));
-    const double divisor = isfinite(norm) ? norm + newton_schulz_epsilon : NAN;
+    const double factor = isfinite(norm) ? 1 / (norm + newton_schulz_epsilon) : NAN;
     for (Index e = threadIdx.x; e < size; e += norm_threads)
-        memory[problem.X[0] + e] = static_cast<T>(element(e) / divisor);
+        memory[problem.X[0] + e] = static_cast<T>(element(e) * factor);
 }
 
 template <class T>
 __global__ void __launch_bounds__(norm_threads)
     store_iterates(const NewtonSchulz<T>* tasks, const Problem* problems, const T* memory, int which) {
-    const Problem problem = problems[blockIdx.x];
+    const Problem& problem = problems[blockIdx.x];
     const Matrix<T> X = wide(tasks[problem.task].X[problem.b]);
     for (Index e = threadIdx.x; e < problem.s * problem.l; e += norm_threads)
         X(e / problem.l, e % problem.l) = memory[problem.X[which] + e];
@@ -61,7 +61,7 @@ template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     multiply_gram(const Problem* problems, const TileOf* tiles, T* memory, int which) {
     const TileOf tile = tiles[blockIdx.x];
-    const Problem p = problems[tile.problem];
+    const Problem& p = problems[tile.problem];
     const Matrix<const T> X{memory + p.X[which], p.s, p.l, p.l, 1};
     T* const A = memory + p.A;
     symmetric_tile(X, tile.i, tile.j, [&](Index i, Index j, T sum) { A[i * p.s + j] = A[j * p.s + i] = sum; });
@@ -72,7 +72,7 @@ template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     form_polynomial(const Problem* problems, const TileOf* tiles, T* memory, T a, T b, T c) {
     const TileOf tile = tiles[blockIdx.x];
-    const Problem p = problems[tile.problem];
+    const Problem& p = problems[tile.problem];
     const T* const A = memory + p.A;
     T* const M = memory + p.M;
     symmetric_tile(Matrix<const T>{A, p.s, p.s, p.s, 1}, tile.i, tile.j, [&](Index i, Index j, T sum) {
@@ -85,7 +85,7 @@ template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
     multiply_polynomial(const Problem* problems, const TileOf* tiles, T* memory, int which) {
     const TileOf tile = tiles[blockIdx.x];
-    const Problem p = problems[tile.problem];
+    const Problem& p = problems[tile.problem];
     T* const next = memory + p.X[1 - which];
     product_tile(Matrix<const T>{memory + p.M, p.s, p.s, p.s, 1},
                  Matrix<const T>{memory + p.X[which], p.s, p.l, p.l, 1}, tile.i, tile.j,
