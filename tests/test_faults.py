@@ -112,6 +112,12 @@ def same(a, b):
     return all(np.asarray(getattr(a, name)).tobytes() == np.asarray(getattr(b, name)).tobytes() for name in a.__slots__)
 
 
+def skip_if_slow(backend, n):
+    """Leave out on an emulated device what it computes nine times over; n = 80 crosses the same edges, once."""
+    if n == 33 and not backend.name.startswith("cpu"):
+        pytest.skip("n = 80 stands for n = 33 in emulation")
+
+
 @pytest.fixture(params=SOLVERS)
 def solver(request):
     """Return each solver in turn."""
@@ -123,6 +129,7 @@ class TestFaults:
     @pytest.mark.parametrize("damping", [0.0, 1e-3])
     @pytest.mark.parametrize("n", [1, 2, 5, 33, 80])
     def test_status_0_and_1_never_promise_more_than_is_true(self, backend, rng, solver, dtype, n, damping):
+        skip_if_slow(backend, n)
         matrices = faults(rng, n, dtype)
 
         result = solver.call(backend, list(matrices.values()), damping)
@@ -141,6 +148,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("n", [1, 5, 33, 80])
     def test_neighbours_keep_their_bits(self, backend, rng, solver, dtype, n):
+        skip_if_slow(backend, n)
         good, others = spd(rng, n, dtype), list(faults(rng, n, dtype).values())
         alone = solver.call(backend, good, 0.1)
         group = [C for fault in others for C in (good, fault)]

@@ -87,7 +87,7 @@ template <class T>
 void inverse_root(const Queue& queue, std::span<const InverseRoot<T>> group, Index p, RootMethod method) {
     const bool newton = method == RootMethod::newton;
     Index size = 0;
-    const std::vector<Problem> problems = problems_of(group, newton ? newton_slots : eigh_slots, size);
+    const std::vector<Problem> problems = problems_of(group, newton ? int{newton_slots} : int{eigh_slots}, size);
     if (problems.empty()) return;
     std::vector<TileOf> tiles;
     for (std::size_t k = 0; k < problems.size(); ++k)

@@ -29,7 +29,7 @@ struct RootState {
 };
 
 /// Slot `to` = slot `a` (slot `b`)^T, which is symmetric: a tile of it and its mirror image. `states` may be null.
-__global__ inline void __launch_bounds__(Tile<double>::threads, Tile<double>::resident)
+__global__ void __launch_bounds__(Tile<double>::threads, Tile<double>::resident)
     multiply_symmetric(const Problem* problems, const TileOf* tiles, double* memory, const RootState* states, int a,
                        int b, int to) {
     const TileOf tile = tiles[blockIdx.x];

@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(root_threads, 1)
 }
 
 /// N = (1 + 1/p) I - M / p, where its powers begin.
-__global__ inline void __launch_bounds__(root_threads)
+__global__ void __launch_bounds__(root_threads)
     form_step(const Problem* problems, double* memory, const RootState* states, Index p, int M) {
     const Problem& problem = problems[blockIdx.x];
     if (states[blockIdx.x].done) return;
@@ -74,7 +74,7 @@ __global__ inline void __launch_bounds__(root_threads)
 }
 
 /// Whether to go on: what coupled_newton.h does on the CPU.
-__global__ inline void __launch_bounds__(root_threads)
+__global__ void __launch_bounds__(root_threads)
     check_newton(const Problem* problems, const double* memory, RootState* states, int X, int M, bool last) {
     const Problem& problem = problems[blockIdx.x];
     RootState state = states[blockIdx.x];
