@@ -82,7 +82,7 @@ struct Determinant {
 
     void multiply(Vector<W> pivot) {
         const Vector<I> bits = reinterpret_cast<const Vector<I>&>(pivot);
-        exponents += (bits - one) >> mantissa;
+        exponents += (bits >> mantissa) - (one >> mantissa);
         const Vector<I> in_one_to_two = (bits & ((I{1} << mantissa) - 1)) | one;
         product *= reinterpret_cast<const Vector<W>&>(in_one_to_two);
     }
