@@ -34,6 +34,21 @@ class TestDampedInverse:
             1 + norms
         )
 
+    @pytest.mark.parametrize("n", [20, 200, 300])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_out_may_lie_in_memory_in_any_way(self, cpu, rng, dtype, n):
+        C = spd(rng, n, dtype)
+        expected = cpu.damped_inverse(C, 0.1).inverse
+
+        for out in (
+            np.empty((n, n), dtype)[::-1],
+            np.empty((n, n), dtype)[:, ::-1],
+            np.empty((n, n), dtype).T,
+            np.empty((2 * n, n), dtype)[::2],
+        ):
+            assert cpu.damped_inverse(C, 0.1, out=out).status == Status.OK
+            assert np.array_equal(out, expected)
+
     def test_reads_only_the_lower_triangle(self, backend, rng):
         C = spd(rng, 70, np.float64)
         spoiled = np.tril(C) + np.triu(np.full_like(C, np.nan), 1)

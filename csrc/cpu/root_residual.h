@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/probe.h"
 #include "core/status.h"
 #include "cpu/micro.h"
 #include "cpu/norm.h"
@@ -31,7 +32,7 @@ class RootResidual {
             const double size = residual_of_z();
             if (size > largest || std::isnan(size)) largest = size;
         };
-        for (Index i = 0; i < n_; ++i) z_[i] = sign(0, i);
+        for (Index i = 0; i < n_; ++i) z_[i] = probe_sign(0, i);
         add_probe();
         const double length = norm(n_, y_);
         for (Index i = 0; i < n_; ++i) z_[i] = y_[i] / length;
@@ -43,21 +44,14 @@ class RootResidual {
         const double noise = steps * 0x1p-53, rounding = steps * std::numeric_limits<T>::epsilon() / 2;
         if (largest + noise <= surely_below && rounding <= surely_below) return largest + noise;
         if (n_ <= 64) return frobenius() + noise;
-        for (std::uint64_t probe = 1; probe <= 16; ++probe) {
-            for (Index i = 0; i < n_; ++i) z_[i] = sign(probe, i);
+        for (Index probe = 1; probe <= 16; ++probe) {
+            for (Index i = 0; i < n_; ++i) z_[i] = probe_sign(probe, i);
             add_probe();
         }
         return largest + noise;
     }
 
   private:
-    /// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
-    static double sign(std::uint64_t probe, Index i) {
-        std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ (probe + 1) * 0xbf58476d1ce4e5b9u;
-        h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-        return h >> 63 ? 1 : -1;
-    }
-
     /// An upper bound of the spectral norm: the smaller one of Frobenius and the largest sum of magnitudes of a row.
     double norm_bound(const T* A) const {
         double largest = 0;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "core/probe.h"
 #include "cpu/blas.h"
 #include "cpu/scratch.h"
 #include "kernels/damped_inverse_job.h"

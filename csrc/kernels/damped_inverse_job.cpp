@@ -4,7 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
+#include "core/probe.h"
+#include "cpu/blas.h"
 #include "cpu/norm.h"
 
 namespace curvblas::cpu {
@@ -37,13 +40,6 @@ Index first_row_not_finite(Index n, const T* A, Index ld) {
 
 }  // namespace
 
-double probe_sign(Index probe, Index i) {
-    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^
-                      (static_cast<std::uint64_t>(probe) + 1) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-    return h >> 63 ? 1 : -1;
-}
-
 template <class T>
 InverseJob<T>::InverseJob(const Micro& micro, const DampedInverse<T>& task, Index matrix, OnFailure on_failure)
     : micro_(micro),
@@ -53,7 +49,7 @@ InverseJob<T>::InverseJob(const Micro& micro, const DampedInverse<T>& task, Inde
       row_parts_((n_ + rows_per_part - 1) / rows_per_part),
       on_failure_(on_failure),
       damping_(task.damping[matrix]),
-      is_direct_(task.X.column_stride == 1 && on_failure != OnFailure::keep) {}
+      is_direct_(task.X.column_stride == 1 && blas::is_blas(task.X[matrix]) && on_failure != OnFailure::keep) {}
 
 // Step by step
 
@@ -155,7 +151,6 @@ bool InverseJob<T>::looked() {
 
 template <class T>
 void InverseJob<T>::attempt(bool wide, double jitter) {
-    ++attempts_;
     wide_ = wide && !std::is_same_v<T, double>, jitter_ = jitter, step_ = Step::invert;
     if (wide_) {
         wide_inverse_.emplace(micro_, n_);
@@ -182,9 +177,10 @@ bool InverseJob<T>::next_of_attempt() {
 /// Climbs on, or ends.
 template <class T>
 bool InverseJob<T>::attempted(const InverseReport& report) {
-    if (attempts_ == 1) first_ = report;
+    const bool is_first = !std::exchange(has_failed_, true);
+    if (is_first) first_minor_ = report.minor;
     if (on_failure_ != OnFailure::jitter || report.residual <= retry_residual) return finish(report);
-    if (attempts_ == 1 && sizeof(T) == 4) {
+    if (is_first && sizeof(T) == 4) {
         attempt(true, 0);
         return next_of_attempt();
     }
@@ -196,7 +192,7 @@ bool InverseJob<T>::attempted(const InverseReport& report) {
     }
     if (!ladder_->has_next()) {
         // The minor that a caller is told is that of the matrix as it came.
-        return finish(failed(Status::not_positive_definite, first_.minor ? first_.minor : report.minor));
+        return finish(failed(Status::not_positive_definite, first_minor_ ? first_minor_ : report.minor));
     }
     attempt(true, ladder_->next());
     return next_of_attempt();

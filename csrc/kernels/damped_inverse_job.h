@@ -22,8 +22,6 @@ struct InverseReport {
     }
 };
 
-/// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
-double probe_sign(Index probe, Index i);
 constexpr Index further_probes = 16;
 
 /// Steps as those of BlockedInverse, which are most of them: parts of one step may be shared by threads, `next` is
@@ -45,7 +43,6 @@ class InverseJob {
     bool looked();
     void attempt(bool wide, double jitter);
     bool next_of_attempt();
-    bool inverted();
     bool probed();
     void begin_probe();
     bool assessed();
@@ -65,13 +62,12 @@ class InverseJob {
     const Index matrix_, n_, row_parts_;
     const OnFailure on_failure_;
     const double damping_;
-    const bool is_direct_;  ///< X is computed where it is wanted
+    const bool is_direct_;  ///< X is computed where it is wanted, which the BLAS must be able to read
     Step step_ = Step::look;
-    bool is_started_ = false, wide_ = false;
-    Index attempts_ = 0, probe_ = 0, probes_ = 0;
+    bool is_started_ = false, has_failed_ = false, wide_ = false;
+    Index first_minor_ = 0, probe_ = 0, probes_ = 0;
     double jitter_ = 0, norm_A_ = 0, norms_ = 0, estimate_ = 0, squares_ = 0;
     std::optional<JitterLadder> ladder_;
-    InverseReport first_{};
 
     const T* A_ = nullptr;
     T* X_ = nullptr;

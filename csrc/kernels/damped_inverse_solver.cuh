@@ -1,6 +1,7 @@
 // One damped inverse by one block of threads: the ladder, the residual, the statuses of damped_inverse.h.
 #pragma once
 
+#include "core/probe.h"
 #include "cuda/blocked.cuh"
 #include "cuda/symmetric.cuh"
 #include "kernels/damped_inverse.h"
@@ -34,13 +35,6 @@ struct alignas(16) Shared {
     double reduction[most_warps];
     int verdict;
 };
-
-/// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
-__device__ inline double sign(unsigned probe, int i) {
-    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ (probe + 1) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-    return h >> 63 ? 1 : -1;
-}
 
 /// One matrix of a task, solved by one block of threads. Every method is called by all of them.
 template <class T>
@@ -197,7 +191,7 @@ class Solver {
             for (int i = static_cast<int>(threadIdx.x); i < n_; i += inverse_threads)
                 z_[i] = p == 1                 ? y_[i] / length
                         : p > 1 && all_columns ? (i == p - 2 ? 1.0 : 0.0)
-                                               : sign(p < 2 ? 0 : p - 1, i);
+                                               : probe_sign(p < 2 ? 0 : p - 1, i);
             const double size = residual_of_z(shift);
             squares = fma(size, size, squares);
             estimate = larger(size, estimate);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/probe.h"
 #include "cpu/blas.h"
 #include "cpu/scratch.h"
 #include "cpu/symmetric_eigen.h"
@@ -29,13 +30,6 @@ struct EigenReport {
     Status status;
     double residual;
 };
-
-/// +1 or -1, the same for all sizes.
-double sign(Index i) {
-    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-    return h >> 63 ? 1 : -1;
-}
 
 /// The largest magnitude of the lower triangle; NaN or Inf if it holds one.
 template <class T>
@@ -96,7 +90,7 @@ Errors errors_of(const Matrix<const T>& C, const Scale& scale, const T* values, 
     double *const y = vectors, *const r = y + n, *const z = r + n, *const u = z + n;
     std::fill_n(y, 2 * n, 0.0);
     for (Index j = 0; j < n; ++j) {  // y = V z, r = -V diag(values) z
-        z[j] = sign(j);
+        z[j] = probe_sign(0, j);
         const double value = scale(static_cast<double>(values[j])) * z[j];
         for (Index i = 0; i < n; ++i) {
             const double v = static_cast<double>(Vt[j * n + i]);

@@ -2,6 +2,7 @@
 // status (eigenbasis.h), by one block of threads.
 #pragma once
 
+#include "core/probe.h"
 #include "cuda/block.cuh"
 #include "kernels/eigenbasis.h"
 
@@ -44,13 +45,6 @@ __device__ double largest_magnitude(const Matrix<const T>& C, double* reduction)
 template <class T>
 __device__ double scaled(const Matrix<const T>& C, const Scale& scale, Index i, Index j) {
     return scale(static_cast<double>(i < j ? C(j, i) : C(i, j)));
-}
-
-/// +1 or -1, the same for all sizes.
-__device__ inline double sign(int i) {
-    std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-    return h >> 63 ? 1 : -1;
 }
 
 /// -1 if the first entry of largest magnitude of a vector is negative, else 1. By one warp.
@@ -109,7 +103,7 @@ __device__ void assess(const Eigenbasis<T>& task, int b, const Scale& scale, Sta
         for (int i = first; i < n; i += step) {  // y = V z, r = -V diag(values) z
             double sum = 0, weighted = 0;
             for (int j = 0; j < n; ++j) {
-                const double v = sign(j) * static_cast<double>(V(i, j));
+                const double v = probe_sign(0, j) * static_cast<double>(V(i, j));
                 sum += v, weighted = fma(-v, scale(static_cast<double>(values[j])), weighted);
             }
             y[i] = sum, r[i] = weighted;
@@ -117,7 +111,7 @@ __device__ void assess(const Eigenbasis<T>& task, int b, const Scale& scale, Sta
         __syncthreads();
         double squares = 0, error = 0, departure = 0;
         for (int i = first; i < n; i += step) {
-            double sum = r[i], dot = -sign(i);
+            double sum = r[i], dot = -probe_sign(0, i);
             for (int j = 0; j < n; ++j) {
                 const double c = scaled(C, scale, i, j);
                 sum = fma(c, y[j], sum), squares = fma(c, c, squares);

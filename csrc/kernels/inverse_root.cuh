@@ -2,6 +2,7 @@
 // certificate. All of it is done in float64.
 #pragma once
 
+#include "core/probe.h"
 #include "cuda/products.cuh"
 #include "cuda/symmetric.cuh"
 #include "kernels/inverse_root.h"
@@ -81,7 +82,7 @@ class RootResidual {
             for (int i = static_cast<int>(threadIdx.x); i < n_; i += root_threads)
                 z_[i] = probe == 1                 ? y_[i] / length
                         : probe > 1 && all_columns ? (i == probe - 2 ? 1.0 : 0.0)
-                                                   : sign(probe < 2 ? 0 : static_cast<unsigned>(probe - 1), i);
+                                                   : probe_sign(probe < 2 ? 0 : probe - 1, i);
             const double size = residual_of_z();
             squares = fma(size, size, squares);
             largest = larger(size, largest);
@@ -97,13 +98,6 @@ class RootResidual {
   private:
     __device__ double factor(int i, int j) const { return static_cast<double>(i < j ? C_(j, i) : C_(i, j)); }
     __device__ double root(int i, int j) const { return static_cast<double>(static_cast<T>(X_[Index{i} * n_ + j])); }
-
-    /// +1 or -1, the same for all sizes, so that a probe does not depend on where a matrix stands.
-    __device__ static double sign(unsigned probe, int i) {
-        std::uint64_t h = (static_cast<std::uint64_t>(i) + 1) * 0x9e3779b97f4a7c15u ^ (probe + 1) * 0xbf58476d1ce4e5b9u;
-        h = (h ^ h >> 31) * 0x94d049bb133111ebu;
-        return h >> 63 ? 1 : -1;
-    }
 
     /// to = scale M from for the symmetric matrix of elements f(i, j): a warp a row.
     template <class F>
