@@ -1,18 +1,11 @@
 #include "cpu/blocked_inverse.h"
 
 #include <algorithm>
-#include <type_traits>
 
-#include "cpu/blas.h"
 #include "cpu/cholesky_inverse.h"
 
 namespace curvblas::cpu {
 namespace {
-
-template <class W>
-Matrix<const W> transposed(const Matrix<const W>& A) {
-    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride};
-}
 
 /// The upper triangle of a square becomes the mirror image of the lower one.
 template <class T>
@@ -26,26 +19,46 @@ void mirror(const Micro& micro, Index n, T* X, Index ld) {
     }
 }
 
+/// Columns [first, last) of one row.
+template <class W, class T>
+void copy_row(const Panels<W>& from, Index row, Index first, Index last, T* to) {
+    for (Index j = first, end; j < last; j = end) {
+        end = std::min(last, (j / from.ld + 1) * from.ld);
+        to = std::copy_n(from.data + j / from.ld * from.stride + row * from.ld + j % from.ld, end - j, to);
+    }
+}
+
 }  // namespace
 
-/// Up to 256 a matrix and its factor fit the second-level cache. Small blocks leave no thread idle, large ones are
-/// packed less often by the BLAS.
+/// Up to 256 a matrix and its factor fit the second-level cache. Beyond, small blocks leave no thread idle, and large
+/// ones are read less often.
 template <class T, class W>
-Index BlockedInverse<T, W>::block_for(Index n) {
-    const Index most = n <= 256 ? 256 : n <= 1024 ? 128 : n <= 2048 ? 192 : 256;
-    const Index blocks = std::max<Index>((n + most - 1) / most, 1);
-    return std::max<Index>(((n + blocks - 1) / blocks + 7) / 8 * 8, 8);
+Index BlockedInverse<T, W>::block_for(Index n, Index panel) {
+    const Index most = n <= 256 ? 256 : n <= 512 ? 48 : n <= 1024 ? 96 : n <= 2048 ? 144 : 192;
+    if (n <= most) return std::max<Index>(n, 1);
+    return std::max<Index>(most / panel, 1) * panel;
 }
 
 template <class T, class W>
 BlockedInverse<T, W>::BlockedInverse(const Micro& micro, Index n)
-    : micro_(micro), n_(n), block_(block_for(n)), blocks_((n + block_ - 1) / block_) {}
+    : micro_(micro),
+      tile_(micro.tile<W>()),
+      n_(n),
+      panel_(tile_.panel_columns),
+      order_(tile_.padded(n)),
+      // A cache line more than the panel, so that the panels of one row do not fall into the same few cache sets.
+      stride_(order_ * panel_ + 64 / static_cast<Index>(sizeof(W))),
+      block_(block_for(n, panel_)),
+      blocks_((n + block_ - 1) / block_) {}
 
 template <class T, class W>
-void BlockedInverse<T, W>::start(const T* A, Index lda, double shift, W* workspace, Index ldw, T* X, Index ldx) {
-    A_ = A, lda_ = lda, shift_ = shift, work_ = workspace, ldw_ = ldw, X_ = X, ldx_ = ldx;
+void BlockedInverse<T, W>::start(const T* A, Index lda, double shift, std::byte* workspace, T* X, Index ldx) {
+    A_ = A, lda_ = lda, shift_ = shift, X_ = X, ldx_ = ldx;
     step_ = -1, minor_ = 0, log_det_ = 0;
-    if (has_blocks()) diagonal_.resize(static_cast<std::size_t>(blocks_ * block_ * block_));
+    if (!has_blocks()) return;
+    work_ = reinterpret_cast<W*>(workspace);
+    inverses_ = work_ + panel_words();
+    diagonal_ = inverses_ + blocks_ * block_ * block_;
 }
 
 template <class T, class W>
@@ -104,16 +117,17 @@ void BlockedInverse<T, W>::work(Index part) {
             return invert_whole();
         case Step::load:
             return load(part);
-        case Step::factor:
-            return factor(row(), row() + part);
-        case Step::solve: {
-            const Index i = row(), j = i + 1 + part;
-            return blas::multiply_triangle(size(i), size(j), W(1), at(i, i), ldw_, at(i, j), ldw_);
+        case Step::factor: {
+            const Index i = begin(row()), j = i + begin(part);
+            multiply(0, i, i, size(row()), j, size(row() + part), false, true, at(i, j));
+            return part == 0 ? factor_diagonal(row()) : void();
         }
+        case Step::solve:
+            return solve(row(), row() + 1 + part);
         case Step::columns:
             return invert_column(part);
         case Step::products:
-            return multiply(part);
+            return multiply_columns(part);
         case Step::finish:
             return finish(part);
     }
@@ -131,61 +145,107 @@ void BlockedInverse<T, W>::invert_whole() {
     mirror(micro_, n_, X_, ldx_);
 }
 
+/// Rows of -(A + shift I), from the diagonal block on, and the identity behind the last one.
 template <class T, class W>
 void BlockedInverse<T, W>::load(Index i) {
-    const Index first = begin(i), rows = size(i);
-    transpose<W, T>(micro_, rows, n_ - first, A_ + first * lda_ + first, lda_, W(1), at(i, i), ldw_);
-    for (Index k = first; k < first + rows; ++k)
-        work_[k * ldw_ + k] = static_cast<W>(static_cast<double>(A_[k * lda_ + k]) + shift_);
+    const Index first = begin(i), rows = std::min(size(i), n_ - first);
+    for (Index j = first; j < order_; j += panel_) {
+        W* const to = at(first, j).data;
+        const Index columns = std::min(panel_, n_ - j);
+        transpose<W, T>(micro_, rows, columns, A_ + j * lda_ + first, lda_, W(-1), to, panel_);
+        for (Index k = 0; k < rows && columns < panel_; ++k)
+            std::fill(to + k * panel_ + columns, to + (k + 1) * panel_, W(0));
+        std::fill(to + rows * panel_, to + size(i) * panel_, W(0));
+    }
+    for (Index k = first; k < first + size(i); ++k)
+        at(k, k).data[0] = k < n_ ? static_cast<W>(-(static_cast<double>(A_[k * lda_ + k]) + shift_)) : W(-1);
 }
 
 template <class T, class W>
-void BlockedInverse<T, W>::factor(Index i, Index j) {
-    if (i > 0) blas::subtract_product<W>(transposed(strip(0, i, i)), strip(0, i, j), target(i, j));
-    if (i == j) factor_diagonal(i);
+void BlockedInverse<T, W>::multiply(Index first, Index last, Index left, Index height, Index right, Index width,
+                                    bool lower, bool add, const Panels<W>& C) const {
+    constexpr Index panel_bytes = 24 << 10;  // of rows that stay in the first-level cache
+    const Index depth = panel_bytes / (panel_ * static_cast<Index>(sizeof(W)));
+    for (Index k = first, end; k < last; k = end, add = true) {
+        end = std::min(k + depth, last);
+        for (Index j = 0; j < width; j += panel_) {
+            const Index above = lower ? j : 0;
+            const Panels<const W> a{at(k, left + above).data, panel_, stride_},
+                b{at(k, right + j).data, panel_, stride_};
+            tile_.multiply(Steps::line(end - k), a, b, height - above, std::min(panel_, width - j), lower, add,
+                           C.data + j / panel_ * C.stride + above * panel_, panel_, {});
+        }
+    }
 }
 
 template <class T, class W>
 void BlockedInverse<T, W>::factor_diagonal(Index i) {
     const Index n = size(i);
+    const Panels<W> block = at(begin(i), begin(i)), inverse_of = square(inverses_, i);
     Scratch<BlockedInverse> scratch(CholeskyInverse<W>::bytes(micro_, n));
     CholeskyInverse<W> inverse(micro_, n, scratch);
-    inverse.load_upper(at(i, i), ldw_);
+    inverse.load_negative_upper([&](Index k, W* row) { copy_row(block, k, k, n, row); });
     if (const Index minor = inverse.factor(log_det_)) minor_ = begin(i) + minor;
-    for (Index k = 0; k < n; ++k) std::copy_n(inverse.inverse_factor() + k * inverse.stride(), n, at(i, i) + k * ldw_);
+    const W* const M = inverse.inverse_factor();
+    for (Index j = 0; j < n; j += panel_) {
+        const Index columns = std::min(panel_, n - j);
+        W* const to = block.data + j / panel_ * block.stride;
+        for (Index k = 0; k < n; ++k) std::copy_n(M + k * inverse.stride() + j, columns, to + k * panel_);
+        transpose<W, W>(micro_, n, columns, M + j * inverse.stride(), inverse.stride(), W(-1),
+                        inverse_of.data + j / panel_ * inverse_of.stride, panel_);
+    }
 }
 
+/// Block (i, j) becomes -U_ii^-T times itself.
 template <class T, class W>
-void BlockedInverse<T, W>::invert_column(Index j) {
-    for (Index i = j + 1; i < blocks_; ++i) {
-        // M_ij = -M_ii sum over k in [j, i) of U_ki^T M_kj
-        blas::multiply<W>(transposed(strip(j, i, i)), strip(j, i, j), target(i, j));
-        blas::multiply_triangle(size(i), size(j), W(-1), at(i, i), ldw_, at(i, j), ldw_);
+void BlockedInverse<T, W>::solve(Index i, Index j) const {
+    const Index rows = size(i);
+    const Panels<W> factor = square(inverses_, i);
+    struct Right;
+    Scratch<Right> scratch(cpu::bytes<W>(rows * panel_));
+    W* const right = scratch.template take<W>(rows * panel_);
+    for (Index c = 0; c < size(j); c += panel_) {
+        W* const to = at(begin(i), begin(j) + c).data;
+        std::copy_n(to, rows * panel_, right);
+        for (Index r = 0; r < rows; r += panel_) {
+            const Index height = std::min(panel_, rows - r);
+            tile_.multiply(Steps::line(r + height), {factor.data + r / panel_ * factor.stride, panel_, factor.stride},
+                           {right, panel_, 0}, height, std::min(panel_, size(j) - c), false, false, to + r * panel_,
+                           panel_, {});
+        }
     }
 }
 
 template <class T, class W>
-void BlockedInverse<T, W>::multiply(Index part) {
+void BlockedInverse<T, W>::invert_column(Index j) const {
+    for (Index i = j + 1; i < blocks_; ++i) {
+        // M_ij = -M_ii sum over k in [j, i) of U_ki^T M_kj
+        multiply(begin(j), begin(i), begin(i), size(i), begin(j), size(j), false, false, at(begin(i), begin(j)));
+        solve(i, j);
+    }
+}
+
+template <class T, class W>
+void BlockedInverse<T, W>::multiply_columns(Index part) const {
     Index i = 0;
     for (; part > i; ++i) part -= i + 1;
     const Index j = part;
-    const Matrix<W> to =
-        i == j ? Matrix<W>{diagonal_.data() + i * block_ * block_, size(i), size(i), block_, 1} : target(j, i);
-    blas::multiply<W>(transposed(strip(i, blocks_, j)), strip(i, blocks_, i), to);
+    multiply(begin(i), order_, begin(j), size(j), begin(i), size(i), i == j, false,
+             i == j ? square(diagonal_, i) : at(begin(j), begin(i)));
 }
 
 template <class T, class W>
-void BlockedInverse<T, W>::finish(Index i) {
-    const Index first = begin(i), rows = size(i);
-    for (Index j = 0; j < i; ++j)
-        transpose<T, W>(micro_, rows, size(j), at(j, i), ldw_, T(1), X_ + first * ldx_ + begin(j), ldx_);
+void BlockedInverse<T, W>::finish(Index i) const {
+    const Index first = begin(i), rows = std::min(size(i), n_ - first);
+    T* const X = X_ + first * ldx_;
+    for (Index r = 0; r < rows; r += panel_)
+        transpose<T, W>(micro_, std::min(panel_, rows - r), first, at(0, first + r).data, panel_, T(1), X + r * ldx_,
+                        ldx_);
     for (Index r = 0; r < rows; ++r) {
-        std::copy_n(diagonal_.data() + (i * block_ + r) * block_, r + 1, X_ + (first + r) * ldx_ + first);
-        if constexpr (std::is_same_v<T, W>)
-            if (X_ == work_) continue;
-        std::copy_n(at(i, i) + r * ldw_ + rows, n_ - first - rows, X_ + (first + r) * ldx_ + first + rows);
+        copy_row(square(diagonal_, i), r, 0, r + 1, X + r * ldx_ + first);
+        copy_row(at(first, 0), r, first + rows, n_, X + r * ldx_ + first + rows);
     }
-    mirror(micro_, rows, X_ + first * ldx_ + first, ldx_);
+    mirror(micro_, rows, X + first, ldx_);
 }
 
 template class BlockedInverse<float, float>;

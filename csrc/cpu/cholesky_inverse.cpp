@@ -7,7 +7,7 @@ namespace curvblas::cpu {
 
 template <class W, class T>
 void transpose(const Micro& micro, Index rows, Index columns, const T* from, Index from_ld, W factor, W* to, Index ld) {
-    constexpr Index most = 64;
+    constexpr Index most = 8;
     W factors[most];
     std::fill_n(factors, most, factor);
     for (Index first = 0; first < rows; first += most) {
@@ -27,13 +27,6 @@ void CholeskyInverse<W>::load_lower(const T* A, Index ld, double shift) {
     for (Index i = 0; i < n_; i += strip)
         transpose<W, T>(micro_, std::min(strip, n_ - i), n_ - i, A + i * ld + i, ld, W(-1), U_ + i * ld_ + i, ld_);
     for (Index i = 0; i < n_; ++i) U_[i * ld_ + i] = static_cast<W>(-(static_cast<double>(A[i * ld + i]) + shift));
-    pad();
-}
-
-template <class W>
-void CholeskyInverse<W>::load_upper(const W* A, Index ld) {
-    for (Index i = 0; i < n_; ++i)
-        std::transform(A + i * ld + i, A + i * ld + n_, U_ + i * ld_ + i, [](W x) { return -x; });
     pad();
 }
 

@@ -24,10 +24,15 @@ class CholeskyInverse {
           U_(scratch.template take<W>(order_ * ld_)),
           M_(scratch.template take<W>(order_ * ld_)) {}
 
-    /// A + shift I from the lower triangle of A, or A from its upper one.
+    /// A + shift I from the lower triangle of A, or A from copy_row(i, to), which writes row i of -A from its diagonal
+    /// on.
     template <class T>
     void load_lower(const T* A, Index ld, double shift);
-    void load_upper(const W* A, Index ld);
+    template <class Copy>
+    void load_negative_upper(const Copy& copy_row) {
+        for (Index i = 0; i < n_; ++i) copy_row(i, U_ + i * ld_ + i);
+        pad();
+    }
 
     /// U and M. Returns the order of the leading minor that is not positive, or 0, and then adds to log_det.
     Index factor(double& log_det) { return factor_rows(true, log_det); }

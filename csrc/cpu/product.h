@@ -1,4 +1,4 @@
-// Products of two matrices on one thread, whatever their size and strides: in registers, or by the BLAS.
+// Products of two matrices on one thread, whatever their size and strides: as they lie, or packed.
 #pragma once
 
 #include "cpu/micro.h"
@@ -6,7 +6,7 @@
 namespace curvblas::cpu {
 
 /// C = A B for A (m, k), B (k, n), C (m, n) of any strides; C may not overlap A or B. Which of the two multiplies
-/// depends on the shape alone. Contiguous copies of what it cannot read or write are made in scratch of its own.
+/// depends on the shape alone. What neither can read or write is copied.
 template <class T>
 void multiply(const Micro& micro, const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 

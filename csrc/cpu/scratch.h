@@ -1,6 +1,9 @@
 // Temporary memory that a thread keeps from call to call, so that kernels do not pay for page faults each time.
 #pragma once
 
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -15,7 +18,7 @@ class Block {
         if (bytes > size_) {
             memory_.reset();  // before the allocation: the old contents are not needed, their memory may be
             size_ = 0;
-            memory_.reset(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes), alignment)));
+            memory_.reset(allocate(bytes));
             size_ = bytes;
         }
         return memory_.get();
@@ -24,12 +27,22 @@ class Block {
         if (size_ > most) memory_.reset(), size_ = 0;
     }
 
-    static constexpr std::align_val_t alignment{64};
-
   private:
     struct Free {
-        void operator()(std::byte* p) const { ::operator delete(p, alignment); }
+        void operator()(std::byte* p) const { std::free(p); }
     };
+    /// In huge pages where the system has them: an inverse of n = 4096 spent a tenth of its time on page faults.
+    static std::byte* allocate(Index bytes) {
+        constexpr Index huge_page = Index{2} << 20;
+        const Index alignment = bytes < 2 * huge_page ? 64 : huge_page;
+        const auto size = static_cast<std::size_t>((bytes + alignment - 1) / alignment * alignment);
+        void* const memory = std::aligned_alloc(static_cast<std::size_t>(alignment), size);
+        if (!memory) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+        if (alignment == huge_page) madvise(memory, size, MADV_HUGEPAGE);
+#endif
+        return static_cast<std::byte*>(memory);
+    }
     std::unique_ptr<std::byte, Free> memory_;
     Index size_ = 0;
 };

@@ -11,7 +11,7 @@ struct SmallProduct {
     /// C = A B with A (m, k) of any strides, and the elements of a row of B (k, n) and of C (m, n) neighbours. C may
     /// not overlap A or B. An element of C is the same chain of multiply-adds wherever it lies in C.
     void (*multiply)(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
-    /// Of B, up to which this is faster than the BLAS, which packs: what the second-level cache holds, about.
+    /// Of B, up to which this is faster than packing it.
     Index most_bytes;
 };
 

@@ -188,23 +188,22 @@ inline void pack_column(const PackedFrom<T>& from, Index first, const S* x, T* y
         y[k * step] = (from.weights ? from.weights[k] : T(1)) * static_cast<T>(x[k * from.row_stride]);
 }
 
-typedef std::int32_t Order __attribute__((vector_size(16)));
-
 /// Four columns of rows that are neighbours in memory, turned in registers.
-inline void pack_four_columns(const PackedFrom<float>& from, const float* const* x, float* y, Index ld) {
-    using V = typename VectorOf<float, 16>::type;
+template <class T>
+inline void pack_four_columns(const PackedFrom<T>& from, const T* const* x, T* y, Index ld) {
+    using V = typename VectorOf<T, 4 * static_cast<int>(sizeof(T))>::type;
     const Index step = from.step * ld;
     const auto turn = [&](Index k) {
-        const auto four = [&](int j) { return *reinterpret_cast<const V*>(x[j] + k); };
-        const V c0 = four(0), c1 = four(1), c2 = four(2), c3 = four(3);
-        const V upper01 = __builtin_shuffle(c0, c1, Order{0, 4, 1, 5}),
-                lower01 = __builtin_shuffle(c0, c1, Order{2, 6, 3, 7});
-        const V upper23 = __builtin_shuffle(c2, c3, Order{0, 4, 1, 5}),
-                lower23 = __builtin_shuffle(c2, c3, Order{2, 6, 3, 7});
-        V row[4] = {__builtin_shuffle(upper01, upper23, Order{0, 1, 4, 5}),
-                    __builtin_shuffle(upper01, upper23, Order{2, 3, 6, 7}),
-                    __builtin_shuffle(lower01, lower23, Order{0, 1, 4, 5}),
-                    __builtin_shuffle(lower01, lower23, Order{2, 3, 6, 7})};
+        V c[4];  // a function that returned them would depend on the instruction set
+        for (int j = 0; j < 4; ++j) c[j] = *reinterpret_cast<const V*>(x[j] + k);
+        const V upper01 = __builtin_shufflevector(c[0], c[1], 0, 4, 1, 5),
+                lower01 = __builtin_shufflevector(c[0], c[1], 2, 6, 3, 7);
+        const V upper23 = __builtin_shufflevector(c[2], c[3], 0, 4, 1, 5),
+                lower23 = __builtin_shufflevector(c[2], c[3], 2, 6, 3, 7);
+        V row[4] = {__builtin_shufflevector(upper01, upper23, 0, 1, 4, 5),
+                    __builtin_shufflevector(upper01, upper23, 2, 3, 6, 7),
+                    __builtin_shufflevector(lower01, lower23, 0, 1, 4, 5),
+                    __builtin_shufflevector(lower01, lower23, 2, 3, 6, 7)};
         for (int i = 0; i < 4; ++i) {
             if (from.weights) row[i] *= from.weights[k + i];
             *reinterpret_cast<V*>(y + (k + i) * step) = row[i];
@@ -218,7 +217,7 @@ inline void pack_four_columns(const PackedFrom<float>& from, const float* const*
 
 template <class S, class T>
 void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& to) {
-    constexpr bool floats = __is_same(S, float) && __is_same(T, float);
+    constexpr bool turns = __is_same(S, T);
     const auto begin = [&](Index j) {
         if constexpr (__is_same(S, T))
             if (from.begins) return from.begins[j];
@@ -226,10 +225,10 @@ void pack_along_columns(const PackedFrom<T>& from, const S* x, const Panels<T>& 
     };
     for (Index j = 0; j < from.columns;) {
         T* const target = column(to, from.first + j);
-        if constexpr (floats) {
+        if constexpr (turns) {
             const bool in_panel = j + 4 <= from.columns && (from.first + j) % panel_columns<T> + 4 <= panel_columns<T>;
             if (in_panel && from.row_stride == 1) {
-                const float* const four[] = {begin(j), begin(j + 1), begin(j + 2), begin(j + 3)};
+                const T* const four[] = {begin(j), begin(j + 1), begin(j + 2), begin(j + 3)};
                 pack_four_columns(from, four, target, to.ld);
                 j += 4;
                 continue;

@@ -130,7 +130,8 @@ class Factoriser {
     Index factor_small(W* A) const {
         Scratch<CholeskyInverse<W>> scratch(CholeskyInverse<W>::bytes(micro_, n_));
         CholeskyInverse<W> cholesky(micro_, n_, scratch);
-        cholesky.load_upper(A, n_);
+        cholesky.load_negative_upper(
+            [&](Index i, W* row) { std::transform(A + i * n_ + i, A + (i + 1) * n_, row, [](W x) { return -x; }); });
         double log_det = 0;
         const Index minor = cholesky.factor_alone(log_det);
         for (Index i = 0; i < n_ && !minor; ++i)

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "core/probe.h"
-#include "cpu/blas.h"
 #include "cpu/scratch.h"
 #include "kernels/damped_inverse_job.h"
 
@@ -93,18 +93,27 @@ class Inverter {
 
     /// Matrices beyond the lanes; the threads share one if it would keep the others waiting.
     void append_jobs(double total) {
+        Index need = 0;
+        std::vector<Place> shared;
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
-            const double cost = cost_of(task(t).C.rows);
-            if (task(t).C.rows <= largest_in_lanes) continue;
+            const Index n = task(t).C.rows;
+            const double cost = cost_of(n);
+            if (n <= largest_in_lanes) continue;
             const bool is_shared = cost > 1e7 && cost > total / (4.0 * Pool::instance().threads());
             for (Index b = 0; b < task(t).C.batch; ++b) {
-                if (!is_shared) {
+                if (is_shared)
+                    shared.push_back({t, b}), need += InverseJob<T>::bytes(queue_.micro(), n);
+                else
                     items_.push_back({t, b, 1, whole, cost});
-                    continue;
-                }
-                shared_.push_back(std::make_unique<InverseJob<T>>(queue_.micro(), task(t), b, on_failure_));
-                append_step(static_cast<Index>(shared_.size()) - 1);
             }
+        }
+        workspace_.emplace(need);
+        for (const Place& place : shared) {
+            const DampedInverse<T>& of = task(place.task);
+            std::byte* const own =
+                workspace_->template take<std::byte>(InverseJob<T>::bytes(queue_.micro(), of.C.rows));
+            shared_.push_back(std::make_unique<InverseJob<T>>(queue_.micro(), of, place.matrix, on_failure_, own));
+            append_step(static_cast<Index>(shared_.size()) - 1);
         }
     }
 
@@ -116,7 +125,10 @@ class Inverter {
     }
 
     void solve(const Place& place) const {
-        InverseJob<T> job(queue_.micro(), task(place.task), place.matrix, on_failure_);
+        const Index need = InverseJob<T>::bytes(queue_.micro(), task(place.task).C.rows);
+        Scratch<InverseJob<T>> scratch(need);
+        InverseJob<T> job(queue_.micro(), task(place.task), place.matrix, on_failure_,
+                          scratch.template take<std::byte>(need));
         while (job.next())
             for (Index part = 0; part < job.parts(); ++part) job.work(part);
     }
@@ -200,6 +212,8 @@ class Inverter {
     std::vector<Run> runs_;
     Index in_lanes_ = 0;  ///< matrices
     std::vector<Item> items_;
+    struct Shared;
+    std::optional<Scratch<Shared>> workspace_;            ///< of all shared matrices
     std::vector<std::unique_ptr<InverseJob<T>>> shared_;  ///< null when done
 };
 
@@ -207,7 +221,6 @@ class Inverter {
 
 template <class T>
 void damped_inverse(const Queue& queue, std::span<const DampedInverse<T>> group, OnFailure on_failure) {
-    blas::stay_on_one_thread();
     Inverter<T>(queue, group, on_failure).run();
 }
 

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/probe.h"
-#include "cpu/blas.h"
 #include "cpu/norm.h"
 
 namespace curvblas::cpu {
@@ -41,7 +40,8 @@ Index first_row_not_finite(Index n, const T* A, Index ld) {
 }  // namespace
 
 template <class T>
-InverseJob<T>::InverseJob(const Micro& micro, const DampedInverse<T>& task, Index matrix, OnFailure on_failure)
+InverseJob<T>::InverseJob(const Micro& micro, const DampedInverse<T>& task, Index matrix, OnFailure on_failure,
+                          std::byte* workspace)
     : micro_(micro),
       task_(task),
       matrix_(matrix),
@@ -49,7 +49,8 @@ InverseJob<T>::InverseJob(const Micro& micro, const DampedInverse<T>& task, Inde
       row_parts_((n_ + rows_per_part - 1) / rows_per_part),
       on_failure_(on_failure),
       damping_(task.damping[matrix]),
-      is_direct_(task.X.column_stride == 1 && blas::is_blas(task.X[matrix]) && on_failure != OnFailure::keep) {}
+      is_direct_(task.X.column_stride == 1 && on_failure != OnFailure::keep),
+      workspace_(workspace) {}
 
 // Step by step
 
@@ -61,7 +62,7 @@ bool InverseJob<T>::next() {
         const Matrix<const T> C = task_.C[matrix_];
         A_ = C.data, lda_ = C.row_stride;
         if (C.column_stride != 1) {
-            T* const copy = reinterpret_cast<T*>(copy_of_A_.reserve(bytes<T>(n_ * n_)));
+            T* const copy = reinterpret_cast<T*>(copy_of_A_.reserve(cpu::bytes<T>(n_ * n_)));
             for (Index i = 0; i < n_; ++i)
                 for (Index j = 0; j <= i; ++j) copy[i * n_ + j] = C(i, j);
             A_ = copy, lda_ = n_;
@@ -142,7 +143,7 @@ bool InverseJob<T>::looked() {
     if (is_direct_)
         X_ = task_.X[matrix_].data, ldx_ = task_.X.row_stride;
     else
-        X_ = reinterpret_cast<T*>(copy_of_X_.reserve(bytes<T>(n_ * n_))), ldx_ = n_;
+        X_ = reinterpret_cast<T*>(copy_of_X_.reserve(cpu::bytes<T>(n_ * n_))), ldx_ = n_;
     attempt(false, 0);
     return next_of_attempt();
 }
@@ -154,13 +155,10 @@ void InverseJob<T>::attempt(bool wide, double jitter) {
     wide_ = wide && !std::is_same_v<T, double>, jitter_ = jitter, step_ = Step::invert;
     if (wide_) {
         wide_inverse_.emplace(micro_, n_);
-        double* const workspace = wide_inverse_->has_blocks()
-                                      ? reinterpret_cast<double*>(workspace_.reserve(bytes<double>(n_ * n_)))
-                                      : nullptr;
-        wide_inverse_->start(A_, lda_, shift(), workspace, n_, X_, ldx_);
+        wide_inverse_->start(A_, lda_, shift(), wide_workspace_.reserve(wide_inverse_->bytes()), X_, ldx_);
     } else {
         narrow_inverse_.emplace(micro_, n_);
-        narrow_inverse_->start(A_, lda_, shift(), X_, ldx_, X_, ldx_);
+        narrow_inverse_->start(A_, lda_, shift(), workspace_, X_, ldx_);
     }
 }
 

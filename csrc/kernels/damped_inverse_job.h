@@ -29,7 +29,10 @@ constexpr Index further_probes = 16;
 template <class T>
 class InverseJob {
   public:
-    InverseJob(const Micro& micro, const DampedInverse<T>& task, Index matrix, OnFailure on_failure);
+    InverseJob(const Micro& micro, const DampedInverse<T>& task, Index matrix, OnFailure on_failure,
+               std::byte* workspace);
+    /// Of the workspace, 64-byte aligned and uninitialised.
+    static Index bytes(const Micro& micro, Index n) { return BlockedInverse<T, T>(micro, n).bytes(); }
 
     /// Begins the next step; false at the end, when X and its report are written.
     bool next();
@@ -62,7 +65,7 @@ class InverseJob {
     const Index matrix_, n_, row_parts_;
     const OnFailure on_failure_;
     const double damping_;
-    const bool is_direct_;  ///< X is computed where it is wanted, which the BLAS must be able to read
+    const bool is_direct_;  ///< X is written where it is wanted, before it is known to be good
     Step step_ = Step::look;
     bool is_started_ = false, has_failed_ = false, wide_ = false;
     Index first_minor_ = 0, probe_ = 0, probes_ = 0;
@@ -72,7 +75,8 @@ class InverseJob {
     const T* A_ = nullptr;
     T* X_ = nullptr;
     Index lda_ = 0, ldx_ = 0;
-    Block copy_of_A_, copy_of_X_, workspace_;
+    std::byte* const workspace_;
+    Block copy_of_A_, copy_of_X_, wide_workspace_;
     std::optional<BlockedInverse<T, T>> narrow_inverse_;
     std::optional<BlockedInverse<T, double>> wide_inverse_;
     std::vector<double> z_, y_, products_, squares_of_rows_;
