@@ -86,9 +86,21 @@ struct Determinant {
         const Vector<I> in_one_to_two = (bits & ((I{1} << mantissa) - 1)) | one;
         product *= reinterpret_cast<const Vector<W>&>(in_one_to_two);
     }
-    double logarithm(int lane) const {
-        return __builtin_log(static_cast<double>(product[lane])) +
-               0.693147180559945309 * static_cast<double>(exponents[lane]);
+    /// The logarithms of all lanes: of a mantissa m as 2 atanh((m - 1) / (m + 1)), with the terms that W can tell.
+    void logarithms(double* to) const {
+        constexpr int terms = sizeof(W) == 4 ? 5 : 11;
+        Determinant last;
+        last.multiply(product);
+        Vector<W> m = last.product;
+        const auto is_large = m > W(1.41421356237309505);
+        m = is_large ? m / 2 : m;
+        const Vector<I> sum = exponents + last.exponents - is_large;  // which is -1 where it is true
+        const Vector<W> x = (m - 1) / (m + 1), square = x * x;
+        Vector<W> series = {};
+        for (int k = terms - 1; k >= 0; --k) series = series * square + W(1) / static_cast<W>(2 * k + 1);
+        series *= 2 * x;
+        for (int l = 0; l < lanes<W>; ++l)
+            to[l] = static_cast<double>(series[l]) + 0.693147180559945309 * static_cast<double>(sum[l]);
     }
 };
 

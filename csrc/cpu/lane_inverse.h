@@ -2,23 +2,30 @@
 // (lane_inverse.isa.cpp).
 #pragma once
 
+#include <cstdint>
+
 #include "core/view.h"
 
 namespace curvblas::cpu {
 
 constexpr Index largest_in_lanes = 64;
 
-/// One matrix: of C (n, n) only the lower triangle counts, although full rows may be read; rows are contiguous.
+/// Up to as many matrices as there are lanes: of C (n, n), n > 0, only the lower triangle counts, although full rows
+/// may be read; rows are contiguous.
 template <class T>
-struct LaneProblem {
-    const T* C;
-    Index n, C_stride;
-    double shift;  ///< not negative, finite
-    T* X;
-    Index X_stride;
-    // Results. X and they are written only where the matrix is solved: its residual is small beyond doubt.
-    bool solved;
-    double residual, log_det;
+struct LaneProblems {
+    static constexpr int most = 16;
+    int count;
+    const T* C[most];
+    T* X[most];
+    Index n[most], C_stride[most], X_stride[most];
+    double shift[most];  ///< not negative, finite
+    // Results, bit l and entry l for lane l. X and they are written only where the matrix is solved: its residual is
+    // small beyond doubt.
+    std::uint32_t solved;
+    double residual[most], log_det[most];
+
+    bool all_solved() const { return solved == (1u << count) - 1; }
 };
 
 /// Inverts in the precision W: A = L L^T, M = L^-1, X = M^T M, n^3 flops, in 4 x 4 blocks of vectors whose lane l
@@ -34,7 +41,7 @@ struct LaneInverse {
     int lanes;  ///< matrices at a time
     /// `order` is at least every n and a multiple of 4; `signs` holds 17 vectors of largest_in_lanes signs, +1 or -1;
     /// `scratch` holds words(order), aligned to 64 bytes.
-    void (*invert)(Index order, int count, LaneProblem<T>* problems, const double* signs, W* scratch);
+    void (*invert)(Index order, LaneProblems<T>& problems, const double* signs, W* scratch);
 
     Index words(Index order) const { return order * (order + 4) * lanes; }
 };

@@ -10,24 +10,37 @@ constexpr double solved_below = 1e-3, surely_below = 2.5e-3;
 template <class T>
 constexpr double half_unit = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
 
+/// Bit l: whether lane l of a comparison is true.
+template <class W>
+inline std::uint32_t bits_of(Vector<typename MaskOf<W>::type> is) {
+#if defined(__AVX512F__)
+    return sizeof(W) == 4 ? _mm512_movepi32_mask(reinterpret_cast<const __m512i&>(is))
+                          : _mm512_movepi64_mask(reinterpret_cast<const __m512i&>(is));
+#else
+    std::uint32_t bits = 0;
+    for (int l = 0; l < lanes<W>; ++l) bits |= static_cast<std::uint32_t>(is[l] & 1) << l;
+    return bits;
+#endif
+}
+
 /// As many matrices as there are lanes.
 template <class T, class W>
 class Lanes {
   public:
     using V = Vector<W>;
 
-    Lanes(Index order, int count, LaneProblem<T>* problems, const double* signs, W* scratch)
+    Lanes(Index order, LaneProblems<T>& problems, const double* signs, W* scratch)
         : blocks_(order / 4),
-          count_(count),
+          count_(problems.count),
           problems_(problems),
           signs_(signs),
           A_{scratch},
           X_{scratch + order * (order + 4) / 2 * lanes<W>} {
-        is_full_ = count == lanes<W>, is_flat_ = order <= 8 && is_full_;
+        is_full_ = count_ == lanes<W>, is_flat_ = order <= 8 && is_full_;
         for (int l = 0; l < count_; ++l) {
-            order_[l] = problems[l].n;
+            order_[l] = problems.n[l];
             is_full_ = is_full_ && order_[l] == order;
-            is_flat_ = is_flat_ && is_full_ && problems[l].C_stride == order && problems[l].X_stride == order;
+            is_flat_ = is_flat_ && is_full_ && problems.C_stride[l] == order && problems.X_stride[l] == order;
             if (order_[l] % 4) cut_blocks_ |= 1u << order_[l] / 4;
         }
     }
@@ -39,8 +52,9 @@ class Lanes {
         invert_triangle<W>(blocks_, X_);
         multiply_by_transpose<T, W>(blocks_, X_);
         assess();
-        for (int l = 0; l < count_; ++l)
-            if (problems_[l].solved) problems_[l].log_det = determinant.logarithm(l);
+        double logarithms[lanes<W>];
+        determinant.logarithms(logarithms);
+        for (int l = 0; l < count_; ++l) problems_.log_det[l] = logarithms[l];
         unpack();
     }
 
@@ -52,8 +66,8 @@ class Lanes {
         Index stride[lanes<W>] = {};
         V shift = {};
         for (int l = 0; l < count_; ++l) {
-            next[l] = problems_[l].C, stride[l] = problems_[l].C_stride;
-            shift[l] = static_cast<W>(problems_[l].shift);
+            next[l] = problems_.C[l], stride[l] = problems_.C_stride[l];
+            shift[l] = static_cast<W>(problems_.shift[l]);
         }
         if (is_flat_) pack_flat(next);
         for (Index i = 0; i < 4 * blocks_; ++i) {
@@ -153,23 +167,15 @@ class Lanes {
         for (Index i = 0; i < 4 * blocks_; ++i) z[i] = y[i] * reciprocal;
         const V second = probe<false>(z, y), norms = square_root(squares_of_A_) * square_root(squares_of_X_);
 
-        const double below = __is_same(T, W) ? solved_below : surely_below;
-        bool more = false;
-        for (int l = 0; l < count_; ++l) {
-            LaneProblem<T>& problem = problems_[l];
-            const double a = static_cast<double>(first[l]), b = static_cast<double>(second[l]);
-            problem.residual = (a > b ? a : b) + half_unit<W> * static_cast<double>(norms[l]);
-            // b is NaN for n = 0 alone, where X z is empty. Written so that other NaN are not solved.
-            problem.solved =
-                (problem.n == 0 && problem.shift >= 0) || (a <= below && b <= below && problem.residual <= below);
-            if (problem.n == 0) problem.residual = 0;
-            const bool is_rounded_little = half_unit<T> * static_cast<double>(norms[l]) <= surely_below;
-            if (__is_same(T, W))
-                problem.solved = problem.solved && (problem.n == 0 || is_rounded_little);
-            else
-                more = more || (problem.solved && !is_rounded_little);
-        }
-        if (more) probe_more(norms);
+        const V worst = (first > second ? first : second) + static_cast<W>(half_unit<W>) * norms;
+        constexpr W below = static_cast<W>(__is_same(T, W) ? solved_below : surely_below);
+        // Written so that NaN is not solved: where the larger one is not NaN, the other may be.
+        const auto is_small = (first <= below) & (second <= below) & (worst <= below);
+        const auto is_rounded_little = static_cast<W>(half_unit<T>) * norms <= static_cast<W>(surely_below);
+        const std::uint32_t in_use = (1u << count_) - 1;
+        problems_.solved = bits_of<W>(__is_same(T, W) ? is_small & is_rounded_little : is_small) & in_use;
+        for (int l = 0; l < count_; ++l) problems_.residual[l] = static_cast<double>(worst[l]);
+        if (problems_.solved & ~bits_of<W>(is_rounded_little)) probe_more(norms);
     }
 
     /// Sixteen more probes for the lanes whose rounding to T may be large in a direction that was missed.
@@ -179,12 +185,11 @@ class Lanes {
             set_signs(vector, z);
             const V size = probe<false>(z, y);
             for (int l = 0; l < count_; ++l) {
-                LaneProblem<T>& problem = problems_[l];
                 const double bound = static_cast<double>(norms[l]);
                 const double found = static_cast<double>(size[l]) + half_unit<W> * bound;
-                if (!problem.solved || half_unit<T> * bound <= surely_below) continue;
-                problem.solved = found <= surely_below;
-                if (found > problem.residual) problem.residual = found;
+                if (half_unit<T> * bound <= surely_below) continue;
+                if (!(found <= surely_below)) problems_.solved &= ~(1u << l);
+                if (found > problems_.residual[l]) problems_.residual[l] = found;
             }
         }
     }
@@ -194,9 +199,10 @@ class Lanes {
         T* row[lanes<W>] = {};
         Index stride[lanes<W>] = {};
         for (int l = 0; l < count_; ++l) {
-            row[l] = problems_[l].X, stride[l] = problems_[l].X_stride;
-            if (!problems_[l].solved) order_[l] = 0, are_all_solved_ = false;
+            row[l] = problems_.X[l], stride[l] = problems_.X_stride[l];
+            if (!(problems_.solved >> l & 1)) order_[l] = 0;
         }
+        are_all_solved_ = problems_.all_solved();
         if (is_flat_ && are_all_solved_) return unpack_flat(row);
         for (Index i = 0; i < 4 * blocks_; ++i) {
             for (Index j = 0; j < blocks_; j += fours) {
@@ -228,7 +234,7 @@ class Lanes {
 
     const Index blocks_;
     const int count_;
-    LaneProblem<T>* const problems_;
+    LaneProblems<T>& problems_;
     const double* const signs_;
     const Blocks<W> A_, X_;
     Index order_[lanes<W>] = {};                      ///< of the lanes' matrices, 0 where there is none
@@ -239,8 +245,8 @@ class Lanes {
 };
 
 template <class T, class W>
-void invert(Index order, int count, LaneProblem<T>* problems, const double* signs, W* scratch) {
-    Lanes<T, W>(order, count, problems, signs, scratch).solve();
+void invert(Index order, LaneProblems<T>& problems, const double* signs, W* scratch) {
+    Lanes<T, W>(order, problems, signs, scratch).solve();
 }
 
 }  // namespace

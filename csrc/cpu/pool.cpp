@@ -59,26 +59,31 @@ Pool& Pool::instance() {
 void Pool::resize(int threads) {
     while (busy_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
     stop_workers();
+    shares_.reset();
     threads_ = std::max(1, threads);
     wanted_threads = threads_.load();
     busy_.store(false, std::memory_order_release);
 }
 
-void Pool::run(Index count, Item item, const void* context) {
+void Pool::run(Index count, Item item, const void* context, Shares shares) {
     const bool alone = threads() == 1 || count < 2 || busy_.exchange(true, std::memory_order_acquire);
     if (alone) {
         for (Index i = 0; i < count; ++i) item(context, i);
         return;
     }
-    count_ = count, item_ = item, context_ = context, failure_ = nullptr;
+    item_ = item, context_ = context, failure_ = nullptr;
     failed_.store(false, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
     start_workers();
+    share_count_ = shares == Shares::in_order ? 1 : threads();
+    for (int s = 0; s < share_count_; ++s) {
+        shares_[s].next.store(count * s / share_count_, std::memory_order_relaxed);
+        shares_[s].end = count * (s + 1) / share_count_;
+    }
     gate_.store(open, std::memory_order_release);
     generation_.fetch_add(1, std::memory_order_release);
     const Index useful = std::min<Index>(count - 1, static_cast<Index>(workers_.size()));
     for (Index i = 0; i < useful; ++i) generation_.notify_one();
-    work_on_job();
+    work_on_job(0);
     close_job();
     const std::exception_ptr failure = failure_;
     busy_.store(false, std::memory_order_release);
@@ -86,8 +91,12 @@ void Pool::run(Index count, Item item, const void* context) {
 }
 
 void Pool::start_workers() {
+    if (!shares_) shares_ = std::make_unique<Share[]>(static_cast<std::size_t>(threads()));
     try {
-        while (static_cast<int>(workers_.size()) < threads() - 1) workers_.emplace_back([this] { worker_loop(); });
+        while (static_cast<int>(workers_.size()) < threads() - 1) {
+            const int thread = static_cast<int>(workers_.size()) + 1;
+            workers_.emplace_back([this, thread] { worker_loop(thread); });
+        }
     } catch (const std::exception&) {
         // The system gives no more threads: fewer do the same work.
     }
@@ -102,13 +111,13 @@ void Pool::stop_workers() {
     stopping_ = false;
 }
 
-void Pool::worker_loop() {
+void Pool::worker_loop(int thread) {
     for (;;) {
         // Read before `stopping_` and the gate: what is announced after this wakes the wait below.
         const std::uint32_t seen = generation_.load(std::memory_order_acquire);
         if (stopping_) return;
         if (join_job()) {
-            work_on_job();
+            work_on_job(thread);
             leave_job();
         }
         wait_for_job(seen);
@@ -142,12 +151,15 @@ void Pool::close_job() {
     }
 }
 
-void Pool::work_on_job() {
+void Pool::work_on_job(int thread) {
     try {
-        for (Index i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) item_(context_, i);
+        for (int s = 0; s < share_count_; ++s) {
+            Share& share = shares_[(thread + s) % share_count_];
+            for (Index i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) item_(context_, i);
+        }
     } catch (...) {
         if (!failed_.exchange(true)) failure_ = std::current_exception();
-        next_.store(count_, std::memory_order_relaxed);
+        for (int s = 0; s < share_count_; ++s) shares_[s].next.store(shares_[s].end, std::memory_order_relaxed);
     }
 }
 

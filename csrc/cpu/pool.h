@@ -24,9 +24,13 @@ class Pool {
     int threads() const { return threads_.load(std::memory_order_relaxed); }
     /// Waits until the pool has no job; jobs that run inline go on. May exceed the number of cores.
     void resize(int threads);
-    /// Calls item(context, i) once for every i in [0, count), in increasing order of start. Rethrows the first
-    /// exception.
-    void run(Index count, Item item, const void* context);
+    /// Which thread takes which items. `in_order`: the next one, so that the last ones should be short. `by_thread`:
+    /// each thread begins with a stretch of its own, the same in every call of that count, whose memory its caches may
+    /// still hold, and then helps the others.
+    enum class Shares : std::uint8_t { in_order, by_thread };
+
+    /// Calls item(context, i) once for every i in [0, count). Rethrows the first exception.
+    void run(Index count, Item item, const void* context, Shares shares);
 
   private:
     void start_workers();
@@ -35,18 +39,22 @@ class Pool {
     bool join_job();
     void leave_job();
     void close_job();
-    void work_on_job();
-    void worker_loop();
+    void work_on_job(int thread);
+    void worker_loop(int thread);
 
     static constexpr std::uint32_t open = 1u << 31;
 
     alignas(64) std::atomic<std::uint32_t> generation_{0};  // counts jobs; workers sleep on it
     alignas(64) std::atomic<std::uint32_t> gate_{0};        // `open`, plus the number of workers inside the job
-    alignas(64) std::atomic<Index> next_{0};
+    struct alignas(64) Share {
+        std::atomic<Index> next{0};
+        Index end = 0;
+    };
+    std::unique_ptr<Share[]> shares_;
+    int share_count_ = 0;
     alignas(64) std::atomic<bool> busy_{false};
     std::atomic<bool> stopping_{false}, failed_{false};
     std::atomic<int> threads_{1};
-    Index count_ = 0;
     Item item_ = nullptr;
     const void* context_ = nullptr;
     std::exception_ptr failure_;

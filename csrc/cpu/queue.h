@@ -36,9 +36,9 @@ class Queue {
         return std::unique_ptr<T[], Release>(static_cast<T*>(::operator new(bytes, Release::alignment)));
     }
 
-    /// Calls work(item) once for each item, the most expensive first, over the pool's threads. Groups that end sooner
-    /// than a sleeping thread wakes run inline. What an item computes must not depend on the thread or on the other
-    /// items.
+    /// Calls work(item) once for each item, over the pool's threads: the most expensive first, or, if none is much more
+    /// expensive than the rest, by threads. Groups that end sooner than a sleeping thread wakes run inline. What an
+    /// item computes must not depend on the thread or on the other items.
     template <class Work>
     void run(std::vector<Item>& items, const Work& work) const {
         double total = 0;
@@ -52,13 +52,15 @@ class Queue {
             const Item* items;
             const Work* work;
         } context{items.data(), &work};
-        Pool::instance().run(
+        Pool& pool = Pool::instance();
+        const bool is_even = items.front().cost * 4 * pool.threads() <= total;
+        pool.run(
             static_cast<Index>(items.size()),
             [](const void* c, Index i) {
                 const auto& shared = *static_cast<const Context*>(c);
                 (*shared.work)(shared.items[i]);
             },
-            &context);
+            &context, is_even ? Pool::Shares::by_thread : Pool::Shares::in_order);
     }
 
     /// The items of a task whose matrices are small: as many matrices an item as pay for its scheduling.

@@ -43,7 +43,7 @@ class Inverter {
         double total = 0;
         for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
             const Stack<const T>& C = task(t).C;
-            if (C.rows <= largest_in_lanes && C.batch > 0) runs_.push_back({t, 0, C.batch, C.rows});
+            if (is_for_lanes(C.rows) && C.batch > 0) runs_.push_back({t, 0, C.batch, C.rows});
             total += cost_of(C.rows) * static_cast<double>(C.batch);
         }
         // Free lanes cost nothing: the largest matrices come first, so that a block is no larger than it must be.
@@ -72,6 +72,7 @@ class Inverter {
     static constexpr Index lanes = -1, whole = -2;  // an item's `part`, unless it is one of a shared matrix's step
 
     const DampedInverse<T>& task(Index t) const { return group_[static_cast<std::size_t>(t)]; }
+    static bool is_for_lanes(Index n) { return n > 0 && n <= largest_in_lanes; }
     static double cost_of(Index n) {
         const double order = static_cast<double>(n);
         return 5000 + 20 * order * order + order * order * order / 8;
@@ -85,7 +86,7 @@ class Inverter {
             const double n = static_cast<double>(runs_[static_cast<std::size_t>(r)].n);
             const double cost = static_cast<double>(width) * (200 + 8 * n * n + n * n * n / 6);
             // As many blocks of lanes an item as pay for its scheduling.
-            const Index blocks = std::clamp<Index>(static_cast<Index>(5e4 / cost), 1, 64);
+            const Index blocks = std::clamp<Index>(static_cast<Index>(2e4 / cost), 1, 64);
             count = std::min(blocks * width, in_lanes_ - first);
             items_.push_back({r, first, count, lanes, cost * static_cast<double>(blocks)});
         }
@@ -98,7 +99,7 @@ class Inverter {
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
             const Index n = task(t).C.rows;
             const double cost = cost_of(n);
-            if (n <= largest_in_lanes) continue;
+            if (is_for_lanes(n)) continue;
             const bool is_shared = cost > 1e7 && cost > total / (4.0 * Pool::instance().threads());
             for (Index b = 0; b < task(t).C.batch; ++b) {
                 if (is_shared)
@@ -134,76 +135,85 @@ class Inverter {
     }
 
     void invert_positions(const Item& item) const {
-        std::vector<Place> places;
-        Index r = item.task;
-        for (Index position = item.first; position < item.first + item.count; ++position) {
-            while (position >= runs_[static_cast<std::size_t>(r)].first + runs_[static_cast<std::size_t>(r)].count) ++r;
-            const Run& run = runs_[static_cast<std::size_t>(r)];
-            places.push_back({run.task, position - run.first});
+        Place places[LaneProblems<T>::most];
+        std::vector<Place> left;
+        const LaneInverse<T, T>& inverse = queue_.micro().template lane_inverse<T, T>();
+        const Run* run = &runs_[static_cast<std::size_t>(item.task)];
+        const Index end = item.first + item.count;
+        for (Index first = item.first; first < end; first += inverse.lanes) {
+            const Index count = std::min<Index>(inverse.lanes, end - first);
+            for (Index l = 0; l < count; ++l) {
+                while (first + l >= run->first + run->count) ++run;
+                places[l] = {run->task, first + l - run->first};
+            }
+            invert_block(inverse, {places, static_cast<std::size_t>(count)}, left);
         }
-        places = invert_in_lanes<T>(places);
-        if (sizeof(T) == 4 && on_failure_ == OnFailure::jitter) places = invert_in_lanes<double>(places);
-        for (const Place& place : places) solve(place);
+        if (left.empty()) return;
+        if (sizeof(T) == 4 && on_failure_ == OnFailure::jitter) left = invert_again(left);
+        for (const Place& place : left) solve(place);
     }
 
-    /// Returns the places whose matrices need a closer look.
-    template <class W>
-    std::vector<Place> invert_in_lanes(std::span<const Place> places) const {
-        const LaneInverse<T, W>& inverse = queue_.micro().template lane_inverse<T, W>();
+    /// In float64. Returns the places whose matrices need a closer look.
+    std::vector<Place> invert_again(std::span<const Place> places) const {
+        const LaneInverse<T, double>& inverse = queue_.micro().template lane_inverse<T, double>();
+        const auto most = static_cast<std::size_t>(inverse.lanes);
         std::vector<Place> left;
-        for (std::size_t first = 0; first < places.size(); first += static_cast<std::size_t>(inverse.lanes)) {
-            const auto count = std::min(places.size() - first, static_cast<std::size_t>(inverse.lanes));
-            invert_block(inverse, places.subspan(first, count), left);
-        }
+        for (std::size_t first = 0; first < places.size(); first += most)
+            invert_block(inverse, places.subspan(first, std::min(places.size() - first, most)), left);
         return left;
     }
 
     template <class W>
     void invert_block(const LaneInverse<T, W>& inverse, std::span<const Place> places, std::vector<Place>& left) const {
-        constexpr std::size_t most_lanes = 16;
         const Index order = (task(places[0].task).C.rows + 3) / 4 * 4, copy = bytes<T>(order * order);
         Index need = bytes<W>(inverse.words(order));
-        for (const Place& place : places)
-            need +=
-                (task(place.task).C.column_stride != 1 ? copy : 0) + (task(place.task).X.column_stride != 1 ? copy : 0);
+        for (const Place& place : places) {
+            const DampedInverse<T>& of = task(place.task);
+            need += (of.C.column_stride != 1 ? copy : 0) + (of.X.column_stride != 1 ? copy : 0);
+        }
         Scratch<Inverter> scratch(need);
         W* const memory = scratch.template take<W>(inverse.words(order));
-        LaneProblem<T> problems[most_lanes];
-        for (std::size_t l = 0; l < places.size(); ++l) problems[l] = lane_problem(places[l], scratch);
-        inverse.invert(order, static_cast<int>(places.size()), problems, signs_for_lanes(), memory);
-        for (std::size_t l = 0; l < places.size(); ++l) {
-            if (!problems[l].solved) {
-                left.push_back(places[l]);
-                continue;
-            }
-            const DampedInverse<T>& of = task(places[l].task);
-            InverseReport{Status::ok, 0, problems[l].residual, problems[l].log_det, 0}.store(
-                of.reports.from(places[l].matrix));
-            if (of.X.column_stride == 1) continue;
-            const Matrix<T> X = of.X[places[l].matrix];
-            for (Index i = 0; i < X.rows; ++i)
-                for (Index j = 0; j < X.columns; ++j) X(i, j) = problems[l].X[i * problems[l].X_stride + j];
+        LaneProblems<T> problems;
+        problems.count = static_cast<int>(places.size());
+        for (int l = 0; l < problems.count; ++l) set_problem(problems, l, places[static_cast<std::size_t>(l)], scratch);
+        inverse.invert(order, problems, signs_for_lanes(), memory);
+        for (int l = 0; l < problems.count; ++l) {
+            const Place& place = places[static_cast<std::size_t>(l)];
+            if (problems.solved >> l & 1)
+                report(problems, l, place);
+            else
+                left.push_back(place);
         }
     }
 
     /// Lanes want rows of neighbours: others are copied, and so are the inverses that others want.
     template <class S>
-    LaneProblem<T> lane_problem(const Place& place, S& scratch) const {
+    void set_problem(LaneProblems<T>& problems, int l, const Place& place, S& scratch) const {
         const DampedInverse<T>& of = task(place.task);
-        const Matrix<const T> C = of.C[place.matrix];
-        const Matrix<T> X = of.X[place.matrix];
         const double damping = of.damping[place.matrix];
+        const Index n = of.C.rows;
+        problems.C[l] = of.C.data + place.matrix * of.C.batch_stride, problems.C_stride[l] = of.C.row_stride;
+        problems.X[l] = of.X.data + place.matrix * of.X.batch_stride, problems.X_stride[l] = of.X.row_stride;
+        problems.n[l] = n;
         // What is no damping makes the lane NaN.
-        const double shift = damping >= 0 && !std::isinf(damping) ? damping : std::numeric_limits<double>::quiet_NaN();
-        LaneProblem<T> problem{C.data, C.rows, C.row_stride, shift, X.data, X.row_stride, false, 0, 0};
-        if (C.column_stride != 1) {
-            T* const rows = scratch.template take<T>(C.rows * C.rows);
-            for (Index i = 0; i < C.rows; ++i)
-                for (Index j = 0; j < C.rows; ++j) rows[i * C.rows + j] = j <= i ? C(i, j) : T(0);
-            problem.C = rows, problem.C_stride = C.rows;
+        problems.shift[l] = damping >= 0 && !std::isinf(damping) ? damping : std::numeric_limits<double>::quiet_NaN();
+        if (of.C.column_stride != 1) {
+            const Matrix<const T> C = of.C[place.matrix];
+            T* const rows = scratch.template take<T>(n * n);
+            for (Index i = 0; i < n; ++i)
+                for (Index j = 0; j < n; ++j) rows[i * n + j] = j <= i ? C(i, j) : T(0);
+            problems.C[l] = rows, problems.C_stride[l] = n;
         }
-        if (X.column_stride != 1) problem.X = scratch.template take<T>(C.rows * C.rows), problem.X_stride = C.rows;
-        return problem;
+        if (of.X.column_stride != 1) problems.X[l] = scratch.template take<T>(n * n), problems.X_stride[l] = n;
+    }
+
+    void report(const LaneProblems<T>& problems, int l, const Place& place) const {
+        const DampedInverse<T>& of = task(place.task);
+        InverseReport{Status::ok, 0, problems.residual[l], problems.log_det[l], 0}.store(of.reports.from(place.matrix));
+        if (of.X.column_stride == 1) return;
+        const Matrix<T> X = of.X[place.matrix];
+        for (Index i = 0; i < X.rows; ++i)
+            for (Index j = 0; j < X.columns; ++j) X(i, j) = problems.X[l][i * problems.X_stride[l] + j];
     }
 
     const Queue& queue_;
