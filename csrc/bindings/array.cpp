@@ -42,8 +42,9 @@ py::object export_capsule(py::handle object, const py::object& stream) {
 
 // Results of several parts are a frequent slip: naming the part that was meant saves a look into the manual.
 const char* part_that_was_meant(py::handle object) {
+    if (!py::hasattr(object, "status")) return nullptr;
     for (const char* part : {"inverse", "root", "vectors", "step", "solution"})
-        if (py::hasattr(object, part) && py::hasattr(object, "status")) return part;
+        if (py::hasattr(object, part)) return part;
     return nullptr;
 }
 

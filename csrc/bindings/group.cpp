@@ -72,7 +72,8 @@ Group Call::group(py::handle object, const char* name) {
 }
 
 Group Call::group_like(const Group& model, const char* model_name, py::handle object, const char* name) {
-    const char* const part = is_list(object) ? nullptr : part_that_was_meant(object);
+    const bool is_array_or_list = is_list(object) || Py_TYPE(object.ptr()) == type_;
+    const char* const part = is_array_or_list ? nullptr : part_that_was_meant(object);
     if (part)
         wrong_type(function_, ": ", name, " must be ", model.ragged ? "a list of arrays" : "one array", " like ",
                    model_name, ", got ", Py_TYPE(object.ptr())->tp_name, ": pass its .", part);

@@ -1,6 +1,9 @@
 #include "cpu/pool.h"
 
 #include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include <algorithm>
 #include <chrono>
@@ -41,6 +44,29 @@ bool spin_until(microseconds time, Ready ready) {
     return ready();
 }
 
+/// The core that runs this thread, or -1.
+int current_core() {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+// Where cores share no cache that the system knows of, as in many virtual machines, a thread that is woken stays on the
+// core that it last ran on, even if its caller works there and others are idle: 1,000 inverses of n = 4 took 19 us,
+// not 13.
+void leave_core([[maybe_unused]] int core) {
+#if defined(__linux__)
+    cpu_set_t allowed;
+    if (core < 0 || sched_getcpu() != core || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    cpu_set_t others = allowed;
+    CPU_CLR(static_cast<std::size_t>(core), &others);
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+    sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
+
 // The child of a fork has none of the pool's threads and perhaps a half-finished job: it forgets the pool, leaking it.
 void forget_pool() { process_pool.store(nullptr); }
 
@@ -79,6 +105,7 @@ void Pool::run(Index count, Item item, const void* context, Shares shares) {
         shares_[s].next.store(count * s / share_count_, std::memory_order_relaxed);
         shares_[s].end = count * (s + 1) / share_count_;
     }
+    caller_core_.store(current_core(), std::memory_order_relaxed);
     gate_.store(open, std::memory_order_release);
     generation_.fetch_add(1, std::memory_order_release);
     const Index useful = std::min<Index>(count - 1, static_cast<Index>(workers_.size()));
@@ -116,6 +143,7 @@ void Pool::worker_loop(int thread) {
         // Read before `stopping_` and the gate: what is announced after this wakes the wait below.
         const std::uint32_t seen = generation_.load(std::memory_order_acquire);
         if (stopping_) return;
+        leave_core(caller_core_.load(std::memory_order_relaxed));
         if (join_job()) {
             work_on_job(thread);
             leave_job();

@@ -54,7 +54,7 @@ class Pool {
     int share_count_ = 0;
     alignas(64) std::atomic<bool> busy_{false};
     std::atomic<bool> stopping_{false}, failed_{false};
-    std::atomic<int> threads_{1};
+    std::atomic<int> threads_{1}, caller_core_{-1};
     Item item_ = nullptr;
     const void* context_ = nullptr;
     std::exception_ptr failure_;
