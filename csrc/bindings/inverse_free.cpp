@@ -23,14 +23,7 @@ InverseFreeRule rule_from(const py::object& value) {
 /// An argument in the form of K, whose arrays have the shapes of `model`.
 Group like(Call& call, const Group& K, const Group& model, const py::object& object, const char* name) {
     const Group group = call.group_like(K, "K", object, name);
-    for (std::size_t k = 0; k < model.arrays.size(); ++k) {
-        const Array &m = model.arrays[k], &x = group.arrays[k];
-        bool same = x.ndim == m.ndim;
-        for (int i = 0; same && i < m.ndim; ++i) same = x.shape[i] == m.shape[i];
-        if (!same)
-            wrong_value(x.argument.text(), " must have shape ", m.shape_text(), " like ", m.argument.short_text(),
-                        ", got ", x.shape_text());
-    }
+    require_shapes_of(model, group);
     return group;
 }
 
