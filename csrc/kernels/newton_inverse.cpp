@@ -26,7 +26,7 @@ class NewtonSteps {
           task_(task),
           b_(b),
           n_(task.C.rows),
-          blocks_(n_, 256, 4),
+          blocks_(std::max<Index>(n_, 1), 256, 4),
           scratch_(4 * bytes<double>(n_ * n_)),
           squares_(static_cast<std::size_t>(blocks_.count * blocks_.count)),
           traces_(squares_.size()) {

@@ -136,9 +136,9 @@ __global__ void __launch_bounds__(newton_threads)
     state.contraction.look(norm, trace), state.which = which;
     states[blockIdx.x] = state;
     if (state.contraction.verdict != Contraction::accepted) return;
-    const InverseReports reports = tasks[problem.task].reports.from(problem.b);
-    *reports.status = Status::ok, *reports.jitter = 0, *reports.residual = norm + state.contraction.noise;
-    *reports.log_det = NAN, *reports.minor = 0;
+    const InverseReports& reports = tasks[problem.task].reports;
+    reports.status[problem.b] = Status::ok, reports.jitter[problem.b] = 0, reports.log_det[problem.b] = NAN;
+    reports.residual[problem.b] = norm + state.contraction.noise, reports.minor[problem.b] = 0;
 }
 
 /// The next X = X + X R, rounded to T, a tile of its lower triangle and the mirror image.
