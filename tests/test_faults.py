@@ -73,7 +73,9 @@ def earlier_inverses(factors, damping):
             return X.astype(C.dtype)
 
     if isinstance(factors, list):
-        return [inverse(C) for C in factors]
+        return [inverse(C) if C.size else C for C in factors]
+    if not factors.size:
+        return factors
     matrices = [inverse(C) for C in factors.reshape(-1, *factors.shape[-2:])]
     return np.array(matrices, factors.dtype).reshape(factors.shape)
 
