@@ -8,10 +8,9 @@
 
 namespace curvblas {
 
-/// Looks at R = I - A X for the iterates X of newton_inverse.h: at ||R||_F, which is what a residual is, and at the
-/// root of tr(R^2). Where X is positive definite, R is similar to the symmetric S = I - X^1/2 A X^1/2, and the latter
-/// is
-/// ||S||_F: it tells of convergence, and a step squares S. ||R||_F is larger, up to the root of the condition of A.
+/// Looks at R = I - A X for the iterates X of newton_inverse.h: at ||R||_F, the residual, and at the root of tr(R^2).
+/// Where X is positive definite, R is similar to the symmetric S = I - X^1/2 A X^1/2, and the root is ||S||_F: it tells
+/// of convergence, and a step squares S. ||R||_F is larger, up to the root of the condition of A.
 struct Contraction {
     enum Verdict : int { go_on, accepted, left };
     static constexpr int most_looks = 8;  // from 1/2, 2^-128 after seven steps
@@ -27,8 +26,9 @@ struct Contraction {
         const double longest = sqrt(row_A) * sqrt(row_X);
         // Both are at most ||A||_2 ||X_0||_2, and that is at most 1.5 times the condition of A, for ||S||_2 <= 1/2.
         const double condition = norms / order > longest ? norms / order : longest;
-        goal = epsilon * sqrt(order) * condition;
-        limit = 30 * goal < residual_bound ? 30 * goal : residual_bound;
+        const double rounding = epsilon * sqrt(order) * condition;
+        goal = rounding < residual_bound / 10 ? rounding : residual_bound / 10;
+        limit = 30 * rounding < residual_bound ? 30 * rounding : residual_bound;
         noise = 0x1p-53 * norms;
         first_root = order > 4 ? sqrt(order) / 4 : 0.5;
         // Squares that overflow or vanish, no elements, NaN: left. Written as not(>) for the sake of NaN.

@@ -202,7 +202,7 @@ def damped_inverse(
     >>> cb.damped_inverse(np.diag([1.1, 3.0]), 1.0, method="newton", warm_start=earlier).inverse.diagonal()
     array([0.47619048, 0.25      ])
     """
-    if method not in {"cholesky", "newton"}:
+    if method not in ("cholesky", "newton"):
         raise ValueError(f'damped_inverse: method must be "cholesky" or "newton", got {method!r}')
     if (method == "newton") != (warm_start is not None):
         raise ValueError(f"damped_inverse: warm_start must be {_WARM_STARTS[method]}, got {type(warm_start).__name__}")
