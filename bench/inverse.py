@@ -1,4 +1,4 @@
-"""Time damped inverses: stacks of small matrices, a single one, large ones, lists of many sizes."""
+"""Time damped inverses: stacks, single matrices, large ones, lists of many sizes; and from earlier inverses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import inverse_peers
 from case import Case, Family, Peer
 from inverse_peers import DAMPING, LARGE, Inverse
-from matrices import RANDOM_GROUP, Matrices, list_of, plain, sizes_of, stack_of
+from matrices import RANDOM_GROUP, Matrices, changed, list_of, plain, rotated, sizes_of, stack_of
 from solver_peers import LONG_ROWS
 
 # How many times as fast as the best peer we should be, and as PyTorch: (count, n) -> by dtype.
@@ -27,21 +27,25 @@ LARGE_ROWS = (1024, 2048, 4096)
 TRIANGLE_GOAL, TORCH_GOAL, PEAK_GOAL = 1.15, 1.5, 0.65
 LIST_GOAL = 2.0
 LISTS = (RANDOM_GROUP[0], "resnet50")
+CHANGED_ROWS, CHANGES = (256, 1024), (0.001, 0.01)
 
 EVERYWHERE = ("curvblas", "scipy", "torch", "mkl", "openblas")
 BATCHED = (*EVERYWHERE, "numpy", "jax", "eigen")
 
 
 class Shape(NamedTuple):
-    """What a case inverts: a stack, or a list by name."""
+    """What a case inverts: a stack, or a list by name; and by how much it has changed since an earlier inverse."""
 
     members: int
     n: int
     dtype: str
     name: str = ""
+    change: float = 0.0
 
     def draw(self) -> Matrices:
         """Draw it."""
+        if self.change:
+            return changed(stack_of(rotated, self.members, self.n, self.dtype), self.change)
         return list_of(self.name, self.dtype) if self.name else stack_of(plain, self.members, self.n, self.dtype)
 
 
@@ -121,7 +125,24 @@ def lists() -> list[tuple[Case, Shape]]:
     return result
 
 
-ROWS = [*stacked(), *alone(), *large(), *lists()]
+def warm() -> list[tuple[Case, Shape]]:
+    """List small changes: ours from the earlier inverse, beside ours from nothing."""
+    result = []
+    for n in CHANGED_ROWS:
+        for change in CHANGES:
+            flops, _ = cost([n], "float32")
+            case = Case(
+                "from an earlier inverse, float32",
+                f"n = {n}, changed by {change:.1%}",
+                flops,
+                quick=n == CHANGED_ROWS[0],
+                peers=("curvblas_newton", "curvblas"),
+            )
+            result.append((case, Shape(1, n, "float32", change=change)))
+    return result
+
+
+ROWS = [*stacked(), *alone(), *large(), *lists(), *warm()]
 SHAPES = {case.name: shape for case, shape in ROWS}
 
 
@@ -135,6 +156,7 @@ FAMILY = Family(
     cases=[case for case, _ in ROWS],
     peers={
         "curvblas": peer(inverse_peers.Curvblas, "curvblas"),
+        "curvblas_newton": peer(inverse_peers.CurvblasNewton, "curvblas"),
         "numpy": peer(inverse_peers.Numpy),
         "scipy": peer(inverse_peers.Scipy, "scipy"),
         "torch": peer(inverse_peers.Torch, "torch"),
@@ -156,6 +178,8 @@ FAMILY = Family(
         "scipy_triangle: potrf + potri, and no mirror image: less than what all others do.",
         "One matrix of n <= 64: nothing fills the lanes and threads that a stack would; a loop of such calls is what "
         "lists and stacks are for.",
+        "From an earlier inverse: of the factor before a moving average changed it by so much; curvblas_newton is "
+        'curvblas with method="newton", curvblas the same from nothing.',
         "BLASFEO is no peer: there is no package of it.",
     ),
 )

@@ -60,6 +60,23 @@ class Curvblas(solver_peers.Curvblas, Inverse):
         self.cb.damped_inverse(self.problem.argument, DAMPING, out=self.out.argument)
 
 
+class CurvblasNewton(Curvblas):
+    """The same by Newton-Schulz steps, from the inverses of the problem before it changed."""
+
+    def load(self) -> None:
+        """Invert the problem that was."""
+        super().load()
+        before = self.problem.before
+        assert before is not None
+        self.start = self.cb.damped_inverse(before.argument, DAMPING)
+
+    def every(self) -> None:
+        """Invert all in one call."""
+        self.cb.damped_inverse(
+            self.problem.argument, DAMPING, method="newton", warm_start=self.start, out=self.out.argument
+        )
+
+
 class Numpy(Inverse):
     """``linalg.inv``: LU in float64, whatever the input."""
 

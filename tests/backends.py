@@ -50,7 +50,7 @@ IN_PLACE = {
     "update_lagged_factors": "factors",
     "update_inverse_free": ("K", "C", "K_momentum", "C_momentum"),
 }
-"""The argument that is updated in place and returned; or those that are updated where None is returned."""
+"""The argument that is updated in place and returned, or several of them."""
 LARGEST_SMALL = 65  # matrices up to this size run under every mode; 1-D arrays, up to as long as their packed form
 
 
@@ -126,8 +126,9 @@ class Device:
         there = {name: _map(self.to_device, x) if name in GROUPS else x for name, x in named.items()}
         result = getattr(cb, function)(**there)
         in_place = IN_PLACE.get(function, ())
-        if isinstance(in_place, str) and not named.get("copy", False):
-            assert result is there[in_place]
+        if in_place and not named.get("copy", False):
+            returned = (result,) if isinstance(in_place, str) else result
+            assert all(x is there[name] for x, name in zip(returned, _names(in_place), strict=True))
         elif there.get("out") is not None:
             assert (getattr(result, _main(result)) if dataclasses.is_dataclass(result) else result) is there["out"]
         written = {name: _map(self.to_host, there[name]) for name in [*_names(in_place), "out"] if name in there}
@@ -145,7 +146,7 @@ class Device:
 
         if function in IN_PLACE and not named.get("copy", False):
             updated = [into(named[name], written[name]) for name in _names(IN_PLACE[function])]
-            return updated[0] if isinstance(IN_PLACE[function], str) else None
+            return updated[0] if isinstance(IN_PLACE[function], str) else tuple(updated)
         if named.get("out") is None:
             return result
         out = into(named["out"], written["out"])

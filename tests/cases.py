@@ -96,9 +96,14 @@ def _inverse_free(rng, n, dtype):
     }
 
 
+def _warm_inverse(rng, n, dtype):
+    C = spd(rng, n, dtype)
+    earlier = oracle.damped_inverse((1.01 * C.astype(np.float64)).astype(dtype), 0.1)
+    return {"factors": C, "warm_start": earlier.astype(dtype)}
+
+
 def _update_inverse_free(on, **given):
-    on.update_inverse_free(**given, damping=0.1, step=0.1)
-    return given["K"]
+    return on.update_inverse_free(**given, damping=0.1, step=0.1)[0]
 
 
 def _precondition(rng, n, dtype):
@@ -212,6 +217,15 @@ CASES = [
         lambda factors: oracle.damped_inverse(factors, 0.1),
         "factors",
         optional=("out",),
+    ),
+    Case(
+        "damped_inverse, newton",
+        _warm_inverse,
+        lambda on, **given: on.damped_inverse(**given, damping=0.1, method="newton").inverse,
+        lambda factors, warm_start: oracle.damped_inverse(factors, 0.1),
+        "factors",
+        optional=("out",),
+        emulated_sizes=(1, 2, 33, 70),
     ),
     Case(
         "eigenbasis",

@@ -239,7 +239,7 @@ class TestDampedInverse:
                 'on_failure must be "jitter", "keep" or "raise", got "ignore"',
             ),
             ({"on_failure": "keep"}, ValueError, 'out must be given with on_failure="keep"'),
-            ({"method": "lu"}, ValueError, "method must be \"cholesky\", got 'lu'"),
+            ({"method": "lu"}, ValueError, 'method must be "cholesky" or "newton", got \'lu\''),
             (
                 {"out": np.zeros((2, 2))},
                 ValueError,

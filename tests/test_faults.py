@@ -63,6 +63,23 @@ def root_residual(p):
     return residual
 
 
+def earlier_inverses(factors, damping):
+    """The inverse of what each matrix is, nearly; whatever it is."""
+
+    def inverse(C):
+        M = 1.001 * shifted(np.nan_to_num(C.astype(np.float64), posinf=1.0), damping)
+        X = np.linalg.inv(M) if np.linalg.matrix_rank(M) == len(M) else np.eye(len(M))
+        with np.errstate(over="ignore"):
+            return X.astype(C.dtype)
+
+    if isinstance(factors, list):
+        return [inverse(C) if C.size else C for C in factors]
+    if not factors.size:
+        return factors
+    matrices = [inverse(C) for C in factors.reshape(-1, *factors.shape[-2:])]
+    return np.array(matrices, factors.dtype).reshape(factors.shape)
+
+
 class Solver(NamedTuple):
     """A solver: how it is called, the arrays that are NaN where it failed, and the true residual with its bound."""
 
@@ -79,6 +96,11 @@ SOLVERS = {
         lambda on, C, damping: on.inverse_root(C, 2, damping, method="newton"), ("root",), root_residual(2)
     ),
     "damped_inverse": Solver(lambda on, C, damping: on.damped_inverse(C, damping), ("inverse",), inverse_residual),
+    "damped_inverse, newton": Solver(
+        lambda on, C, damping: on.damped_inverse(C, damping, method="newton", warm_start=earlier_inverses(C, damping)),
+        ("inverse",),
+        inverse_residual,
+    ),
 }
 FINITE = ("zeros", "rank one", "negative definite", "cond 1e12", "denormal", "1e30")
 

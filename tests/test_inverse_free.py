@@ -56,6 +56,20 @@ class TestFormula:
 
         assert np.allclose(given[0], expected[0])
 
+    @pytest.mark.parametrize("momentum", [0.0, 0.7])
+    def test_copies_leave_the_arguments_alone(self, backend, rng, momentum):
+        given = layer(rng, 5, 3, np.float32)
+        before = fresh(*given)
+        for x in given:
+            x.setflags(write=False)
+        options = {"damping": 0.2, "step": 0.3, "momentum": momentum}
+
+        copies = backend.update_inverse_free(*[[x] for x in given], **options, copy=True)
+
+        in_place = backend.update_inverse_free(*fresh(*before), **options)
+        assert all(np.array_equal(x, y) for x, y in zip(given, before, strict=True))
+        assert all(np.array_equal(x[0], y) for x, y in zip(copies, in_place, strict=True))
+
 
 class TestMathematics:
     def test_ikfac_ends_at_the_damped_inverse(self, cpu, rng):
@@ -144,6 +158,7 @@ class TestArguments:
         [
             ({"rule": "kfac"}, ValueError, 'rule must be "singd" or "ikfac", got "kfac"'),
             ({"rule": None}, TypeError, "rule must be a str, got NoneType"),
+            ({"copy": 1}, TypeError, "copy must be True or False, got int"),
             ({"momentum": 1.5}, ValueError, r"momentum must be .*\[0, 1\].*got 1.5"),
             ({"damping": -1.0}, ValueError, "damping must be .*got -1"),
             ({"step": float("nan")}, ValueError, "step must be .*got nan"),
@@ -175,5 +190,5 @@ class TestArguments:
         K = np.eye(2)
         K.setflags(write=False)
 
-        with pytest.raises(ValueError, match="K must be writable"):
+        with pytest.raises(ValueError, match="K must be writable, got a read-only array: copy=True returns new roots"):
             cb.update_inverse_free(K, np.eye(2), np.eye(2), np.eye(2), np.zeros((2, 2)), np.zeros((2, 2)))

@@ -9,17 +9,17 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// One step for every layer, in place: with H_K = K^T A K and H_C = C^T G C,
+/// One step for every layer: with H_K = K^T A K and H_C = C^T G C,
 ///     m_K <- keep m_K + ((tr H_C / q) H_K + damping (tr(C^T C) / q) K^T K - I) / 2,    K <- K - step K m_K,
 /// and likewise m_C and C with the traces of the *old* K. The rule ikfac leaves the traces out. Shapes: K, A, m_K
-/// (batch, p, p); C, G, m_C (batch, q, q); numbers one a layer. A and G are read whole. Nothing may overlap.
+/// (batch, p, p); C, G, m_C (batch, q, q); numbers one a layer. All are read whole. What is written may be what it
+/// replaces, and nothing else may overlap.
 /// Cost per layer: 6 (p^3 + q^3) flops; scratch 2 (p^2 + q^2) words.
 template <class T>
 struct UpdateInverseFree {
-    Stack<T> K, C;
-    Stack<const T> A, G;
-    Stack<T> K_momentum, C_momentum;
+    Stack<const T> K, C, A, G, K_momentum, C_momentum;
     const double *damping, *step, *keep;
+    Stack<T> new_K, new_C, new_K_momentum, new_C_momentum;
 };
 
 template <class T>

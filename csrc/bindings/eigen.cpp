@@ -17,18 +17,6 @@ Group values_of(const Group& model) {
     return values;
 }
 
-void require_bases(const Group& C, const Group& warm_start, DType dtype) {
-    require_dtype(warm_start, dtype, "factors");
-    for (std::size_t k = 0; k < C.arrays.size(); ++k) {
-        const Array &c = C.arrays[k], &v = warm_start.arrays[k];
-        bool same = v.ndim == c.ndim;
-        for (int i = 0; same && i < c.ndim; ++i) same = v.shape[i] == c.shape[i];
-        if (!same)
-            wrong_value(v.argument.text(), " must have shape ", c.shape_text(), " like ", c.argument.short_text(),
-                        ", got ", v.shape_text());
-    }
-}
-
 }  // namespace
 
 py::tuple eigenbasis(const py::object& factors, const py::object& warm_start) {
@@ -37,7 +25,8 @@ py::tuple eigenbasis(const py::object& factors, const py::object& warm_start) {
     require_square(C);
     const DType dtype = require_real(C);
     const Group V0 = warm_start.is_none() ? Group{} : call.group_like(C, "factors", warm_start, "warm_start");
-    if (!V0.arrays.empty()) require_bases(C, V0, dtype);
+    require_dtype(V0, dtype, "factors");
+    if (!V0.arrays.empty()) require_shapes_of(C, V0);
     const Queue queue = call.queue();
     const NewArrays V = new_arrays_like(queue, C, dtype), values = new_arrays_like(queue, values_of(C), dtype);
     const auto status = new_per_matrix<Status>(queue, C, 2);

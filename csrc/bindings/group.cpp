@@ -2,6 +2,7 @@
 
 #include <pybind11/gil_safe_call_once.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -205,6 +206,15 @@ void require_dtype(const Group& other, DType dtype, const char* model_name) {
     for (const Array& a : other.arrays)
         if (a.dtype != dtype)
             wrong_type(a.argument.text(), " must be ", name(dtype), " like ", model_name, ", got ", name(a.dtype));
+}
+
+void require_shapes_of(const Group& model, const Group& other) {
+    for (std::size_t k = 0; k < model.arrays.size(); ++k) {
+        const Array &m = model.arrays[k], &x = other.arrays[k];
+        if (x.ndim != m.ndim || !std::equal(m.shape, m.shape + m.ndim, x.shape))
+            wrong_value(x.argument.text(), " must have shape ", m.shape_text(), " like ", m.argument.short_text(),
+                        ", got ", x.shape_text());
+    }
 }
 
 void require_writable(const Group& group, const char* advice) {

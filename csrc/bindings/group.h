@@ -118,6 +118,8 @@ void with_real(DType dtype, const F& f) {
 }
 /// TypeError unless the arrays of `other` have this dtype.
 void require_dtype(const Group& other, DType dtype, const char* model_name);
+/// ValueError unless the arrays of `other` have the shapes of those of the model.
+void require_shapes_of(const Group& model, const Group& other);
 /// ValueError unless every array can be written; `advice` ends the sentence.
 void require_writable(const Group& group, const char* advice);
 /// ValueError unless the leading axes of `a` and `b` agree.

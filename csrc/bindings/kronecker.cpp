@@ -11,6 +11,7 @@
 #include "kernels/all_finite.h"
 #include "kernels/damped_inverse.h"
 #include "kernels/factored_damping.h"
+#include "kernels/newton_inverse.h"
 #include "kernels/update_factors.h"
 
 namespace curvblas {
@@ -95,6 +96,38 @@ py::tuple split_damping(const char* function, bool spare_scalars, const py::tupl
     return results;
 }
 
+/// ValueError if an inverse is written to where an earlier one is read from, unless that is its own.
+void require_apart_unless_same(const Group& X, const Group& X_0) {
+    if (X_0.arrays.empty()) return;
+    Memory memory;
+    memory.writes(X);
+    Group others{X_0.ragged, {}};
+    for (std::size_t k = 0; k < X_0.arrays.size(); ++k) {
+        const Array &x = X.arrays[k], &start = X_0.arrays[k];
+        if (x.data != start.data || !std::equal(x.strides, x.strides + x.ndim, start.strides))
+            others.arrays.push_back(start);
+    }
+    memory.reads(others);
+    memory.require_disjoint();
+}
+
+/// Tasks for the matrices that are without an inverse after Newton-Schulz steps.
+template <class T>
+std::vector<kernels::DampedInverse<T>> left_undone(std::span<const kernels::NewtonInverse<T>> steps,
+                                                   const std::vector<Status>& status) {
+    std::vector<kernels::DampedInverse<T>> tasks;
+    std::size_t matrix = 0;
+    const auto one = [](auto stack, Index b) {
+        stack.data += b * stack.batch_stride, stack.batch = 1;
+        return stack;
+    };
+    for (const auto& task : steps)
+        for (Index b = 0; b < task.C.batch; ++b)
+            if (status[matrix++] == Status::no_convergence)
+                tasks.push_back({one(task.C, b), task.damping + b, one(task.X, b), task.reports.from(b)});
+    return tasks;
+}
+
 }  // namespace
 
 py::object update_factors(const py::object& factors, const py::object& rows, const py::object& decay,
@@ -158,15 +191,19 @@ py::tuple factored_dampings(const py::object& factors, const py::object& damping
                          damping);
 }
 
-py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
-                         const py::object& out) {
+py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& warm_start,
+                         const py::object& on_failure, const py::object& out) {
     Call call("damped_inverse");
     const Group C = call.group(factors, "factors");
     require_square(C);
     const DType dtype = require_real(C);
+    const Group X_0 = warm_start.is_none() ? Group{} : call.group_like(C, "factors", warm_start, "warm_start");
+    require_dtype(X_0, dtype, "factors");
+    if (!X_0.arrays.empty()) require_shapes_of(C, X_0);
     const Numbers dampings = call.parameter(damping, "damping", C, 2, non_negative);
     const OnFailure policy = on_failure_from("damped_inverse", on_failure, !out.is_none());
     const NewArrays X = output_like(call, C, "factors", out, {&C});
+    require_apart_unless_same(X.group, X_0);
     const Queue queue = call.queue();
     const Index total = matrices_of(C, 2);
     const auto status = new_per_matrix<Status>(queue, C, 2);
@@ -178,11 +215,21 @@ py::tuple damped_inverse(const py::object& factors, const py::object& damping, c
     with_real(dtype, [&](auto real) {
         using T = decltype(real);
         std::vector<kernels::DampedInverse<T>> tasks;
-        for_each_stack(C, {&X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
-            tasks.push_back({stack<const T>(C.arrays[k], count, first), &dampings[matrix],
-                             stack<T>(X.group.arrays[k], count, first), reports.from(matrix)});
+        std::vector<kernels::NewtonInverse<T>> steps;
+        for_each_stack(C, {&X_0, &X.group}, [&](std::size_t k, Index count, Index first, Index matrix) {
+            const auto from = stack<const T>(C.arrays[k], count, first);
+            const auto to = stack<T>(X.group.arrays[k], count, first);
+            if (X_0.arrays.empty())
+                tasks.push_back({from, &dampings[matrix], to, reports.from(matrix)});
+            else
+                steps.push_back(
+                    {from, &dampings[matrix], stack<const T>(X_0.arrays[k], count, first), to, reports.from(matrix)});
         });
         const py::gil_scoped_release released;
+        if (!steps.empty()) {
+            kernels::newton_inverse<T>(queue, steps);
+            tasks = left_undone<T>(steps, host_copy(queue, status.data, total));
+        }
         kernels::damped_inverse<T>(queue, tasks, policy);
         if (policy == OnFailure::raise)
             failure = first_failure(host_copy(queue, status.data, total), host_copy(queue, minor.get(), total));

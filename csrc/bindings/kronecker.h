@@ -13,9 +13,9 @@ py::object update_factors(const py::object& factors, const py::object& rows, con
 py::tuple factored_damping(const py::object& A, const py::object& G, const py::object& damping);
 py::tuple factored_dampings(const py::object& factors, const py::object& damping);
 /// (inverse, status, jitter, residual, log_det, index, minor, status): with on_failure="raise" the last three are about
-/// the first failed matrix; index is -1 if there is none.
-py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& on_failure,
-                         const py::object& out);
+/// the first failed matrix; index is -1 if there is none. With a warm_start that is not None, method="newton".
+py::tuple damped_inverse(const py::object& factors, const py::object& damping, const py::object& warm_start,
+                         const py::object& on_failure, const py::object& out);
 bool all_finite(const py::object& arrays);
 
 }  // namespace curvblas

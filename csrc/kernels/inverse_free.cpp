@@ -34,7 +34,8 @@ void combine_curvature(const Queue& queue, std::span<const InverseFreeFactor<T>>
         const bool traces = rule == InverseFreeRule::singd;
         const CurvatureWeights weights(rule, factor.damping[b], traces ? inner_product(C, factor.H_other[b]) : 0,
                                        traces ? inner_product(C, C) : 0, C.rows);
-        const Matrix<T> K = factor.K[b], H = factor.H[b], U = factor.U[b];
+        const Matrix<const T> K = factor.K[b];
+        const Matrix<T> H = factor.H[b], U = factor.U[b];
         for (Index i = 0; i < K.rows; ++i)
             for (Index j = 0; j < K.columns; ++j)
                 U(i, j) =
@@ -46,9 +47,10 @@ template <class T>
 void update_momentum(const Queue& queue, std::span<const InverseFreeFactor<T>> group) {
     for_each_matrix(queue, group, [](const InverseFreeFactor<T>& factor, Index b) {
         const double keep = valid_or_nan(factor.keep[b], 1);
-        const Matrix<T> M = factor.momentum[b], product = factor.product[b];
+        const Matrix<const T> M = factor.momentum[b];
+        const Matrix<T> product = factor.product[b], updated = factor.new_momentum[b];
         for (Index i = 0; i < M.rows; ++i)
-            for (Index j = 0; j < M.columns; ++j) M(i, j) = next_momentum(keep, M(i, j), product(i, j), i == j);
+            for (Index j = 0; j < M.columns; ++j) updated(i, j) = next_momentum(keep, M(i, j), product(i, j), i == j);
     });
 }
 
@@ -56,9 +58,10 @@ template <class T>
 void apply_momentum(const Queue& queue, std::span<const InverseFreeFactor<T>> group) {
     for_each_matrix(queue, group, [](const InverseFreeFactor<T>& factor, Index b) {
         const T step = static_cast<T>(valid_or_nan(factor.step[b], HUGE_VAL));
-        const Matrix<T> K = factor.K[b], product = factor.product[b];
+        const Matrix<const T> K = factor.K[b];
+        const Matrix<T> product = factor.product[b], updated = factor.new_K[b];
         for (Index i = 0; i < K.rows; ++i)
-            for (Index j = 0; j < K.columns; ++j) K(i, j) -= step * product(i, j);
+            for (Index j = 0; j < K.columns; ++j) updated(i, j) = K(i, j) - step * product(i, j);
     });
 }
 

@@ -40,7 +40,8 @@ __global__ void combine(const InverseFreeFactor<T>* factors, const Block* blocks
         square = inner_product(C, C, dynamic_shared<double>());
     }
     const CurvatureWeights weights(rule, factor.damping[block.b], trace, square, C.rows);
-    const Matrix<T> K = factor.K[block.b], H = factor.H[block.b], U = factor.U[block.b];
+    const Matrix<const T> K = factor.K[block.b];
+    const Matrix<T> H = factor.H[block.b], U = factor.U[block.b];
     for_each_element(K.rows, [&](Index i, Index j) {
         U(i, j) =
             static_cast<T>(fma(weights.a, static_cast<double>(H(i, j)), weights.b * static_cast<double>(K(i, j))));
@@ -52,9 +53,10 @@ __global__ void average_momentum(const InverseFreeFactor<T>* factors, const Bloc
     const Block block = blocks[blockIdx.x];
     const InverseFreeFactor<T>& factor = factors[block.factor];
     const double keep = valid_or_nan(factor.keep[block.b], 1);
-    const Matrix<T> M = factor.momentum[block.b], product = factor.product[block.b];
+    const Matrix<const T> M = factor.momentum[block.b];
+    const Matrix<T> product = factor.product[block.b], updated = factor.new_momentum[block.b];
     for_each_element(M.rows, [&](Index i, Index j) {
-        M(i, j) = next_momentum(keep, keep == 0 ? T(0) : M(i, j), product(i, j), i == j);
+        updated(i, j) = next_momentum(keep, keep == 0 ? T(0) : M(i, j), product(i, j), i == j);
     });
 }
 
@@ -63,8 +65,9 @@ __global__ void take_step(const InverseFreeFactor<T>* factors, const Block* bloc
     const Block block = blocks[blockIdx.x];
     const InverseFreeFactor<T>& factor = factors[block.factor];
     const T step = static_cast<T>(valid_or_nan(factor.step[block.b], HUGE_VAL));
-    const Matrix<T> K = factor.K[block.b], product = factor.product[block.b];
-    for_each_element(K.rows, [&](Index i, Index j) { K(i, j) = fma(-step, product(i, j), K(i, j)); });
+    const Matrix<const T> K = factor.K[block.b];
+    const Matrix<T> product = factor.product[block.b], updated = factor.new_K[block.b];
+    for_each_element(K.rows, [&](Index i, Index j) { updated(i, j) = fma(-step, product(i, j), K(i, j)); });
 }
 
 template <class T, class Kernel>

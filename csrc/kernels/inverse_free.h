@@ -21,19 +21,19 @@ enum class InverseFreeRule : std::uint8_t {
 ///
 /// combine_curvature:  U <- a H + b K, with a = tr(C^T G C) / q and b = damping tr(C^T C) / q, or a = 1 and b = damping
 ///                     by the rule ikfac; sums in float64.
-/// update_momentum:    momentum <- keep momentum + (K^T U - I) / 2, where K^T U is given; nothing of the old one is
-/// read
-///                     where keep = 0.
-/// apply_momentum:     K <- K - step D, where D = K momentum is given.
+/// update_momentum:    new_momentum = keep momentum + (K^T U - I) / 2, where K^T U is given; nothing of the old one
+///                     is read where keep = 0.
+/// apply_momentum:     new_K = K - step D, where D = K new_momentum is given.
 ///
 /// Numbers, one a layer, that are out of range (damping, step: negative or not finite; keep: outside of [0, 1]) make
 /// their layer NaN. Cost: a few words and flops an element.
 template <class T>
 struct InverseFreeFactor {
-    Stack<T> K, momentum;
+    Stack<const T> K, momentum;
     Stack<T> H, U, product;  ///< product: K^T U, then D
     Stack<const T> C, H_other;
     const double *damping, *step, *keep;
+    Stack<T> new_K, new_momentum;  ///< may be the old ones
 };
 
 template <class T>

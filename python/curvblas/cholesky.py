@@ -6,7 +6,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, Parameter, in_kind
 from ._backend import backend_of
-from .errors import NotPositiveDefiniteError, Status, reason
+from .errors import NotPositiveDefiniteError, Status, host_status, reason
 
 __all__ = ["CholeskyResult", "cholesky_solve", "damped_cholesky", "triangular_solve"]
 
@@ -35,8 +35,7 @@ class CholeskyResult:
     @property
     def ok(self) -> Array:
         """True where there is a factor, jittered or not; one per matrix."""
-        status = self.status.to_host() if hasattr(self.status, "to_host") else self.status
-        return status <= Status.JITTERED
+        return host_status(self.status) <= Status.JITTERED
 
 
 def damped_cholesky(

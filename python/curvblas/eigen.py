@@ -6,7 +6,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, in_kind
 from ._backend import backend_of
-from .errors import Status
+from .errors import Status, host_status
 
 __all__ = ["Eigenbasis", "eigenbasis"]
 
@@ -37,9 +37,7 @@ class Eigenbasis:
     @property
     def ok(self) -> Array:
         """True where there is an eigenbasis; one per matrix."""
-        # Our own device arrays, for libraries that have none to offer, compare nothing: read back, and NumPy's.
-        status = self.status.to_host() if hasattr(self.status, "to_host") else self.status
-        return status == Status.OK
+        return host_status(self.status) == Status.OK
 
 
 def eigenbasis(factors: Arrays, *, warm_start: Arrays | Eigenbasis | None = None) -> Eigenbasis:

@@ -1,6 +1,7 @@
 """Statuses and exceptions: what became of a matrix."""
 
 import enum
+from typing import Any
 
 import numpy as np
 
@@ -51,3 +52,9 @@ def reason(minor: int, status: int) -> str:
     if status == Status.NOT_FINITE:
         return f"holds NaN or Inf, first in row {minor - 1}"
     return f"is not positive definite: its leading minor of order {minor} is not positive"
+
+
+def host_status(status: Any) -> Any:
+    """Return statuses as an array that can be compared with a number."""
+    # Our own device arrays, for libraries that have none to offer, compare nothing: read back, and NumPy's.
+    return status.to_host() if hasattr(status, "to_host") else status

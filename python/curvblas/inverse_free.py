@@ -1,6 +1,6 @@
 """Inverse-free K-FAC: roots of the inverse factors, kept up to date by matrix products alone (SINGD, IKFAC)."""
 
-from ._arrays import Arrays, Parameter
+from ._arrays import Arrays, Parameter, in_kind
 from ._backend import backend_of
 
 __all__ = ["update_inverse_free"]
@@ -18,7 +18,8 @@ def update_inverse_free(
     step: Parameter = 1e-2,
     momentum: Parameter = 0.5,
     rule: str = "singd",
-) -> None:
+    copy: bool = False,
+) -> tuple[Arrays, Arrays, Arrays, Arrays]:
     """Update roots of inverse Kronecker factors in place: ``K K^T`` for ``(A + damping I)^-1``, C for G.
 
     ``m_K <- momentum m_K + ((tr H_C / q) H_K + damping (tr(C^T C) / q) K^T K - I) / 2`` and ``K <- K - step K m_K``,
@@ -46,6 +47,13 @@ def update_inverse_free(
         How much of m stays.
     rule : {"singd", "ikfac"}
         With or without the traces of the other factor.
+    copy : bool
+        Leave ``K``, ``C`` and their momenta alone and return new arrays. Needed for immutable arrays (JAX, read-only).
+
+    Returns
+    -------
+    tuple of four
+        ``(K, C, K_momentum, C_momentum)``: the arguments, or the new arrays with ``copy``.
 
     Raises
     ------
@@ -73,11 +81,12 @@ def update_inverse_free(
     >>> A, G = np.diag([1.0, 4.0]), np.array([[1.0]])
     >>> K, C, m_K, m_C = np.eye(2), np.eye(1), np.zeros((2, 2)), np.zeros((1, 1))
     >>> for _ in range(200):
-    ...     cb.update_inverse_free(K, C, A, G, m_K, m_C, damping=0.0, step=0.2, momentum=0.0, rule="ikfac")
+    ...     _ = cb.update_inverse_free(K, C, A, G, m_K, m_C, damping=0.0, step=0.2, momentum=0.0, rule="ikfac")
     >>> np.round(K @ K.T, 6)
     array([[1.  , 0.  ],
            [0.  , 0.25]])
     """
-    backend_of("update_inverse_free", "K", K).update_inverse_free(
-        K, C, A, G, K_momentum, C_momentum, damping, step, momentum, rule
+    updated = backend_of("update_inverse_free", "K", K).update_inverse_free(
+        K, C, A, G, K_momentum, C_momentum, damping, step, momentum, rule, copy
     )
+    return tuple(in_kind(part, K) for part in updated) if copy else (K, C, K_momentum, C_momentum)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ._arrays import Array, Arrays, in_kind
 from ._backend import backend_of
-from .errors import Status
+from .errors import Status, host_status
 
 __all__ = ["KronSumResult", "kron_sum_solve"]
 
@@ -30,9 +30,7 @@ class KronSumResult:
     @property
     def ok(self) -> Array:
         """True where the residual is below 1e-2; one per problem."""
-        # Our own device arrays, for libraries that have none to offer, compare nothing: read back, and NumPy's.
-        status = self.status.to_host() if hasattr(self.status, "to_host") else self.status
-        return status == Status.OK
+        return host_status(self.status) == Status.OK
 
 
 def kron_sum_solve(

@@ -6,7 +6,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, Parameter, in_kind
 from ._backend import backend_of
-from .errors import Status
+from .errors import Status, host_status
 
 __all__ = ["RootResult", "inverse_root", "newton_schulz"]
 
@@ -32,9 +32,7 @@ class RootResult:
     @property
     def ok(self) -> Array:
         """True where the residual is below 1e-2; one per matrix."""
-        # Our own device arrays, for libraries that have none to offer, compare nothing: read back, and NumPy's.
-        status = self.status.to_host() if hasattr(self.status, "to_host") else self.status
-        return status <= Status.JITTERED
+        return host_status(self.status) <= Status.JITTERED
 
 
 def inverse_root(factors: Arrays, p: int, damping: Parameter, *, method: str = "eigh") -> RootResult:
