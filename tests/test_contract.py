@@ -1,6 +1,7 @@
 """What holds for every kernel: one test per clause of the contract, over all rows of `cases.py`."""
 
 import copy
+import re
 import threading
 import time
 
@@ -171,8 +172,8 @@ def test_refuses_other_dtypes_by_name(case, rng, dtype):
     arguments[case.first][1] = arguments[case.first][1].astype(dtype)
 
     before = copy.deepcopy(arguments)
-    expected = rf"{case.first}\[1\] must be float64 or float32 .* in native byte order, got dtype {np.dtype(dtype)}"
-    with pytest.raises(TypeError, match=expected):
+    expected = rf"must be float64 or float32 .* in native byte order, got dtype {np.dtype(dtype)}"
+    with pytest.raises(TypeError, match=re.escape(f"{case.first}[1] ") + expected):
         case.call(cb, **arguments)
 
     assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], arguments[name], strict=True))
@@ -183,7 +184,8 @@ def test_refuses_mixed_dtypes(case, rng):
     arguments = case.make(rng, [3, 4], np.float64)
     arguments[case.first][1] = arguments[case.first][1].astype(np.float32)
 
-    with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be float64 like {case.first}\[0\], got float32"):
+    expected = re.escape(f"{case.first}[1] must be float64 like {case.first}[0], got float32")
+    with pytest.raises(TypeError, match=expected):
         case.call(cb, **arguments)
 
 
@@ -193,7 +195,7 @@ def test_refuses_what_is_no_array(case, rng, wrong):
     arguments = {name: values[0] for name, values in case.make(rng, [3], np.float64).items()}
     arguments[case.first] = wrong
 
-    with pytest.raises(TypeError, match=case.first):
+    with pytest.raises(TypeError, match=re.escape(case.first)):
         case.call(cb, **arguments)
 
 
@@ -216,9 +218,10 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
     arguments = case.make(rng, [3, 4], np.float64)
 
     for name in [name for name in arguments if name != case.first]:
-        with pytest.raises(ValueError, match=f"{name} must have one array for each of the 2 of {case.first}, got 1"):
+        what, like = re.escape(name), re.escape(case.first)
+        with pytest.raises(ValueError, match=f"{what} must have one array for each of the 2 of {like}, got 1"):
             case.call(cb, **{**arguments, name: arguments[name][:1]})
-        with pytest.raises(TypeError, match=f"{name} must be a list of arrays like {case.first}, got numpy.ndarray"):
+        with pytest.raises(TypeError, match=f"{what} must be a list of arrays like {like}, got numpy.ndarray"):
             case.call(cb, **{**arguments, name: arguments[name][0]})
 
 
