@@ -90,7 +90,8 @@ def test_statuses_of_bad_matrices_and_untouched_neighbours(backend, rng, method,
 @DTYPES
 @pytest.mark.parametrize(("n", "p"), [(8, 2), (70, 4)])
 def test_never_ok_with_a_large_residual(backend, rng, method, dtype, n, p):
-    for exponent in (1, 3, 5, 6, 7, 8, 10, 12, 15, 18):
+    exponents = (1, 3, 5, 6, 7, 8, 10, 12, 15, 18) if backend.name.startswith("cpu") else (3, 6, 8, 12, 18)
+    for exponent in exponents:
         C = with_spectrum(rng, np.logspace(0, -exponent, n), dtype)
 
         result = backend.inverse_root(C, p, 0.0, method=method)
