@@ -12,12 +12,15 @@ nox.options.sessions = ["tests", "lint", "sanitize", "smoke"]
 CUDA = f"--config-settings=cmake.define.CURVBLAS_CUDA={os.environ.get('CURVBLAS_CUDA', 'AUTO')}"
 NO_CUDA = "--config-settings=cmake.define.CURVBLAS_CUDA=OFF"
 
+# NumPy's library: the workers of pytest take all cores, and its threads wait by spinning.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Install as a user does, and run the tests on every backend and instruction-set level of this machine."""
     session.install(".[test]", CUDA)
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -44,6 +47,7 @@ def sanitize(session: nox.Session) -> None:
     ]
     # Without libstdc++ first, the sanitizer cannot intercept exceptions that a preloaded Python throws through it.
     environment = {
+        **ONE_THREAD,
         "LD_PRELOAD": " ".join(os.path.realpath(path) for path in runtime),
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",

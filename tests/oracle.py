@@ -1,6 +1,7 @@
 """The mathematics as the papers write it, in float64 NumPy: slow, obvious, the judge of every kernel."""
 
 import numpy as np
+import scipy.linalg
 
 
 def update_factors(factors, rows, *, decay=0.95, scale=None, weights=None, bias=False):
@@ -198,6 +199,14 @@ def precondition_eigen(grads, A, G, damping, second_moments=None):
         return np.linalg.solve(curvature + damping * np.eye(V.size), V.ravel()).reshape(V.shape)
     Q_A, Q_G = np.float64(A), np.float64(G)
     return Q_G @ ((Q_G.T @ V @ Q_A) / (np.float64(second_moments) + damping)) @ Q_A.T
+
+
+def kron_sum_solve(A, B, C, D, Z, sign):
+    """X with B X A + sign D X C = Z: a Sylvester equation, solved by Schur forms."""
+    A, B, C, D = map(symmetric, (A, B, C, D))
+    return scipy.linalg.solve_sylvester(
+        sign * np.linalg.solve(B, D), np.linalg.solve(C, A).T, np.linalg.solve(B, Z) @ np.linalg.inv(C)
+    )
 
 
 def power(C, exponent):

@@ -1,6 +1,7 @@
-"""What holds for every kernel: one test per clause of the contract, over all rows of `cases.py`."""
+"""What holds for every kernel: one test per clause of the contract, over all rows of `cases`."""
 
 import copy
+import re
 import threading
 import time
 
@@ -22,6 +23,14 @@ def sizes_for(on, case):
     """Return SIZES, or what of them an emulated device can do in seconds."""
     sizes = case.sizes or SIZES
     return sizes if on.name.startswith("cpu") else case.emulated_sizes or sizes
+
+
+def few_sizes_for(on, case):
+    """Return fewer of them for a device that is emulated, where the claim has no sizes of its own."""
+    sizes = sizes_for(on, case)
+    if on.name.startswith("cpu"):
+        return sizes
+    return sorted({sizes[0], sizes[-1]}) if case.emulated_sizes else [1, 33, 130]
 
 
 def flat(result):
@@ -61,7 +70,7 @@ def test_has_the_same_bits_for_any_number_of_threads(cpu, rng, case, dtype):
 @all_cases
 @all_dtypes
 def test_has_the_same_bits_twice_and_alone(backend, rng, case, dtype):
-    arguments = case.make(rng, sizes_for(backend, case), dtype)
+    arguments = case.make(rng, few_sizes_for(backend, case), dtype)
 
     group, again = run(backend, case, arguments), run(backend, case, arguments)
 
@@ -86,7 +95,7 @@ def test_a_stack_is_the_list_of_its_matrices(backend, rng, case):
 
 @all_cases
 def test_leaves_its_inputs_alone(backend, rng, case):
-    arguments = case.make(rng, sizes_for(backend, case), np.float64)
+    arguments = case.make(rng, few_sizes_for(backend, case), np.float64)
     given = copy.deepcopy(arguments)
 
     case.call(backend, **given)
@@ -98,7 +107,7 @@ def test_leaves_its_inputs_alone(backend, rng, case):
 
 @all_cases
 def test_takes_strided_and_read_only_inputs(backend, rng, case):
-    arguments = case.make(rng, sizes_for(backend, case), np.float64)
+    arguments = case.make(rng, few_sizes_for(backend, case), np.float64)
     expected = run(backend, case, arguments)
 
     def awkward(x, writable):
@@ -150,7 +159,7 @@ def test_an_empty_group_is_an_empty_list(backend, case):
 @pytest.mark.parametrize("case", [case for case in CASES if "out" in case.optional], ids=lambda case: case.name)
 @pytest.mark.parametrize("out_of", ["strided", "contiguous"])
 def test_out_receives_the_result(backend, rng, case, out_of):
-    arguments = case.make(rng, sizes_for(backend, case), np.float32)
+    arguments = case.make(rng, few_sizes_for(backend, case), np.float32)
     expected = run(backend, case, arguments)
     shapes = [x.shape for x in expected]
     out = [
@@ -171,8 +180,8 @@ def test_refuses_other_dtypes_by_name(case, rng, dtype):
     arguments[case.first][1] = arguments[case.first][1].astype(dtype)
 
     before = copy.deepcopy(arguments)
-    expected = rf"{case.first}\[1\] must be float64 or float32 .* in native byte order, got dtype {np.dtype(dtype)}"
-    with pytest.raises(TypeError, match=expected):
+    expected = rf"must be float64 or float32 .* in native byte order, got dtype {np.dtype(dtype)}"
+    with pytest.raises(TypeError, match=re.escape(f"{case.first}[1] ") + expected):
         case.call(cb, **arguments)
 
     assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], arguments[name], strict=True))
@@ -183,7 +192,8 @@ def test_refuses_mixed_dtypes(case, rng):
     arguments = case.make(rng, [3, 4], np.float64)
     arguments[case.first][1] = arguments[case.first][1].astype(np.float32)
 
-    with pytest.raises(TypeError, match=rf"{case.first}\[1\] must be float64 like {case.first}\[0\], got float32"):
+    expected = re.escape(f"{case.first}[1] must be float64 like {case.first}[0], got float32")
+    with pytest.raises(TypeError, match=expected):
         case.call(cb, **arguments)
 
 
@@ -193,7 +203,7 @@ def test_refuses_what_is_no_array(case, rng, wrong):
     arguments = {name: values[0] for name, values in case.make(rng, [3], np.float64).items()}
     arguments[case.first] = wrong
 
-    with pytest.raises(TypeError, match=case.first):
+    with pytest.raises(TypeError, match=re.escape(case.first)):
         case.call(cb, **arguments)
 
 
@@ -216,9 +226,10 @@ def test_refuses_lists_of_other_lengths_and_forms(case, rng):
     arguments = case.make(rng, [3, 4], np.float64)
 
     for name in [name for name in arguments if name != case.first]:
-        with pytest.raises(ValueError, match=f"{name} must have one array for each of the 2 of {case.first}, got 1"):
+        what, like = re.escape(name), re.escape(case.first)
+        with pytest.raises(ValueError, match=f"{what} must have one array for each of the 2 of {like}, got 1"):
             case.call(cb, **{**arguments, name: arguments[name][:1]})
-        with pytest.raises(TypeError, match=f"{name} must be a list of arrays like {case.first}, got numpy.ndarray"):
+        with pytest.raises(TypeError, match=f"{what} must be a list of arrays like {like}, got numpy.ndarray"):
             case.call(cb, **{**arguments, name: arguments[name][0]})
 
 

@@ -18,6 +18,8 @@ SEEDED_BUGS = Path(__file__).parent / "emu" / "seeded_bugs.cu"
 FINDINGS = {
     "missing_barrier_at_loop_end": "race on shared memory",
     "missing_row_bound": "out of bounds: read of 4 bytes of global memory, .* past the end of an allocation of 1024",
+    "half_of_what_another_writes": "race on shared memory: (read of 4|write of 8) bytes",
+    "byte_of_two_threads": "race on shared memory: write of 1 bytes",
     "last_copy_group_not_waited_for": "early use of an asynchronous copy",
     "barrier_in_divergent_code": "divergent barrier",
     "missing_barrier_after_panel_solve": "race on shared memory|read of unwritten memory",

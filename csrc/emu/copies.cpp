@@ -4,6 +4,7 @@
 
 #include "emu/block.h"
 #include "emu/check.h"
+#include "emu/counters.h"
 #include "emu/finding.h"
 #include "emu/memory.h"
 
@@ -41,6 +42,7 @@ void issue_copy(void* to, const void* from, unsigned bytes, bool valid, Site sit
     if (!memory.holds_shared(to) || (valid && !memory.holds(from)))
         found("asynchronous copy that does not go from global to shared memory at ", text_of(site));
     check_copy_issued(to, from, bytes, !valid, __builtin_return_address(0));
+    ++copies_issued;
     Thread& thread = *running.current;
     thread.copies.push_back({static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, thread.open_group,
                              false, !valid, site});

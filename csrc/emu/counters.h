@@ -9,6 +9,8 @@
 
 namespace curvblas::emulator {
 
+inline std::uint64_t copies_issued = 0;  ///< asynchronous ones, ever
+
 inline bool counting = false;
 
 /// One access of the running thread.

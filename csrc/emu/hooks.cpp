@@ -16,7 +16,7 @@ const bool switched_on = curvblas::emulator::checking = true;
 }  // namespace
 
 #define CURVBLAS_HOOK(name, bytes, access) \
-    void name(void* p) { check_access(p, bytes, Access::access, __builtin_return_address(0)); }
+    void name(void* p) { check_access<bytes, Access::access>(p, __builtin_return_address(0)); }
 #define CURVBLAS_HOOKS(bytes)                                         \
     CURVBLAS_HOOK(__tsan_read##bytes, bytes, read)                    \
     CURVBLAS_HOOK(__tsan_write##bytes, bytes, write)                  \

@@ -73,6 +73,7 @@ std::byte* Memory::allocate(std::size_t bytes) {
     std::byte* begin;
     if (const auto fit = free_.lower_bound(room); fit != free_.end() && fit->first <= 2 * room) {
         room = fit->first, begin = fit->second;
+        ends_.erase(begin + room);
         free_.erase(fit);
     } else {
         if (top_ + room > arena_bytes) throw std::bad_alloc();
@@ -101,7 +102,18 @@ void Memory::release(std::byte* begin) {
     std::fill_n(owner_.begin() + static_cast<std::ptrdiff_t>(first),
                 granules(static_cast<std::size_t>(allocation.end - begin)), 0);
     free_indices_.push_back(index);
-    free_.emplace(allocation.room, begin);
+    ends_.emplace(begin + allocation.room, free_.emplace(allocation.room, begin));
+    lower_top();
+}
+
+// Protecting takes time for every page below the top, in each launch.
+void Memory::lower_top() {
+    for (auto last = ends_.find(arena_ + top_); last != ends_.end(); last = ends_.find(arena_ + top_)) {
+        top_ -= last->second->first;
+        free_.erase(last->second);
+        ends_.erase(last);
+    }
+    owner_.resize(top_ / granule);
 }
 
 Memory::Allocation Memory::find(const void* p) const {

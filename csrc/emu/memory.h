@@ -61,6 +61,7 @@ class Memory {
   private:
     Memory();
     void protect(int protection);
+    void lower_top();
     std::byte* host_view(const std::byte* address) const { return host_arena_ + offset(address); }
 
     std::byte *arena_, *host_arena_, *shared_end_;
@@ -69,7 +70,9 @@ class Memory {
     std::vector<std::uint32_t> owner_;  // of each granule up to top_: 1 + index into allocations_, or 0
     std::vector<Allocation> allocations_;
     std::vector<std::uint32_t> free_indices_;
-    std::multimap<std::size_t, std::byte*> free_;  // by room
+    using Free = std::multimap<std::size_t, std::byte*>;
+    Free free_;                                        // by room
+    std::map<const std::byte*, Free::iterator> ends_;  // of what is free
 };
 
 }  // namespace curvblas::emulator

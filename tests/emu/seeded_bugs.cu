@@ -40,6 +40,27 @@ __global__ void missing_row_bound(const float* x, float* sums) {
     sums[t] = sum;
 }
 
+/// Pairs that one thread writes as a whole, while another reads a half.
+template <bool fixed>
+__global__ void half_of_what_another_writes(const float* x, float* sums) {
+    auto* const pairs = dynamic_shared<double>();
+    const auto* const halves = dynamic_shared<float>();
+    const int t = static_cast<int>(threadIdx.x);
+    pairs[t] = static_cast<double>(x[t]);
+    __syncthreads();
+    pairs[fixed ? t : threads - 1 - t] = static_cast<double>(halves[2 * t + 1]);  // FOUND
+    sums[t] = static_cast<float>(pairs[t]);
+}
+
+/// Bytes that two threads write into one word, of which one belongs to both.
+template <bool fixed>
+__global__ void byte_of_two_threads(const float* x, float* sums) {
+    auto* const bytes = dynamic_shared<unsigned char>();
+    const int t = static_cast<int>(threadIdx.x);
+    for (int k = 0; k < (fixed ? 3 : 4); ++k) bytes[3 * t + k] = static_cast<unsigned char>(x[t]);  // FOUND
+    sums[t] = bytes[3 * t];
+}
+
 /// Two groups of copies, of which only the first has surely arrived.
 template <bool fixed>
 __global__ void last_copy_group_not_waited_for(const float* x, float* sums) {
@@ -205,6 +226,8 @@ std::vector<Seed> seeds() {
     return {
         SEED(missing_barrier_at_loop_end, 1),
         SEED(missing_row_bound, 1),
+        SEED(half_of_what_another_writes, 1),
+        SEED(byte_of_two_threads, 1),
         SEED(last_copy_group_not_waited_for, 1),
         SEED(barrier_in_divergent_code, 1),
         SEED(missing_barrier_after_panel_solve, 1),

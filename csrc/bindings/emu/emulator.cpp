@@ -50,6 +50,7 @@ void register_emulator(py::module_& m) {
     m.def("configure", &configure, py::kw_only(), py::arg("schedule"), py::arg("landing"), py::arg("seed") = 0);
     m.def("count", [](bool on) { emulator::counting = on; });
     m.def("take_counts", &take_counts);
+    m.def("copies_issued", [] { return emulator::copies_issued; });
     m.def("take_stream_orders", &take_stream_orders);
 }
 
