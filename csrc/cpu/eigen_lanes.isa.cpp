@@ -44,7 +44,7 @@ class Solver {
     }
 
     void solve(Index count, const EigenLane<T>* lane) {
-        for (int l = 0; l < L::count; ++l) load(l, l < count ? lane[l].C : Matrix<const T>{});
+        load(static_cast<int>(count), lane);
         tridiagonalise();
         form_vectors();
         converged_ = ImplicitQL<T, U>{n_, d_, e_, cosine_, sine_, Vt_}.iterate();
@@ -52,30 +52,47 @@ class Solver {
         make_signs_canonical();
         for (int l = 0; l < count; ++l) write_values(l, lane[l]);
         assess();
-        for (int l = 0; l < count; ++l) write(l, lane[l]);
+        write(static_cast<int>(count), lane);
     }
 
   private:
     L& A(Index i, Index j) const { return A_[i * n_ + j]; }
 
+    /// A row of every lane; one element more than needed, so that they begin in different cache sets. Matrices of n =
+    /// 32 lie 4 kB apart, where the rows of all of them share one.
+    using Rows = T[L::count][EigenLanes<T>::most_order + 1];
+
     /// The lower triangle of A, scaled; above the diagonal, and in diagonal_, what it was, for assess(). Zeros where
-    /// there is no matrix, or one that is not finite.
-    void load(int l, const Matrix<const T>& C) {
-        T largest = 0;
-        finite_[l] = C.data != nullptr;
-        for (Index i = 0; i < C.rows; ++i)
-            for (Index j = 0; j <= i; ++j) {
-                const T size = C(i, j) < 0 ? -C(i, j) : C(i, j);
-                if (!(size <= largest)) largest = size;
-                finite_[l] = finite_[l] && size - size == 0;
-            }
-        scale_[l] = Scale<T>::to_one(finite_[l] ? largest : T(0));
+    /// there is no matrix, or one that is not finite. Element by element for all lanes, because one of A is far from
+    /// the next one of the same lane.
+    void load(int count, const EigenLane<T>* lane) {
+        const L zero = L::all(0);
+        L largest = zero;
+        M finite = zero <= zero;
+        Rows rows = {};
         for (Index i = 0; i < n_; ++i) {
-            for (Index j = 0; j <= i; ++j) {
-                const T c = finite_[l] ? scale_[l](C(i, j)) : T(0);
-                A(i, j).set(l, c), A(j, i).set(l, c);
+            for (int l = 0; l < count; ++l) {
+                const Matrix<const T>& C = lane[l].C;
+                for (Index j = 0; j <= i; ++j) rows[l][j] = C(i, j);
             }
-            diagonal_[i].set(l, A(i, i)[l]);
+            for (Index j = 0; j <= i; ++j) {
+                T c[L::count];
+                for (int l = 0; l < L::count; ++l) c[l] = rows[l][j];
+                const L element = A(i, j) = L::from(c), size = absolute(element);
+                largest = select(largest < size, size, largest);
+                finite = finite & (element - element == zero);
+            }
+        }
+        T first[L::count], second[L::count];
+        for (int l = 0; l < L::count; ++l) {
+            finite_[l] = l < count && finite[l];
+            scale_[l] = Scale<T>::to_one(finite_[l] ? largest[l] : T(0));
+            first[l] = scale_[l].first, second[l] = scale_[l].second;
+        }
+        const L by_first = L::from(first), by_second = L::from(second);
+        for (Index i = 0; i < n_; ++i) {
+            for (Index j = 0; j <= i; ++j) A(i, j) = A(j, i) = select(finite, A(i, j) * by_first * by_second, zero);
+            diagonal_[i] = A(i, i);
         }
     }
 
@@ -240,24 +257,42 @@ class Solver {
         departure_ = square_root(departure_ / L::all(static_cast<T>(n_)));
     }
 
-    void write(int l, const EigenLane<T>& lane) const {
-        const T residual = residual_[l];
-        // Written as not(<=) so that NaN is inaccurate too.
-        const bool inaccurate = !(residual <= T(residual_bound) && departure_[l] <= T(residual_bound));
-        const Status status = !finite_[l]      ? Status::not_finite
-                              : !converged_[l] ? Status::no_convergence
-                              : inaccurate     ? Status::inaccurate
-                                               : Status::ok;
-        const bool computed = finite_[l] && converged_[l], usable = status == Status::ok;
+    /// Statuses and vectors.
+    void write(int count, const EigenLane<T>* lane) const {
         const T nan = static_cast<T>(__builtin_nan(""));
-        *lane.status = status;
-        *lane.residual = computed ? static_cast<double>(residual) : __builtin_nan("");
-        Index place[EigenLanes<T>::most_order];
-        for (Index j = 0; j < n_; ++j) place[j] = static_cast<Index>(rank_[j][l]);
-        for (Index i = 0; i < n_; ++i)
-            for (Index j = 0; j < n_; ++j) lane.V(i, place[j]) = usable ? Vt_[j * n_ + i][l] : nan;
-        if (!usable)
-            for (Index j = 0; j < n_; ++j) lane.values[j] = nan;
+        int usable[L::count], used = 0;
+        for (int l = 0; l < count; ++l) {
+            const EigenLane<T>& one = lane[l];
+            const T residual = residual_[l];
+            // Written as not(<=) so that NaN is inaccurate too.
+            const bool inaccurate = !(residual <= T(residual_bound) && departure_[l] <= T(residual_bound));
+            *one.status = !finite_[l]      ? Status::not_finite
+                          : !converged_[l] ? Status::no_convergence
+                          : inaccurate     ? Status::inaccurate
+                                           : Status::ok;
+            *one.residual = finite_[l] && converged_[l] ? static_cast<double>(residual) : __builtin_nan("");
+            if (*one.status == Status::ok) {
+                usable[used++] = l;
+                continue;
+            }
+            for (Index j = 0; j < n_; ++j) one.values[j] = nan;
+            for (Index i = 0; i < n_; ++i)
+                for (Index j = 0; j < n_; ++j) one.V(i, j) = nan;
+        }
+        std::int32_t place[EigenLanes<T>::most_order][L::count];
+        for (Index j = 0; j < n_; ++j)
+            for (int l = 0; l < L::count; ++l) place[j][l] = static_cast<std::int32_t>(rank_[j][l]);
+        Rows rows;
+        for (Index i = 0; i < n_; ++i) {
+            for (Index j = 0; j < n_; ++j) {
+                const T* const v = reinterpret_cast<const T*>(Vt_ + j * n_ + i);
+                for (int l = 0; l < L::count; ++l) rows[l][place[j][l]] = v[l];
+            }
+            for (int k = 0; k < used; ++k) {
+                const Matrix<T>& V = lane[usable[k]].V;
+                for (Index j = 0; j < n_; ++j) V(i, j) = rows[usable[k]][j];
+            }
+        }
     }
 
     const Index n_;

@@ -38,6 +38,11 @@ struct Lanes {
         CURVBLAS_EACH(u) y.part[u] = x - Vector<T>{};
         return y;
     }
+    static inline Lanes from(const T* x) {
+        Lanes y;
+        CURVBLAS_EACH(u) y.part[u] = *reinterpret_cast<const Vector<T>*>(x + u * lanes<T>);
+        return y;
+    }
     T operator[](int l) const { return part[l / lanes<T>][l % lanes<T>]; }
     void set(int l, T x) { part[l / lanes<T>][l % lanes<T>] = x; }
 };
