@@ -23,8 +23,13 @@ class Block {
         }
         return memory_.get();
     }
-    void shrink(Index most) {
-        if (size_ > most) memory_.reset(), size_ = 0;
+    /// Lets the system take the memory back, if it needs it, where there is more than that: what it takes is zero then.
+    void offer(Index most) {
+        if (size_ <= most) return;
+#if defined(MADV_FREE)
+        if (madvise(memory_.get(), static_cast<std::size_t>(size_), MADV_FREE) == 0) return;
+#endif
+        memory_.reset(), size_ = 0;
     }
 
   private:
@@ -56,12 +61,13 @@ constexpr Index bytes(Index count) {
 }
 
 /// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
-/// two kernels' scratch never overlaps. Blocks above 64 MiB go back to the system afterwards.
+/// two kernels' scratch never overlaps. Blocks above 64 MiB are the system's to take back
+/// afterwards, when memory is short.
 template <class Tag>
 class Scratch {
   public:
     explicit Scratch(Index bytes) : top_(block().reserve(bytes)), end_(top_ + bytes) {}
-    ~Scratch() { block().shrink(Index{64} << 20); }
+    ~Scratch() { block().offer(Index{64} << 20); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
