@@ -56,23 +56,6 @@ void add_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matri
 }
 
 template <class T>
-void subtract_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
-    gemm(T(-1), A, B, T(1), C);
-}
-
-template <class T>
-void multiply_triangle(Index m, Index n, T f, const T* L, Index ldl, T* B, Index ldb) {
-    const int rows = static_cast<int>(m), columns = static_cast<int>(n);
-    const int l = static_cast<int>(ldl), b = static_cast<int>(ldb);
-    if constexpr (std::is_same_v<T, float>)
-        scipy_cblas_strmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, rows, columns, f, L, l, B,
-                          b);
-    else
-        scipy_cblas_dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, rows, columns, f, L, l, B,
-                          b);
-}
-
-template <class T>
 Index cholesky_lower(Index n, T* A) {
     const int order = static_cast<int>(n);
     int info = 0;
@@ -101,29 +84,13 @@ void solve_lower(const Matrix<const T>& L, bool transpose, const Matrix<T>& X) {
     }
 }
 
-template <class T>
-void square(Index m, Index n, const T* B, Index ldb, T* C, Index ldc) {
-    const int rows = static_cast<int>(m), columns = static_cast<int>(n), b = static_cast<int>(ldb);
-    const int c = static_cast<int>(ldc);
-    if constexpr (std::is_same_v<T, float>)
-        scipy_cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, b, 0, C, c);
-    else
-        scipy_cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, rows, columns, 1, B, b, 0, C, c);
-}
-
 template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template void add_product(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
 template void add_product(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
-template void subtract_product(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&);
-template void subtract_product(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&);
 template Index cholesky_lower(Index, float*);
 template Index cholesky_lower(Index, double*);
 template void solve_lower(const Matrix<const float>&, bool, const Matrix<float>&);
 template void solve_lower(const Matrix<const double>&, bool, const Matrix<double>&);
-template void square(Index, Index, const float*, Index, float*, Index);
-template void square(Index, Index, const double*, Index, double*, Index);
-template void multiply_triangle(Index, Index, float, const float*, Index, float*, Index);
-template void multiply_triangle(Index, Index, double, const double*, Index, double*, Index);
 
 }  // namespace curvblas::cpu::blas

@@ -21,10 +21,6 @@ void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T
 template <class T>
 void add_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 
-/// C <- C - A B, the same.
-template <class T>
-void subtract_product(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
-
 /// True if a matrix can be handed to multiply as it is, transposed or not.
 template <class T>
 bool is_blas(const Matrix<T>& A) {
@@ -52,13 +48,5 @@ Index cholesky_lower(Index n, T* A);
 /// rows.
 template <class T>
 void solve_lower(const Matrix<const T>& L, bool transpose, const Matrix<T>& X);
-
-/// C = B B^T for the upper triangle of C (m, m), leading dimension ldc; B (m, n), leading dimension ldb.
-template <class T>
-void square(Index m, Index n, const T* B, Index ldb, T* C, Index ldc);
-
-/// B <- f L B with L (m, m) lower triangular, B (m, n), leading dimensions ldl and ldb.
-template <class T>
-void multiply_triangle(Index m, Index n, T f, const T* L, Index ldl, T* B, Index ldb);
 
 }  // namespace curvblas::cpu::blas

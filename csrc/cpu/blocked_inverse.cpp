@@ -3,21 +3,10 @@
 #include <algorithm>
 
 #include "cpu/cholesky_inverse.h"
+#include "cpu/transpose.h"
 
 namespace curvblas::cpu {
 namespace {
-
-/// The upper triangle of a square becomes the mirror image of the lower one.
-template <class T>
-void mirror(const Micro& micro, Index n, T* X, Index ld) {
-    constexpr Index strip = 32;
-    for (Index i = 0; i < n; i += strip) {
-        const Index rows = std::min(strip, n - i), right = i + rows;
-        for (Index r = i; r < right; ++r)
-            for (Index c = i; c < r; ++c) X[c * ld + r] = X[r * ld + c];
-        transpose<T, T>(micro, rows, n - right, X + right * ld + i, ld, T(1), X + i * ld + right, ld);
-    }
-}
 
 /// Columns [first, last) of one row.
 template <class W, class T>

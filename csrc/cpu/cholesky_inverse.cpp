@@ -3,20 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-namespace curvblas::cpu {
+#include "cpu/transpose.h"
 
-template <class W, class T>
-void transpose(const Micro& micro, Index rows, Index columns, const T* from, Index from_ld, W factor, W* to, Index ld) {
-    constexpr Index most = 8;
-    W factors[most];
-    std::fill_n(factors, most, factor);
-    for (Index first = 0; first < rows; first += most) {
-        PackedFrom<W> strip{from + first, dtype_of<T>, std::min(most, rows - first), columns, 1, from_ld};
-        strip.fill = false;
-        if (factor != 1) strip.weights = factors;
-        micro.tile<W>().pack(strip, {to + first * ld, ld, micro.tile<W>().panel_columns});
-    }
-}
+namespace curvblas::cpu {
 
 // U holds -A throughout, because tiles only add.
 
@@ -89,9 +78,5 @@ template class CholeskyInverse<double>;
 template void CholeskyInverse<float>::load_lower(const float*, Index, double);
 template void CholeskyInverse<double>::load_lower(const float*, Index, double);
 template void CholeskyInverse<double>::load_lower(const double*, Index, double);
-template void transpose(const Micro&, Index, Index, const float*, Index, float, float*, Index);
-template void transpose(const Micro&, Index, Index, const double*, Index, float, float*, Index);
-template void transpose(const Micro&, Index, Index, const float*, Index, double, double*, Index);
-template void transpose(const Micro&, Index, Index, const double*, Index, double, double*, Index);
 
 }  // namespace curvblas::cpu

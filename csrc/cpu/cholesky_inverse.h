@@ -64,8 +64,4 @@ class CholeskyInverse {
     W *const U_, *const M_;
 };
 
-/// to[i, j] = factor * from[j, i], in the precision of W; neither side need be square.
-template <class W, class T>
-void transpose(const Micro& micro, Index rows, Index columns, const T* from, Index from_ld, W factor, W* to, Index ld);
-
 }  // namespace curvblas::cpu

@@ -4,23 +4,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/blas.h"
+#include "cpu/product.h"
+#include "cpu/scratch.h"
+#include "cpu/transpose.h"
 #include "queue.h"
 
 namespace curvblas::cpu {
-
-/// Mirrors the lower triangle of A (n, n), leading dimension n, into the upper one, or the upper one into the lower.
-template <bool from_lower, class T>
-void mirror(Index n, T* A) {
-    constexpr Index block = 16;  // reads rows and writes columns: a block of both fits the first-level cache
-    for (Index ib = 0; ib < n; ib += block)
-        for (Index jb = 0; jb <= ib; jb += block)
-            for (Index i = ib; i < std::min(ib + block, n); ++i)
-                for (Index j = jb; j < std::min(jb + block, i); ++j) {
-                    T &lower = A[i * n + j], &upper = A[j * n + i];
-                    from_lower ? upper = lower : lower = upper;
-                }
-}
 
 /// A range cut into `count` parts of about equal size: at least `least` parts where that leaves 64 a part.
 struct Blocks {
@@ -36,41 +25,41 @@ struct Blocks {
     Index size(Index block) const { return std::min(edge, n - block * edge); }
 };
 
-/// C = X X^T, full, for a contiguous X (n, k).
+/// C = X X^T, full, exactly symmetric, for a contiguous X (n, k); one strip of rows after the other, up to its
+/// diagonal.
 template <class T>
-void square_of_rows(const Matrix<const T>& X, T* C) {
-    constexpr Index small = 32;  // below it a product of twice the flops is faster than the BLAS's symmetric one
-    const Index n = X.rows;
-    if (n <= small) {
-        blas::multiply<T>(X, {X.data, X.columns, n, 1, X.row_stride}, {C, n, n, n, 1});
-        return mirror<false>(n, C);  // so that it is symmetric to the last bit
+void square_of_rows(const Micro& micro, const Matrix<const T>& X, T* C) {
+    constexpr Index strip = 64;
+    const Index n = X.rows, k = X.columns;
+    struct Memory;
+    Scratch<Memory> scratch(bytes<T>(n * k));
+    T* const Xt = scratch.template take<T>(n * k);
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < k; ++j) Xt[j * n + i] = X.data[i * X.row_stride + j];
+    for (Index i = 0; i < n; i += strip) {
+        const Index height = std::min(strip, n - i);
+        cpu::multiply<T>(micro, {X.row(i), height, k, X.row_stride, 1}, {Xt, k, i + height, n, 1},
+                         {C + i * n, height, i + height, n, 1});
     }
-    blas::square(n, X.columns, X.data, X.row_stride, C, n);
-    mirror<false>(n, C);
+    mirror(micro, n, C, n);
 }
 
 /// The same in blocks, on all threads. What is computed depends on the shape only.
 template <class T>
 void square_of_rows(const Queue& queue, const Matrix<const T>& X, T* C) {
-    const Index n = X.rows, k = X.columns, ld = X.row_stride;
+    const Index n = X.rows, k = X.columns;
     const Blocks blocks(n, 256, 4);
     std::vector<Item> items;
     for (Index i = 0; i < blocks.count; ++i)
-        for (Index j = i; j < blocks.count; ++j) {
-            const double flops = static_cast<double>(blocks.size(i)) * static_cast<double>(blocks.size(j) * k);
-            items.push_back({i, j, 1, 0, (i == j ? 1 : 2) * flops});
-        }
+        for (Index j = 0; j <= i; ++j)
+            items.push_back({i, j, 1, 0, cost_of_products<T>(1, blocks.size(i), k, blocks.size(j))});
     queue.run(items, [&](const Item& item) {
-        const Index i0 = blocks.first(item.task), j0 = blocks.first(item.first);
+        const Index i = blocks.first(item.task), j = blocks.first(item.first);
         const Index height = blocks.size(item.task), width = blocks.size(item.first);
-        T* const tile = C + i0 * n + j0;
-        if (i0 == j0)
-            blas::square(height, k, X.data + i0 * ld, ld, tile, n);
-        else
-            blas::multiply<T>({X.data + i0 * ld, height, k, ld, 1}, {X.data + j0 * ld, k, width, 1, ld},
-                              {tile, height, width, n, 1});
+        cpu::multiply<T>(queue.micro(), {X.row(i), height, k, X.row_stride, 1}, {X.row(j), k, width, 1, X.row_stride},
+                         {C + i * n + j, height, width, n, 1});
     });
-    mirror<false>(n, C);
+    mirror(queue.micro(), n, C, n);
 }
 
 }  // namespace curvblas::cpu

@@ -80,7 +80,7 @@ class CoupledNewton {
             if (rest % 2) multiply_into(M_, power_);
             if (rest == 1) break;
             const Matrix<const W> base{power_, n_, n_, n_, 1};
-            n_ >= 512 ? square_of_rows(queue_, base, square_) : square_of_rows(base, square_);
+            n_ >= 512 ? square_of_rows(queue_, base, square_) : square_of_rows(queue_.micro(), base, square_);
             std::swap(power_, square_);
         }
     }
@@ -88,8 +88,8 @@ class CoupledNewton {
     /// to <- to B.
     void multiply_into(W*& to, const W* B) {
         const auto rows = [&](Index first, Index count) {
-            blas::multiply<W>({to + first * n_, count, n_, n_, 1}, {B, n_, n_, n_, 1},
-                              {product_ + first * n_, count, n_, n_, 1});
+            cpu::multiply<W>(queue_.micro(), {to + first * n_, count, n_, n_, 1}, {B, n_, n_, n_, 1},
+                             {product_ + first * n_, count, n_, n_, 1});
         };
         if (n_ >= 512) {
             const Blocks blocks(n_, 256, 4);
@@ -99,7 +99,7 @@ class CoupledNewton {
         } else {
             rows(0, n_);
         }
-        mirror<true>(n_, product_);
+        mirror(queue_.micro(), n_, product_, n_);
         std::swap(to, product_);
     }
 

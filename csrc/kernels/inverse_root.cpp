@@ -29,11 +29,11 @@ bool is_valid(double damping) { return damping >= 0 && std::isfinite(damping); }
 
 /// A full, contiguous, exactly symmetric copy of a matrix from its lower triangle, times `scale`.
 template <class T, class W>
-void load(const Matrix<const T>& C, double scale, W* A) {
+void load(const Micro& micro, const Matrix<const T>& C, double scale, W* A) {
     const Index n = C.rows;
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j <= i; ++j) A[i * n + j] = static_cast<W>(static_cast<double>(C(i, j)) * scale);
-    mirror<true>(n, A);
+    mirror(micro, n, A, n);
 }
 
 /// One matrix: what the methods share. X, n^2 of W, holds a root that is yet to be judged.
@@ -45,7 +45,7 @@ RootReport judge(const Micro& micro, const InverseRoot<T>& task, Index b, Index 
     Scratch<Tag> scratch(2 * bytes<T>(n * n) + bytes<double>(3 * n));
     T* const A = scratch.template take<T>(n * n);
     T* const rounded = scratch.template take<T>(n * n);
-    load(C, 1, A);
+    load(micro, C, 1, A);
     bool finite = true;
     for (Index e = 0; e < n * n; ++e) {
         rounded[e] = static_cast<T>(X[e]);
@@ -84,7 +84,7 @@ RootReport root_from_basis(const Queue& queue, const InverseRoot<T>& task, Index
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < n; ++j) S[i * n + j] = V(i, j) * factors[j];
     const Matrix<const W> halves{S, n, n, n, 1};
-    n >= large ? square_of_rows(queue, halves, X) : square_of_rows(halves, X);
+    n >= large ? square_of_rows(queue, halves, X) : square_of_rows(queue.micro(), halves, X);
     return judge<T, W>(queue.micro(), task, b, p, X);
 }
 
@@ -158,7 +158,7 @@ void again_by_eigh(const Queue& queue, std::span<const InverseRoot<float>> group
         const auto& task = group[f.task];
         const Index n = task.C.rows;
         double* const C = matrices.get() + words;
-        load(task.C[f.b], 1, C);
+        load(queue.micro(), task.C[f.b], 1, C);
         bases.push_back({{C, n, n, n, 1, 1, 0},
                          {},
                          w.get() + values,
@@ -232,7 +232,7 @@ RootReport root_by_newton(const Queue& queue, const InverseRoot<T>& task, Index 
     if (largest == 0) return failed(Status::not_positive_definite);
     const double scale = std::min(1 / largest, 1e300);
     CoupledNewton<W> newton(queue, n, p);
-    load(C, scale, newton.A());
+    load(queue.micro(), C, scale, newton.A());
     for (Index i = 0; i < n; ++i)
         newton.A()[i * n + i] = static_cast<W>((static_cast<double>(C(i, i)) + damping) * scale);
     if (!newton.iterate())

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cpu/blas.h"
 #include "cpu/product.h"
 
 namespace curvblas::cpu {
@@ -36,7 +35,6 @@ Matrix<T> columns_of(const Matrix<T>& A, Index first, Index count) {
 
 template <class T>
 void multiply(const Queue& queue, std::span<const Product<T>> group) {
-    blas::stay_on_one_thread();
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const auto& [A, B, C] = group[t];

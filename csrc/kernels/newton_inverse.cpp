@@ -53,14 +53,14 @@ class NewtonSteps {
 
   private:
     /// A matrix in rows, from its lower triangle; whether its diagonal is positive.
-    static bool load(const Matrix<const T>& from, double shift, double* to) {
+    bool load(const Matrix<const T>& from, double shift, double* to) const {
         const Index n = from.rows;
         bool is_positive = true;
         for (Index i = 0; i < n; ++i) {
             for (Index j = 0; j <= i; ++j) to[i * n + j] = static_cast<double>(from(i, j));
             is_positive = (to[i * n + i] += shift) > 0 && is_positive;
         }
-        mirror<true>(n, to);
+        mirror(queue_.micro(), n, to, n);
         return is_positive;
     }
 
@@ -143,7 +143,7 @@ class NewtonSteps {
                 for (Index l = 0; l < next.columns; ++l)
                     next(k, l) = static_cast<double>(static_cast<T>(X(k, l) + next(k, l)));
         });
-        mirror<true>(n_, next_);
+        mirror(queue_.micro(), n_, next_, n_);
         std::swap(X_, next_);
     }
 
@@ -160,7 +160,6 @@ class NewtonSteps {
 
 template <class T>
 void newton_inverse(const Queue& queue, std::span<const NewtonInverse<T>> group) {
-    blas::stay_on_one_thread();
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const Stack<const T>& C = group[t].C;

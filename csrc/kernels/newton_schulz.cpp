@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/blas.h"
 #include "cpu/norm.h"
 #include "cpu/scratch.h"
 #include "cpu/symmetric.h"
@@ -70,17 +69,17 @@ void form_polynomial(const NewtonSchulzSteps& steps, const Work<T>& work, Index 
 
 /// One matrix on one thread.
 template <class T>
-void orthogonalise(const NewtonSchulz<T>& task, Index b, const NewtonSchulzSteps& steps) {
+void orthogonalise(const Micro& micro, const NewtonSchulz<T>& task, Index b, const NewtonSchulzSteps& steps) {
     const Matrix<const T> B = wide(task.B[b]);
     const Index s = B.rows, l = B.columns;
     Scratch<NewtonSchulz<T>> scratch(Work<T>::bytes_for(s, l));
     Work<T> work(s, l, scratch);
     load(B, work);
     for (Index step = 0; step < steps.count; ++step) {
-        square_of_rows(contiguous(work.X, s, l), work.A);
-        square_of_rows(contiguous(work.A, s, s), work.M);
+        square_of_rows(micro, contiguous(work.X, s, l), work.A);
+        square_of_rows(micro, contiguous(work.A, s, s), work.M);
         form_polynomial(steps, work, 0, s);
-        blas::multiply<T>(contiguous(work.M, s, s), contiguous(work.X, s, l), {work.next, s, l, l, 1});
+        cpu::multiply<T>(micro, contiguous(work.M, s, s), contiguous(work.X, s, l), {work.next, s, l, l, 1});
         std::swap(work.X, work.next);
     }
     store(work, wide(task.X[b]));
@@ -105,8 +104,8 @@ void orthogonalise_large(const Queue& queue, const NewtonSchulz<T>& task, Index 
         queue.run(items, [&](const Item& item) {
             const Index i0 = rows.first(item.task), j0 = columns.first(item.first);
             const Index height = rows.size(item.task), width = columns.size(item.first);
-            blas::multiply<T>({work.M + i0 * s, height, s, s, 1}, {work.X + j0, s, width, l, 1},
-                              {work.next + i0 * l + j0, height, width, l, 1});
+            cpu::multiply<T>(queue.micro(), {work.M + i0 * s, height, s, s, 1}, {work.X + j0, s, width, l, 1},
+                             {work.next + i0 * l + j0, height, width, l, 1});
         });
         std::swap(work.X, work.next);
     }
@@ -117,7 +116,6 @@ void orthogonalise_large(const Queue& queue, const NewtonSchulz<T>& task, Index 
 
 template <class T>
 void newton_schulz(const Queue& queue, std::span<const NewtonSchulz<T>> group, const NewtonSchulzSteps& steps) {
-    blas::stay_on_one_thread();
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const auto& B = group[t].B;
@@ -132,7 +130,8 @@ void newton_schulz(const Queue& queue, std::span<const NewtonSchulz<T>> group, c
         Queue::append_batches(items, t, B.batch, static_cast<double>(steps.count) * cost_of_step + 4 * s * l);
     }
     queue.run(items, [&](const Item& item) {
-        for (Index b = item.first; b < item.first + item.count; ++b) orthogonalise(group[item.task], b, steps);
+        for (Index b = item.first; b < item.first + item.count; ++b)
+            orthogonalise(queue.micro(), group[item.task], b, steps);
     });
 }
 

@@ -1,6 +1,5 @@
 #include "kernels/precondition.h"
 
-#include "cpu/blas.h"
 #include "cpu/two_sided.h"
 
 namespace curvblas::cpu {
@@ -44,7 +43,6 @@ class BlockSums {
 
 template <class T>
 void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
-    blas::stay_on_one_thread();
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const TwoSided product(group[t].V.rows, group[t].V.columns);

@@ -1,6 +1,5 @@
 #include "kernels/precondition_eigen.h"
 
-#include "cpu/blas.h"
 #include "cpu/two_sided.h"
 
 namespace curvblas::cpu {
@@ -66,7 +65,6 @@ void rotate_back(const Micro& micro, const PreconditionEigen<T>& task, Index b, 
 
 template <class T>
 void precondition_eigen(const Queue& queue, std::span<const PreconditionEigen<T>> group) {
-    blas::stay_on_one_thread();
     // Matrices of one block are done by one item. Of the others all blocks are rotated before any is rotated back.
     std::vector<Item> items, rotations;
     std::vector<Index> begins;
