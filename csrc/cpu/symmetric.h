@@ -34,8 +34,7 @@ void square_of_rows(const Micro& micro, const Matrix<const T>& X, T* C) {
     struct Memory;
     Scratch<Memory> scratch(bytes<T>(n * k));
     T* const Xt = scratch.template take<T>(n * k);
-    for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < k; ++j) Xt[j * n + i] = X.data[i * X.row_stride + j];
+    transpose<T, T>(micro, k, n, X.data, X.row_stride, T(1), Xt, n);
     for (Index i = 0; i < n; i += strip) {
         const Index height = std::min(strip, n - i);
         cpu::multiply<T>(micro, {X.row(i), height, k, X.row_stride, 1}, {Xt, k, i + height, n, 1},
