@@ -34,7 +34,8 @@ struct EigenReports {
 /// of the results as they are handed out, times a fixed vector of signs, whose mean square is the Frobenius norm.
 ///
 /// Cost per matrix: 9 n^3 flops by tridiagonalisation (4/3 n^3), its eigenvectors (at most 17/3) and their rotation
-/// back (2); 6 n^3 a sweep of Jacobi rotations.
+/// back (2); 6 n^3 a sweep of Jacobi rotations. Scratch on the CPU beyond n = 32: about
+/// 5 n^2 words.
 template <class T>
 struct Eigenbasis {
     Stack<const T> C, warm_start;

@@ -18,7 +18,8 @@ class CholeskyResult:
     Attributes
     ----------
     factor : array or list of arrays, shape (..., n, n)
-        L, lower triangular with zeros above the diagonal. A failed matrix is NaN.
+        L, lower triangular with zeros above the diagonal. A failed matrix is NaN, or with
+        ``on_failure="keep"`` what ``out`` held.
     status : int8 array, one per matrix
         See `Status`.
     jitter : float64 array, one per matrix

@@ -33,7 +33,8 @@ class InverseResult:
     Attributes
     ----------
     inverse : array or list of arrays, shape (..., n, n)
-        Like the factors: full storage, exactly symmetric. A failed matrix is NaN.
+        Like the factors: full storage, exactly symmetric. A failed matrix is NaN, or with
+        ``on_failure="keep"`` what ``out`` held.
     status : int8 array, one per matrix
         See `Status`.
     jitter : float64 array, one per matrix
