@@ -4,12 +4,12 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <optional>
 
 #include "core/probe.h"
 #include "cpu/scratch.h"
 #include "kernels/damped_inverse_job.h"
+#include "kernels/shared_jobs.h"
 
 namespace curvblas::cpu {
 namespace {
@@ -54,22 +54,13 @@ class Inverter {
     }
 
     void run() {
-        while (!items_.empty()) {
-            queue_.run(items_, [&](const Item& item) {
-                if (item.part >= 0)
-                    shared_[static_cast<std::size_t>(item.task)]->work(item.part);
-                else if (item.part == lanes)
-                    invert_positions(item);
-                else
-                    solve({item.task, item.first});
-            });
-            items_.clear();
-            for (Index k = 0; k < static_cast<Index>(shared_.size()); ++k) append_step(k);
-        }
+        jobs_->run(queue_, items_, [&](const Item& item) {
+            item.part == lanes ? invert_positions(item) : solve({item.task, item.first});
+        });
     }
 
   private:
-    static constexpr Index lanes = -1, whole = -2;  // an item's `part`, unless it is one of a shared matrix's step
+    static constexpr Index lanes = -1, whole = -2;  // an item's `part`, below those of shared matrices
 
     const DampedInverse<T>& task(Index t) const { return group_[static_cast<std::size_t>(t)]; }
     static bool is_for_lanes(Index n) { return n > 0 && n <= largest_in_lanes; }
@@ -108,21 +99,11 @@ class Inverter {
                     items_.push_back({t, b, 1, whole, cost});
             }
         }
-        workspace_.emplace(need);
+        jobs_.emplace(need);
         for (const Place& place : shared) {
             const DampedInverse<T>& of = task(place.task);
-            std::byte* const own =
-                workspace_->template take<std::byte>(InverseJob<T>::bytes(queue_.micro(), of.C.rows));
-            shared_.push_back(std::make_unique<InverseJob<T>>(queue_.micro(), of, place.matrix, on_failure_, own));
-            append_step(static_cast<Index>(shared_.size()) - 1);
+            jobs_->add(InverseJob<T>::bytes(queue_.micro(), of.C.rows), queue_.micro(), of, place.matrix, on_failure_);
         }
-    }
-
-    void append_step(Index k) {
-        auto& job = shared_[static_cast<std::size_t>(k)];
-        if (!job) return;
-        if (!job->next()) return job.reset();
-        for (Index part = 0; part < job->parts(); ++part) items_.push_back({k, 0, 1, part, job->cost(part)});
     }
 
     void solve(const Place& place) const {
@@ -222,9 +203,7 @@ class Inverter {
     std::vector<Run> runs_;
     Index in_lanes_ = 0;  ///< matrices
     std::vector<Item> items_;
-    struct Shared;
-    std::optional<Scratch<Shared>> workspace_;            ///< of all shared matrices
-    std::vector<std::unique_ptr<InverseJob<T>>> shared_;  ///< null when done
+    std::optional<SharedJobs<InverseJob<T>>> jobs_;
 };
 
 }  // namespace

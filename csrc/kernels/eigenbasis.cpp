@@ -1,12 +1,12 @@
 #include "kernels/eigenbasis.h"
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 
 #include "cpu/blas.h"
 #include "cpu/scratch.h"
 #include "kernels/eigenbasis_job.h"
+#include "kernels/shared_jobs.h"
 
 namespace curvblas::cpu {
 namespace {
@@ -61,36 +61,18 @@ class Eigenbases {
             items_.push_back({0, first, next - first, whole, cost<T>(order)});
         }
         for (Index k = first; k < static_cast<Index>(all_.size()); ++k) need += bytes(k);
-        memory_.emplace(need);
-        for (Index k = first; k < static_cast<Index>(all_.size()); ++k) {
-            shared_.push_back(
-                std::make_unique<EigenJob<T>>(queue_.micro(), all_[k], memory_->template take<std::byte>(bytes(k))));
-            append_step(static_cast<Index>(shared_.size()) - 1);
-        }
+        jobs_.emplace(need);
+        for (Index k = first; k < static_cast<Index>(all_.size()); ++k) jobs_->add(bytes(k), queue_.micro(), all_[k]);
     }
 
     void run() {
-        while (!items_.empty()) {
-            queue_.run(items_, [&](const Item& item) {
-                item.part == whole ? solve(item.first, item.count)
-                                   : shared_[static_cast<std::size_t>(item.task)]->work(item.part);
-            });
-            items_.clear();
-            for (Index k = 0; k < static_cast<Index>(shared_.size()); ++k) append_step(k);
-        }
+        jobs_->run(queue_, items_, [&](const Item& item) { solve(item.first, item.count); });
     }
 
   private:
-    static constexpr Index whole = -1;  // an item's `part`, unless it is one of a shared matrix's step
+    static constexpr Index whole = -1;  // an item's `part`, below those of shared matrices
 
     Index bytes(Index k) const { return EigenJob<T>::bytes(queue_.micro(), all_[static_cast<std::size_t>(k)].C.rows); }
-
-    void append_step(Index k) {
-        auto& job = shared_[static_cast<std::size_t>(k)];
-        if (!job) return;
-        if (!job->next()) return job.reset();
-        for (Index part = 0; part < job->parts(); ++part) items_.push_back({k, 0, 1, part, job->cost()});
-    }
 
     void solve(Index first, Index count) const {
         const EigenLane<T>* const ones = all_.data() + first;
@@ -109,9 +91,7 @@ class Eigenbases {
     const EigenLanes<T>& lanes_;
     const std::vector<EigenLane<T>> all_;
     std::vector<Item> items_;
-    struct Shared;
-    std::optional<Scratch<Shared>> memory_;             ///< of all shared matrices
-    std::vector<std::unique_ptr<EigenJob<T>>> shared_;  ///< null when done
+    std::optional<SharedJobs<EigenJob<T>>> jobs_;
 };
 
 }  // namespace

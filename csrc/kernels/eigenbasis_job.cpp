@@ -98,7 +98,7 @@ Index EigenJob<T>::parts() const {
 }
 
 template <class T>
-double EigenJob<T>::cost() const {
+double EigenJob<T>::cost(Index) const {
     const double n = static_cast<double>(n_), parts = static_cast<double>(this->parts());
     const double of_rotations = 2 * n * n * n / 10;
     return (step_ == Step::decompose ? 400 * n * n + n * n * n

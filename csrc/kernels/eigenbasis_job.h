@@ -29,7 +29,7 @@ class EigenJob {
     bool next();
     Index parts() const;
     /// As the queue counts it.
-    double cost() const;
+    double cost(Index part) const;
     void work(Index part);
 
   private:
