@@ -76,7 +76,7 @@ struct AveragedBlock {
             for (Index j = 0; j < columns; j += lanes) {
                 const T* line[lanes];
                 for (Index l = 0; l < lanes; ++l) line[l] = values + (i + l) * width + j;
-                transpose(line, turned + j * height + i, height);
+                transpose_square(line, turned + j * height + i, height);
             }
         for (Index j = 0; j < columns; ++j) {
             const Index below = std::max<Index>(j0 + j + 1 - i0, 0);

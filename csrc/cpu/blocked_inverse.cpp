@@ -127,7 +127,7 @@ void BlockedInverse<T, W>::invert_whole() {
     Scratch<BlockedInverse> scratch(CholeskyInverse<W>::bytes(micro_, n_));
     CholeskyInverse<W> inverse(micro_, n_, scratch);
     inverse.load_lower(A_, lda_, shift_);
-    minor_ = inverse.factor(log_det_);
+    minor_ = std::min(inverse.factor(log_det_), n_);
     if (minor_) return;
     const W* const lower = inverse.multiply();
     for (Index i = 0; i < n_; ++i) std::copy_n(lower + i * inverse.stride(), i + 1, X_ + i * ldx_);
@@ -174,7 +174,7 @@ void BlockedInverse<T, W>::factor_diagonal(Index i) {
     Scratch<BlockedInverse> scratch(CholeskyInverse<W>::bytes(micro_, n));
     CholeskyInverse<W> inverse(micro_, n, scratch);
     inverse.load_negative_upper([&](Index k, W* row) { copy_row(block, k, k, n, row); });
-    if (const Index minor = inverse.factor(log_det_)) minor_ = begin(i) + minor;
+    if (const Index minor = inverse.factor(log_det_)) minor_ = std::min(begin(i) + minor, n_);
     const W* const M = inverse.inverse_factor();
     for (Index j = 0; j < n; j += panel_) {
         const Index columns = std::min(panel_, n - j);

@@ -1,6 +1,9 @@
 // The inverse of one symmetric positive definite matrix in steps, whose parts any number of threads may share.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "core/view.h"
 #include "cpu/micro.h"
 #include "cpu/scratch.h"

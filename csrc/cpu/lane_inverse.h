@@ -20,12 +20,10 @@ struct LaneProblems {
     T* X[most];
     Index n[most], C_stride[most], X_stride[most];
     double shift[most];  ///< not negative, finite
-    // Results, bit l and entry l for lane l. X and they are written only where the matrix is solved: its residual is
-    // small beyond doubt.
+    // Results, bit l and entry l for lane l. X is written, and the others count, only where the matrix is solved: its
+    // residual is small beyond doubt.
     std::uint32_t solved;
     double residual[most], log_det[most];
-
-    bool all_solved() const { return solved == (1u << count) - 1; }
 };
 
 /// Inverts in the precision W: A = L L^T, M = L^-1, X = M^T M, n^3 flops, in 4 x 4 blocks of vectors whose lane l

@@ -202,7 +202,7 @@ class Lanes {
             row[l] = problems_.X[l], stride[l] = problems_.X_stride[l];
             if (!(problems_.solved >> l & 1)) order_[l] = 0;
         }
-        are_all_solved_ = problems_.all_solved();
+        are_all_solved_ = problems_.solved == (1u << count_) - 1;
         if (is_flat_ && are_all_solved_) return unpack_flat(row);
         for (Index i = 0; i < 4 * blocks_; ++i) {
             for (Index j = 0; j < blocks_; j += fours) {

@@ -105,13 +105,13 @@ struct VectorOf16Bytes {
     typedef T type __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
 };
 
-/// The side of the square that transpose() turns.
+/// The side of the square that transpose_square() turns.
 template <class T>
 constexpr Index transposed_rows = 16 / static_cast<Index>(sizeof(T));
 
 /// to[j * pitch + i] = rows[i][j] for `transposed_rows` rows i and as many columns j.
 template <class T>
-void transpose(const T* const* rows, T* to, Index pitch) {
+void transpose_square(const T* const* rows, T* to, Index pitch) {
     using V = typename VectorOf16Bytes<T>::type;
     const auto load = [&](int i) { return *reinterpret_cast<const V*>(rows[i]); };
     const auto store = [&](int j, V column) { *reinterpret_cast<V*>(to + j * pitch) = column; };

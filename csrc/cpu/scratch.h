@@ -61,8 +61,8 @@ constexpr Index bytes(Index count) {
 }
 
 /// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
-/// two kernels' scratch never overlaps. Blocks above 64 MiB are the system's to take back
-/// afterwards, when memory is short.
+/// two kernels' scratch never overlaps. Blocks above 64 MiB are the system's to take back afterwards, when memory is
+/// short.
 template <class Tag>
 class Scratch {
   public:

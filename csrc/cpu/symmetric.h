@@ -5,25 +5,34 @@
 #include <vector>
 
 #include "cpu/product.h"
+#include "cpu/queue.h"
 #include "cpu/scratch.h"
 #include "cpu/transpose.h"
-#include "queue.h"
 
 namespace curvblas::cpu {
 
 /// A range cut into `count` parts of about equal size: at least `least` parts where that leaves 64 a part.
-struct Blocks {
+struct EvenParts {
     Index n, count, edge;
 
-    Blocks(Index length, Index most, Index least) : n(length) {
+    EvenParts(Index length, Index most, Index least) : n(length) {
         count = std::max((n + most - 1) / most, std::min(least, n / 64));
         count = std::max<Index>(count, 1);
-        edge = ((n + count - 1) / count + 15) / 16 * 16;
+        edge = std::max<Index>(((n + count - 1) / count + 15) / 16 * 16, 16);
         count = (n + edge - 1) / edge;
     }
     Index first(Index block) const { return block * edge; }
     Index size(Index block) const { return std::min(edge, n - block * edge); }
 };
+
+/// A = scale(C), full, contiguous, exactly symmetric, from the lower triangle of C; scale maps doubles.
+template <class T, class W, class Scale>
+void copy_symmetric(const Micro& micro, const Matrix<const T>& C, const Scale& scale, W* A) {
+    const Index n = C.rows;
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j <= i; ++j) A[i * n + j] = static_cast<W>(scale(static_cast<double>(C(i, j))));
+    mirror(micro, n, A, n);
+}
 
 /// C = X X^T, full, exactly symmetric, for a contiguous X (n, k); one strip of rows after the other, up to its
 /// diagonal.
@@ -47,7 +56,7 @@ void square_of_rows(const Micro& micro, const Matrix<const T>& X, T* C) {
 template <class T>
 void square_of_rows(const Queue& queue, const Matrix<const T>& X, T* C) {
     const Index n = X.rows, k = X.columns;
-    const Blocks blocks(n, 256, 4);
+    const EvenParts blocks(n, 256, 4);
     std::vector<Item> items;
     for (Index i = 0; i < blocks.count; ++i)
         for (Index j = 0; j <= i; ++j)

@@ -5,7 +5,8 @@
 
 namespace curvblas::cpu {
 
-/// to[i, j] = factor * from[j, i], in the precision of W; neither side need be square.
+/// to[i, j] = factor * from[j, i] for so many rows and columns of `to`, in the precision of W. The elements of a row
+/// are neighbours on both sides, which may not overlap.
 template <class W, class T>
 void transpose(const Micro& micro, Index rows, Index columns, const T* from, Index from_ld, W factor, W* to, Index ld);
 

@@ -1,7 +1,5 @@
 #include "cpu/tridiagonal.h"
 
-#include <type_traits>
-
 extern "C" {
 void scipy_ssytrd_(const char* uplo, const int* n, float* A, const int* lda, float* d, float* e, float* tau,
                    float* work, const int* lwork, int* info);

@@ -92,7 +92,7 @@ class CoupledNewton {
                              {product_ + first * n_, count, n_, n_, 1});
         };
         if (n_ >= 512) {
-            const Blocks blocks(n_, 256, 4);
+            const EvenParts blocks(n_, 256, 4);
             std::vector<Item> items;
             for (Index i = 0; i < blocks.count; ++i) items.push_back({i, 0, 1, 0, 1e6});
             queue_.run(items, [&](const Item& item) { rows(blocks.first(item.task), blocks.size(item.task)); });

@@ -41,8 +41,8 @@ struct InverseReports {
 /// Frobenius norm is computed column by column (n <= 64) or sixteen more vectors of signs are tried.
 ///
 /// Cost per matrix: n^3 + O(n^2) flops, 2 n^2 words; on the CPU a single matrix of n <= 64 costs as much as a vector
-/// full of them. Scratch: on a device 2 n^2 words; on the CPU 2 n^2 words up to n = 256, beyond
-/// it n^2 + 600 n at most; n^2 + 600 n doubles more on the ladder.
+/// full of them. Scratch: on a device 2 n^2 words; on the CPU 2 n^2 words up to n = 256, beyond it about n^2 + 700 n,
+/// and as many doubles more on the ladder.
 template <class T>
 struct DampedInverse {
     Stack<const T> C;

@@ -1,6 +1,7 @@
 // One damped inverse from the first look at the matrix to its report: the ladder and the residual of damped_inverse.h.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 

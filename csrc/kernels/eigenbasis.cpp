@@ -11,13 +11,13 @@
 namespace curvblas::cpu {
 namespace {
 
-/// What an item takes, as the queue counts it (10,000 a microsecond; measured on a Zen 4): lanes full of matrices took
-/// 12 us at n = 8 and 350 us at n = 32, one matrix of n = 33 took 68 us, of n = 256 3.2 ms, of n = 1024 129 ms.
+/// What an item takes, as the queue counts it (10,000 a microsecond; float32 on a Zen 5): lanes full of matrices took
+/// 10 us at n = 8 and 180 us at n = 32, one matrix of n = 256 1.9 ms, of n = 1024 53 ms.
 template <class T>
 double cost(Index order) {
     const double n = static_cast<double>(order);
     const bool in_lanes = order <= EigenLanes<T>::most_order;
-    return in_lanes ? 2000 * n * n + 50 * n * n * n : 400 * n * n + 1.2 * n * n * n;
+    return in_lanes ? 1200 * n * n + 20 * n * n * n : 200 * n * n + 0.33 * n * n * n;
 }
 
 /// The matrices of a group, those of one order behind each other, so that lanes are full whatever task they are of.

@@ -12,7 +12,8 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// What is known about the eigenbases, beside the bases: one entry a matrix.
 struct EigenReports {
     Status* status;
-    double* residual;  ///< estimate of ||C V - V diag(values)||_F / ||C||_F; 0 for C = 0, NaN where there is no basis
+    double*
+        residual;  ///< estimate of ||C V - V diag(values)||_F / ||C||_F; 0 for C = 0, NaN where nothing was computed
 
     EigenReports from(Index matrix) const { return {status + matrix, residual + matrix}; }
 };
@@ -34,8 +35,7 @@ struct EigenReports {
 /// of the results as they are handed out, times a fixed vector of signs, whose mean square is the Frobenius norm.
 ///
 /// Cost per matrix: 9 n^3 flops by tridiagonalisation (4/3 n^3), its eigenvectors (at most 17/3) and their rotation
-/// back (2); 6 n^3 a sweep of Jacobi rotations. Scratch on the CPU beyond n = 32: about
-/// 5 n^2 words.
+/// back (2); 6 n^3 a sweep of Jacobi rotations. Scratch on the CPU beyond n = 32: 5 to 6 n^2 words.
 template <class T>
 struct Eigenbasis {
     Stack<const T> C, warm_start;

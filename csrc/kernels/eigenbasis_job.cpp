@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/probe.h"
+#include "cpu/symmetric.h"
 #include "cpu/tridiagonal.h"
 
 namespace curvblas::cpu {
@@ -22,18 +23,6 @@ double largest_magnitude(const Matrix<const T>& C) {
             if (std::isnan(size)) return nan;
         }
     return largest;
-}
-
-/// A full, contiguous, scaled copy from the lower triangle.
-template <class T>
-void load_symmetric(const Matrix<const T>& C, const PowerOfTwo& scale, T* A) {
-    constexpr Index block = 16;  // reads rows and writes columns: a block of both fits the first-level cache
-    const Index n = C.rows;
-    for (Index ib = 0; ib < n; ib += block)
-        for (Index jb = 0; jb <= ib; jb += block)
-            for (Index i = ib; i < std::min(ib + block, n); ++i)
-                for (Index j = jb; j < std::min(jb + block, i + 1); ++j)
-                    A[i * n + j] = A[j * n + i] = static_cast<T>(scale(static_cast<double>(C(i, j))));
 }
 
 /// Of each column of Z (n, count), the first entry of largest magnitude becomes positive.
@@ -99,12 +88,11 @@ Index EigenJob<T>::parts() const {
 
 template <class T>
 double EigenJob<T>::cost(Index) const {
-    const double n = static_cast<double>(n_), parts = static_cast<double>(this->parts());
-    const double of_rotations = 2 * n * n * n / 10;
-    return (step_ == Step::decompose ? 400 * n * n + n * n * n
-            : step_ == Step::rotate  ? of_rotations + 20 * n * n
-                                     : 20 * n * n) /
-           parts;
+    const double n = static_cast<double>(n_), n_squared = n * n;
+    const double all = step_ == Step::decompose ? 200 * n_squared + 0.14 * n * n_squared
+                       : step_ == Step::rotate  ? 30 * n_squared + 0.1 * n * n_squared
+                                                : 10 * n_squared;
+    return all / static_cast<double>(parts());
 }
 
 template <class T>
@@ -165,7 +153,7 @@ void EigenJob<T>::work(Index part) {
 
 template <class T>
 void EigenJob<T>::decompose() {
-    load_symmetric(one_.C, scale_, A_);
+    copy_symmetric(micro_, one_.C, scale_, A_);
     if (!solve_tridiagonal(n_, A_, tau_, one_.values, Zt_, work_, ints_)) found_ = Status::no_convergence;
     const PowerOfTwo back = scale_.inverse();
     for (Index j = 0; j < n_; ++j) one_.values[j] = static_cast<T>(back(static_cast<double>(one_.values[j])) + 0.0);

@@ -1,6 +1,9 @@
 // The eigenbasis of one matrix beyond the lanes, in steps whose parts any number of threads may share.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "cpu/back_transform.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/micro.h"

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/blas.h"
 #include "cpu/root_residual.h"
 #include "cpu/scratch.h"
 #include "cpu/symmetric.h"
@@ -25,16 +26,9 @@ struct RootReport {
 };
 constexpr RootReport failed(Status status) { return {status, nan}; }
 
-bool is_valid(double damping) { return damping >= 0 && std::isfinite(damping); }
+double unscaled(double x) { return x; }
 
-/// A full, contiguous, exactly symmetric copy of a matrix from its lower triangle, times `scale`.
-template <class T, class W>
-void load(const Micro& micro, const Matrix<const T>& C, double scale, W* A) {
-    const Index n = C.rows;
-    for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j <= i; ++j) A[i * n + j] = static_cast<W>(static_cast<double>(C(i, j)) * scale);
-    mirror(micro, n, A, n);
-}
+bool is_valid(double damping) { return damping >= 0 && std::isfinite(damping); }
 
 /// One matrix: what the methods share. X, n^2 of W, holds a root that is yet to be judged.
 template <class T, class W>
@@ -45,7 +39,7 @@ RootReport judge(const Micro& micro, const InverseRoot<T>& task, Index b, Index 
     Scratch<Tag> scratch(2 * bytes<T>(n * n) + bytes<double>(3 * n));
     T* const A = scratch.template take<T>(n * n);
     T* const rounded = scratch.template take<T>(n * n);
-    load(micro, C, 1, A);
+    copy_symmetric(micro, C, unscaled, A);
     bool finite = true;
     for (Index e = 0; e < n * n; ++e) {
         rounded[e] = static_cast<T>(X[e]);
@@ -158,7 +152,7 @@ void again_by_eigh(const Queue& queue, std::span<const InverseRoot<float>> group
         const auto& task = group[f.task];
         const Index n = task.C.rows;
         double* const C = matrices.get() + words;
-        load(queue.micro(), task.C[f.b], 1, C);
+        copy_symmetric(queue.micro(), task.C[f.b], unscaled, C);
         bases.push_back({{C, n, n, n, 1, 1, 0},
                          {},
                          w.get() + values,
@@ -232,7 +226,7 @@ RootReport root_by_newton(const Queue& queue, const InverseRoot<T>& task, Index 
     if (largest == 0) return failed(Status::not_positive_definite);
     const double scale = std::min(1 / largest, 1e300);
     CoupledNewton<W> newton(queue, n, p);
-    load(queue.micro(), C, scale, newton.A());
+    copy_symmetric(queue.micro(), C, [&](double x) { return x * scale; }, newton.A());
     for (Index i = 0; i < n; ++i)
         newton.A()[i * n + i] = static_cast<W>((static_cast<double>(C(i, i)) + damping) * scale);
     if (!newton.iterate())

@@ -26,7 +26,7 @@ class NewtonSteps {
           task_(task),
           b_(b),
           n_(task.C.rows),
-          blocks_(std::max<Index>(n_, 1), 256, 4),
+          blocks_(n_, 256, 4),
           scratch_(4 * bytes<double>(n_ * n_)),
           squares_(static_cast<std::size_t>(blocks_.count * blocks_.count)),
           traces_(squares_.size()) {
@@ -56,11 +56,8 @@ class NewtonSteps {
     bool load(const Matrix<const T>& from, double shift, double* to) const {
         const Index n = from.rows;
         bool is_positive = true;
-        for (Index i = 0; i < n; ++i) {
-            for (Index j = 0; j <= i; ++j) to[i * n + j] = static_cast<double>(from(i, j));
-            is_positive = (to[i * n + i] += shift) > 0 && is_positive;
-        }
-        mirror(queue_.micro(), n, to, n);
+        copy_symmetric(queue_.micro(), from, [](double x) { return x; }, to);
+        for (Index i = 0; i < n; ++i) is_positive = (to[i * n + i] += shift) > 0 && is_positive;
         return is_positive;
     }
 
@@ -95,8 +92,11 @@ class NewtonSteps {
         std::vector<Item> items;
         for (Index i = 0; i < blocks_.count; ++i)
             for (Index j = 0; j < (lower ? i + 1 : blocks_.count); ++j) {
-                const double cost = cost_of_products<double>(1, blocks_.size(i), n_, blocks_.size(j));
-                n_ < large ? work(i, j) : items.push_back({i, j, 1, 0, cost});
+                if (n_ < large) {
+                    work(i, j);
+                    continue;
+                }
+                items.push_back({i, j, 1, 0, cost_of_products<double>(1, blocks_.size(i), n_, blocks_.size(j))});
             }
         queue_.run(items, [&](const Item& item) { work(item.task, item.first); });
     }
@@ -150,7 +150,7 @@ class NewtonSteps {
     const Queue& queue_;
     const NewtonInverse<T>& task_;
     const Index b_, n_;
-    const Blocks blocks_;
+    const EvenParts blocks_;
     Scratch<NewtonSteps> scratch_;
     double *A_, *X_, *next_, *R_;
     std::vector<double> squares_, traces_;

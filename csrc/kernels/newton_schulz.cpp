@@ -93,7 +93,7 @@ void orthogonalise_large(const Queue& queue, const NewtonSchulz<T>& task, Index 
     Scratch<Work<T>> scratch(Work<T>::bytes_for(s, l));
     Work<T> work(s, l, scratch);
     load(B, work);
-    const Blocks rows(s, 256, 4), columns(l, 1024, 1);
+    const EvenParts rows(s, 256, 4), columns(l, 1024, 1);
     for (Index step = 0; step < steps.count; ++step) {
         square_of_rows(queue, contiguous(work.X, s, l), work.A);
         square_of_rows(queue, contiguous(work.A, s, s), work.M);

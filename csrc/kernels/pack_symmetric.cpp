@@ -82,7 +82,7 @@ void write_mirror_image(const PackedRows<T>& packed, Index j0, const Matrix<T>& 
                 __builtin_prefetch(rows[l] + 2 * panel);
             }
             for (Index j = 0; j < panel; j += lanes) {
-                transpose(rows, turned + j * height + i - first, height);
+                transpose_square(rows, turned + j * height + i - first, height);
                 for (const T*& row : rows) row += lanes;
             }
             i += lanes;
