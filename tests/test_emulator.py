@@ -116,7 +116,7 @@ def test_unknown_modes_are_refused(checked, word):
     [
         (lambda m, C: m.update_factors(C, C, 0.5, None, None, False, True), "tile.cuh"),
         (lambda m, C: m.precondition(C, C, C, None), "tile.cuh"),
-        (lambda m, C: m.damped_inverse(C, 0.1, "jitter", None), "blocked.cuh"),
+        (lambda m, C: m.damped_inverse(C, 0.1, None, "jitter", None), "blocked.cuh"),
     ],
     ids=["update_factors", "precondition", "damped_inverse"],
 )
