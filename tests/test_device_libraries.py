@@ -122,6 +122,6 @@ class TestStreams:
         tensor.__cuda_array_interface__["version"] = 2
         del tensor.__cuda_array_interface__["stream"]
 
-        inverse = emu.damped_inverse(tensor, 1.0, "jitter", None)[0]
+        inverse = emu.damped_inverse(tensor, 1.0, None, "jitter", None)[0]
 
         assert inverse.__cuda_array_interface__["stream"] == 55
