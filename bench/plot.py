@@ -18,7 +18,7 @@ Styles: TypeAlias = dict[str, tuple[str, str]]
 
 # Okabe and Ito: told apart with every common kind of colour blindness; the marks differ as well.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one more than colours, so that no pair comes again soon
 INK, FAINT, LINE, OWN_GREY, GOAL = "#333333", "#808080", "#e3e3e3", "#d0d0d0", "#b00020"
 WIDTH_INCHES, ROW_INCHES, MARGIN_INCHES = 9.0, 0.29, 1.75
 LANE = 0.12  # the peers of a case stand a little below each other, so that none hides another
@@ -37,7 +37,7 @@ def draw(results: Results, path: Path) -> bool:
     if not records:
         return False
     peers = dict.fromkeys(name for record in records for name in record.valid() if name != OWN)
-    styles = dict(zip(peers, itertools.cycle(zip(COLOURS, MARKS, strict=True)), strict=False))
+    styles = dict(zip(peers, zip(itertools.cycle(COLOURS), itertools.cycle(MARKS), strict=False), strict=False))
     groups = [list(members) for _, members in itertools.groupby(records, key=lambda record: record.case.group)]
     lines = len(records) + len(groups)
     figure = Figure(figsize=(WIDTH_INCHES, MARGIN_INCHES + ROW_INCHES * lines), layout="constrained")
