@@ -74,8 +74,8 @@ class Queue {
 
   private:
     static constexpr double worth_waking = 2e5;  // about 20 microseconds of one core
-    // An item costs an atomic increment and perhaps a cache line or two. Eight of them a thread or more, and each thread
-    // keeps its stretch from call to call.
+    // An item costs an atomic increment and perhaps a cache line or two. Eight of them a thread or more, and each
+    // thread keeps its stretch from call to call.
     static constexpr double worth_scheduling = 2e4;
 
     const Micro* micro_;
