@@ -239,3 +239,39 @@ print('OPENBLAS_NUM_THREADS' in os.environ)
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     assert result.stdout.split() == ["[]", "0", "False"]
+
+
+def _pieces(result):
+    """Bits of all arrays of a result of a list, matrix by matrix."""
+    fields = [getattr(result, name) for name in result.__dataclass_fields__]
+    return [tuple(np.asarray(field[k]).tobytes() for field in fields) for k in range(len(fields[0]))]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "solve",
+    [lambda factors: cb.damped_inverse(factors, 0.1), cb.eigenbasis],
+    ids=["damped_inverse", "eigenbasis"],
+)
+class TestSharedMatrices:
+    """Matrices that keep the other threads waiting are worked on by all of them, the same ones in a group by one."""
+
+    def test_threads_and_company_change_no_bit(self, cpu, rng, solve, dtype):
+        large = [spd(rng, n, dtype) for n in (420, 300, 130)]
+        many = [spd(rng, 200, dtype) for _ in range(6)]
+        cb.set_num_threads(1)
+        alone = [_pieces(solve([C]))[0] for C in large]
+        for threads in (1, 2, 3, 7):
+            cb.set_num_threads(threads)
+            assert [_pieces(solve([C]))[0] for C in large] == alone
+            assert _pieces(solve(large)) == alone
+            assert _pieces(solve([*many, *large]))[len(many) :] == alone
+
+    def test_a_bad_one_leaves_the_others_alone(self, cpu, rng, solve, dtype):
+        good, bad = spd(rng, 400, dtype), spd(rng, 390, dtype)
+        bad[300, 7] = np.nan
+
+        result = solve([bad, good])
+
+        assert result.status.tolist() == [cb.Status.NOT_FINITE, cb.Status.OK]
+        assert _pieces(result)[1] == _pieces(solve([good]))[0]
