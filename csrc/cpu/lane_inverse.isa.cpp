@@ -14,8 +14,7 @@ constexpr double half_unit = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
 template <class W>
 inline std::uint32_t bits_of(Vector<typename MaskOf<W>::type> is) {
 #if defined(__AVX512F__)
-    return sizeof(W) == 4 ? _mm512_movepi32_mask(reinterpret_cast<const __m512i&>(is))
-                          : _mm512_movepi64_mask(reinterpret_cast<const __m512i&>(is));
+    return sizeof(W) == 4 ? _mm512_movepi32_mask((__m512i)is) : _mm512_movepi64_mask((__m512i)is);
 #else
     std::uint32_t bits = 0;
     for (int l = 0; l < lanes<W>; ++l) bits |= static_cast<std::uint32_t>(is[l] & 1) << l;
