@@ -273,5 +273,13 @@ class TestSharedMatrices:
 
         result = solve([bad, good])
 
+        C, eps = good.astype(np.float64), np.finfo(dtype).eps
+        if solve is cb.eigenbasis:
+            values, vectors = result.values[1].astype(np.float64), result.vectors[1].astype(np.float64)
+            assert np.linalg.norm(C @ vectors - vectors * values) < 1000 * eps * np.linalg.norm(C)
+            assert np.linalg.norm(vectors.T @ vectors - np.eye(400)) < 1000 * eps
+        else:
+            inverse = result.inverse[1].astype(np.float64)
+            assert np.linalg.norm((C + 0.1 * np.eye(400)) @ inverse - np.eye(400)) < 1e5 * eps
         assert result.status.tolist() == [cb.Status.NOT_FINITE, cb.Status.OK]
         assert _pieces(result)[1] == _pieces(solve([good]))[0]

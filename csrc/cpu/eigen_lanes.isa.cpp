@@ -63,8 +63,7 @@ class Solver {
     using Rows = T[L::count][EigenLanes<T>::most_order + 1];
 
     /// The lower triangle of A, scaled; above the diagonal, and in diagonal_, what it was, for assess(). Zeros where
-    /// there is no matrix, or one that is not finite. Element by element for all lanes, because one of A is far from
-    /// the next one of the same lane.
+    /// there is no matrix, or one that is not finite.
     void load(int count, const EigenLane<T>* lane) {
         const L zero = L::all(0);
         L largest = zero;

@@ -27,7 +27,7 @@ class PackedProduct {
 
   private:
     static constexpr Index most_rows = 384;         // of A that are packed at a time, for the second-level cache
-    static constexpr Index panel_bytes = 24 << 10;  // of B: more than the first-level cache, less often added to C
+    static constexpr Index panel_bytes = 24 << 10;  // of B, which stay in the first-level cache
 
     Index depth() const { return panel_bytes / (panel_ * static_cast<Index>(sizeof(T))); }
 

@@ -23,9 +23,8 @@ class Block {
         }
         return memory_.get();
     }
-    /// Lets the system take the memory back, if it needs it, where there is more than that: what it takes is zero then.
-    void offer(Index most) {
-        if (size_ <= most) return;
+    /// Lets the system take the memory back, if it needs it: what it takes is zero then.
+    void offer() {
 #if defined(MADV_FREE)
         if (madvise(memory_.get(), static_cast<std::size_t>(size_), MADV_FREE) == 0) return;
 #endif
@@ -61,13 +60,15 @@ constexpr Index bytes(Index count) {
 }
 
 /// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
-/// two kernels' scratch never overlaps. Blocks above 64 MiB are the system's to take back afterwards, when memory is
-/// short.
+/// two kernels' scratch never overlaps. What a use above 64 MiB leaves is the system's to take back, when memory is
+/// short; later uses that need less do not ask the system again.
 template <class Tag>
 class Scratch {
   public:
-    explicit Scratch(Index bytes) : top_(block().reserve(bytes)), end_(top_ + bytes) {}
-    ~Scratch() { block().offer(Index{64} << 20); }
+    explicit Scratch(Index bytes) : bytes_(bytes), top_(block().reserve(bytes)), end_(top_ + bytes) {}
+    ~Scratch() {
+        if (bytes_ > most_kept) block().offer();
+    }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
@@ -83,6 +84,8 @@ class Scratch {
         thread_local Block own;
         return own;
     }
+    static constexpr Index most_kept = Index{64} << 20;
+    const Index bytes_;
     std::byte* top_;
     std::byte* end_;
 };

@@ -111,8 +111,7 @@ class Inverter {
         Scratch<InverseJob<T>> scratch(need);
         InverseJob<T> job(queue_.micro(), task(place.task), place.matrix, on_failure_,
                           scratch.template take<std::byte>(need));
-        while (job.next())
-            for (Index part = 0; part < job.parts(); ++part) job.work(part);
+        run_alone(job);
     }
 
     void invert_positions(const Item& item) const {

@@ -49,7 +49,7 @@ class Eigenbases {
         double total = 0;
         for (const EigenLane<T>& one : all_) total += cost<T>(one.C.rows);
         const auto is_shared = [&](Index n) {
-            return n > EigenLanes<T>::most_order && n >= 128 && cost<T>(n) > total / (4.0 * Pool::instance().threads());
+            return n >= 128 && cost<T>(n) > total / (4.0 * Pool::instance().threads());
         };
         Index need = 0, first = 0, next;
         for (const Index count = static_cast<Index>(all_.size()); first < count; first = next) {
@@ -83,8 +83,7 @@ class Eigenbases {
         std::byte* const memory = scratch.template take<std::byte>(need);
         if (in_lanes) return lanes_.solve(n, count, ones, memory);
         EigenJob<T> job(queue_.micro(), *ones, memory);
-        while (job.next())
-            for (Index part = 0; part < job.parts(); ++part) job.work(part);
+        run_alone(job);
     }
 
     const Queue& queue_;

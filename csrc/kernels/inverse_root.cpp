@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -26,8 +27,6 @@ struct RootReport {
 };
 constexpr RootReport failed(Status status) { return {status, nan}; }
 
-double unscaled(double x) { return x; }
-
 bool is_valid(double damping) { return damping >= 0 && std::isfinite(damping); }
 
 /// One matrix: what the methods share. X, n^2 of W, holds a root that is yet to be judged.
@@ -39,7 +38,7 @@ RootReport judge(const Micro& micro, const InverseRoot<T>& task, Index b, Index 
     Scratch<Tag> scratch(2 * bytes<T>(n * n) + bytes<double>(3 * n));
     T* const A = scratch.template take<T>(n * n);
     T* const rounded = scratch.template take<T>(n * n);
-    copy_symmetric(micro, C, unscaled, A);
+    copy_symmetric(micro, C, std::identity{}, A);
     bool finite = true;
     for (Index e = 0; e < n * n; ++e) {
         rounded[e] = static_cast<T>(X[e]);
@@ -152,7 +151,7 @@ void again_by_eigh(const Queue& queue, std::span<const InverseRoot<float>> group
         const auto& task = group[f.task];
         const Index n = task.C.rows;
         double* const C = matrices.get() + words;
-        copy_symmetric(queue.micro(), task.C[f.b], unscaled, C);
+        copy_symmetric(queue.micro(), task.C[f.b], std::identity{}, C);
         bases.push_back({{C, n, n, n, 1, 1, 0},
                          {},
                          w.get() + values,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -56,7 +57,7 @@ class NewtonSteps {
     bool load(const Matrix<const T>& from, double shift, double* to) const {
         const Index n = from.rows;
         bool is_positive = true;
-        copy_symmetric(queue_.micro(), from, [](double x) { return x; }, to);
+        copy_symmetric(queue_.micro(), from, std::identity{}, to);
         for (Index i = 0; i < n; ++i) is_positive = (to[i * n + i] += shift) > 0 && is_positive;
         return is_positive;
     }

@@ -10,6 +10,14 @@
 namespace curvblas::cpu {
 
 /// A Job has steps, begun by `bool next()`, of `parts()` parts each, done by `work(part)` in any order at `cost(part)`.
+/// This does one on the calling thread.
+template <class Job>
+void run_alone(Job& job) {
+    while (job.next())
+        for (Index part = 0; part < job.parts(); ++part) job.work(part);
+}
+
+/// Jobs that all threads share.
 template <class Job>
 class SharedJobs {
   public:
