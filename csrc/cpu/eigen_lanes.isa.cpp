@@ -3,6 +3,7 @@
 // nothing to do takes rotations by zero, which change no bit. Compiled once per instruction set; see micro.isa.cpp.
 #include "cpu/eigen_lanes.h"
 
+#include "cpu/householder_lanes.isa.h"
 #include "cpu/ql_lanes.isa.h"
 
 namespace curvblas::cpu::CURVBLAS_ISA {
@@ -45,8 +46,9 @@ class Solver {
 
     void solve(Index count, const EigenLane<T>* lane) {
         load(static_cast<int>(count), lane);
-        tridiagonalise();
-        form_vectors();
+        const Householder<T, U> householder{n_, A_, Vt_, d_, e_, tau_, v_, p_};
+        householder.tridiagonalise();
+        householder.form_vectors();
         converged_ = ImplicitQL<T, U>{n_, d_, e_, cosine_, sine_, Vt_}.iterate();
         order();
         make_signs_canonical();
@@ -93,97 +95,6 @@ class Solver {
             for (Index j = 0; j <= i; ++j) A(i, j) = A(j, i) = select(finite, A(i, j) * by_first * by_second, zero);
             diagonal_[i] = A(i, i);
         }
-    }
-
-    /// T = Q^T A Q with diagonal d and subdiagonal e. v_k of the reflection I - tau_k v_k v_k^T is left in column k.
-    void tridiagonalise() {
-        for (Index k = 0; k + 2 < n_; ++k) {
-            const Index first = k + 1;
-            d_[k] = A(k, k);
-            L squares = L::all(0);
-            for (Index i = first + 1; i < n_; ++i) squares = squares + A(i, k) * A(i, k);
-            const L alpha = A(first, k), zero = L::all(0), one = L::all(1);
-            const M none = squares < L::all(Limits<T>::tiny);
-            L beta = square_root(select(none, one, alpha * alpha + squares));
-            beta = select(alpha > zero, zero - beta, beta);
-            const L factor = select(none, zero, one / (alpha - beta));
-            e_[k] = select(none, alpha, beta);
-            tau_[k] = select(none, zero, (beta - alpha) / beta);
-            v_[first] = A(first, k) = one;
-            for (Index i = first + 1; i < n_; ++i) v_[i] = A(i, k) = A(i, k) * factor;
-            multiply_trailing(first);
-            update_trailing(first, tau_[k]);
-        }
-        if (n_ > 1) d_[n_ - 2] = A(n_ - 2, n_ - 2), e_[n_ - 2] = A(n_ - 1, n_ - 2);
-        d_[n_ - 1] = A(n_ - 1, n_ - 1), e_[n_ - 1] = L::all(0);
-    }
-
-    /// p = A v from `first` on. Two rows at a time, so that p_j is loaded and stored once for both.
-    void multiply_trailing(Index first) {
-        for (Index i = first; i < n_; ++i) p_[i] = A(i, i) * v_[i];
-        Index i = first;
-        for (; i + 2 <= n_; i += 2) {
-            const L v0 = v_[i], v1 = v_[i + 1];
-            const L* const row0 = &A(i, 0);
-            const L* const row1 = row0 + n_;
-            L sum0 = row1[i] * v1, sum1 = row1[i] * v0;
-            for (Index j = first; j < i; ++j) {
-                const L a0 = row0[j], a1 = row1[j], v = v_[j];
-                sum0 = sum0 + a0 * v, sum1 = sum1 + a1 * v;
-                p_[j] = p_[j] + a0 * v0 + a1 * v1;
-            }
-            p_[i] = p_[i] + sum0, p_[i + 1] = p_[i + 1] + sum1;
-        }
-        for (; i < n_; ++i) {
-            L sum = L::all(0);
-            for (Index j = first; j < i; ++j) sum = sum + A(i, j) * v_[j], p_[j] = p_[j] + A(i, j) * v_[i];
-            p_[i] = p_[i] + sum;
-        }
-    }
-
-    /// A <- A - v w^T - w v^T with w = tau p - tau^2 (p.v) / 2 v.
-    void update_trailing(Index first, const L& tau) {
-        L dot = L::all(0);
-        for (Index i = first; i < n_; ++i) dot = dot + p_[i] * v_[i];
-        const L half = L::all(T(0.5)) * tau * tau * dot;
-        for (Index i = first; i < n_; ++i) p_[i] = tau * p_[i] - half * v_[i];
-        Index i = first;
-        for (; i + 2 <= n_; i += 2) {
-            const L v0 = v_[i], v1 = v_[i + 1], w0 = p_[i], w1 = p_[i + 1];
-            L* const row0 = &A(i, 0);
-            L* const row1 = row0 + n_;
-            for (Index j = first; j <= i; ++j) {
-                const L v = v_[j], w = p_[j];
-                row0[j] = row0[j] - v0 * w - w0 * v;
-                row1[j] = row1[j] - v1 * w - w1 * v;
-            }
-            row1[i + 1] = row1[i + 1] - v1 * w1 - w1 * v1;
-        }
-        for (; i < n_; ++i)
-            for (Index j = first; j <= i; ++j) A(i, j) = A(i, j) - v_[i] * p_[j] - p_[i] * v_[j];
-    }
-
-    /// Vt = Q^T, from the last reflection on, because it changes fewer columns.
-    void form_vectors() {
-        for (Index i = 0; i < n_; ++i)
-            for (Index j = 0; j < n_; ++j) Vt_[i * n_ + j] = L::all(i == j ? T(1) : T(0));
-        for (Index k = n_ - 3; k >= 0; --k) {
-            for (Index i = k + 1; i < n_; ++i) v_[i] = A(i, k);
-            Index j = k + 1;
-            for (; j + 4 <= n_; j += 4) reflect<4>(k + 1, j, tau_[k]);
-            for (; j < n_; ++j) reflect<1>(k + 1, j, tau_[k]);
-        }
-    }
-    template <int rows>
-    void reflect(Index first, Index j, const L& tau) {
-        L* const row = Vt_ + j * n_;
-        L sum[rows];
-        for (int r = 0; r < rows; ++r) sum[r] = L::all(0);
-        for (Index i = first; i < n_; ++i)
-            for (int r = 0; r < rows; ++r) sum[r] = sum[r] + v_[i] * row[r * n_ + i];
-        for (int r = 0; r < rows; ++r) sum[r] = sum[r] * tau;
-        for (Index i = first; i < n_; ++i)
-            for (int r = 0; r < rows; ++r) row[r * n_ + i] = row[r * n_ + i] - sum[r] * v_[i];
     }
 
     /// rank_[j]: the place of d[j] in ascending order.
