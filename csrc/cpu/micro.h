@@ -6,8 +6,10 @@
 #include "core/view.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/lane_inverse.h"
+#include "cpu/secular.h"
 #include "cpu/small_product.h"
 #include "cpu/tiles.h"
+#include "cpu/tridiagonal_lanes.h"
 
 namespace curvblas::cpu {
 
@@ -34,6 +36,10 @@ struct Micro {
     const LaneInverse<double, double>* lane_inverse_float64;
     const EigenLanes<float>* eigen_lanes_float32;
     const EigenLanes<double>* eigen_lanes_float64;
+    const TridiagonalLanes<float>* tridiagonal_lanes_float32;
+    const TridiagonalLanes<double>* tridiagonal_lanes_float64;
+    const Secular<float>* secular_float32;
+    const Secular<double>* secular_float64;
     const SmallProduct<float>* small_product_float32;
     const SmallProduct<double>* small_product_float64;
     Small<float> small_float32;
@@ -68,6 +74,20 @@ struct Micro {
             return *eigen_lanes_float32;
         else
             return *eigen_lanes_float64;
+    }
+    template <class T>
+    const TridiagonalLanes<T>& tridiagonal_lanes() const {
+        if constexpr (sizeof(T) == 4)
+            return *tridiagonal_lanes_float32;
+        else
+            return *tridiagonal_lanes_float64;
+    }
+    template <class T>
+    const Secular<T>& secular() const {
+        if constexpr (sizeof(T) == 4)
+            return *secular_float32;
+        else
+            return *secular_float64;
     }
     template <class T>
     const SmallProduct<T>& small_product() const {

@@ -159,6 +159,10 @@ extern const LaneInverse<float, double> lane_inverse_mixed;
 extern const LaneInverse<double, double> lane_inverse_float64;
 extern const EigenLanes<float> eigen_lanes_float32;
 extern const EigenLanes<double> eigen_lanes_float64;
+extern const TridiagonalLanes<float> tridiagonal_lanes_float32;
+extern const TridiagonalLanes<double> tridiagonal_lanes_float64;
+extern const Secular<float> secular_float32;
+extern const Secular<double> secular_float64;
 extern const SmallProduct<float> small_product_float32;
 extern const SmallProduct<double> small_product_float64;
 extern const Micro table;
@@ -171,6 +175,10 @@ const Micro table = {
     &lane_inverse_float64,
     &eigen_lanes_float32,
     &eigen_lanes_float64,
+    &tridiagonal_lanes_float32,
+    &tridiagonal_lanes_float64,
+    &secular_float32,
+    &secular_float64,
     &small_product_float32,
     &small_product_float64,
     {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},

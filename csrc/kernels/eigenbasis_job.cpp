@@ -60,21 +60,24 @@ PowerOfTwo PowerOfTwo::to_one(double largest) {
 template <class T>
 Index EigenJob<T>::bytes(const Micro& micro, Index n) {
     const Tile<T>& tile = micro.tile<T>();
-    return 2 * cpu::bytes<T>(n * n) + cpu::bytes<T>(n) + cpu::bytes<T>(tridiagonal_words<T>(n)) +
-           cpu::bytes<int>(tridiagonal_ints(n)) + cpu::bytes<T>(BackTransform<T>(tile, n, nullptr).words()) +
+    return cpu::bytes<T>(BackTransform<T>(tile, n, nullptr).words()) + DivideAndConquer<T>::bytes(n) +
+           cpu::bytes<T>(n * n) + cpu::bytes<T>(n) + cpu::bytes<T>(tridiagonal_words<T>(n)) +
            cpu::bytes<double>((2 * tile.panels(n) + 1) * n + 2 * tile.panels(n));
 }
 
 template <class T>
 EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* memory)
-    : micro_(micro), one_(one), n_(one.C.rows), back_transform_(micro.tile<T>(), n_, reinterpret_cast<T*>(memory)) {
-    memory += cpu::bytes<T>(back_transform_.words());
+    : micro_(micro),
+      one_(one),
+      n_(one.C.rows),
+      back_transform_(micro.tile<T>(), n_, reinterpret_cast<T*>(memory)),
+      decomposition_(micro, n_, memory + cpu::bytes<T>(back_transform_.words())) {
+    memory += cpu::bytes<T>(back_transform_.words()) + DivideAndConquer<T>::bytes(n_);
     const auto take = [&]<class U>(U*& to, Index count) {
         to = reinterpret_cast<U*>(memory);
         memory += cpu::bytes<U>(count);
     };
-    take(A_, n_ * n_), take(Zt_, n_ * n_), take(tau_, n_), take(work_, tridiagonal_words<T>(n_));
-    take(ints_, tridiagonal_ints(n_));
+    take(A_, n_ * n_), take(tau_, n_), take(work_, tridiagonal_words<T>(n_));
     take(images_, (2 * panels() + 1) * n_ + 2 * panels());
     residuals_ = images_ + panels() * n_, y_ = residuals_ + panels() * n_, squares_ = y_ + n_;
     deviations_ = squares_ + panels();
@@ -82,16 +85,18 @@ EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* me
 
 template <class T>
 Index EigenJob<T>::parts() const {
-    if (step_ == Step::decompose) return 1;
+    if (step_ == Step::reduce) return 1;
+    if (step_ == Step::decompose) return decomposition_.parts();
     return step_ == Step::load ? back_transform_.blocks() : panels();
 }
 
 template <class T>
-double EigenJob<T>::cost(Index) const {
+double EigenJob<T>::cost(Index part) const {
+    if (step_ == Step::decompose) return decomposition_.cost(part);
     const double n = static_cast<double>(n_), n_squared = n * n;
-    const double all = step_ == Step::decompose ? 200 * n_squared + 0.14 * n * n_squared
-                       : step_ == Step::rotate  ? 30 * n_squared + 0.1 * n * n_squared
-                                                : 10 * n_squared;
+    const double all = step_ == Step::reduce   ? 100 * n_squared + 0.1 * n * n_squared
+                       : step_ == Step::rotate ? 30 * n_squared + 0.1 * n * n_squared
+                                               : 10 * n_squared;
     return all / static_cast<double>(parts());
 }
 
@@ -102,11 +107,16 @@ bool EigenJob<T>::next() {
             const double largest = largest_magnitude(one_.C);
             if (!std::isfinite(largest)) return conclude(Status::not_finite, nan);
             scale_ = PowerOfTwo::to_one(largest);
-            step_ = Step::decompose;
+            step_ = Step::reduce;
             return true;
         }
+        case Step::reduce:
+            step_ = Step::decompose;
+            [[fallthrough]];
         case Step::decompose:
-            if (found_ != Status::ok) return conclude(found_, nan);
+            if (decomposition_.next()) return true;
+            if (!decomposition_.has_converged()) return conclude(Status::no_convergence, nan);
+            take_values();
             step_ = Step::load;
             return true;
         case Step::load:
@@ -140,8 +150,10 @@ void EigenJob<T>::work(Index part) {
     switch (step_) {
         case Step::begin:
             return;
+        case Step::reduce:
+            return reduce();
         case Step::decompose:
-            return decompose();
+            return decomposition_.work(part);
         case Step::load:
             return back_transform_.load(part, A_, tau_);
         case Step::rotate:
@@ -152,11 +164,15 @@ void EigenJob<T>::work(Index part) {
 }
 
 template <class T>
-void EigenJob<T>::decompose() {
+void EigenJob<T>::reduce() {
     copy_symmetric(micro_, one_.C, scale_, A_);
-    if (!solve_tridiagonal(n_, A_, tau_, one_.values, Zt_, work_, ints_)) found_ = Status::no_convergence;
+    tridiagonalise(n_, A_, tau_, decomposition_.diagonal(), decomposition_.off_diagonal(), work_);
+}
+
+template <class T>
+void EigenJob<T>::take_values() {
     const PowerOfTwo back = scale_.inverse();
-    for (Index j = 0; j < n_; ++j) one_.values[j] = static_cast<T>(back(static_cast<double>(one_.values[j])) + 0.0);
+    for (Index j = 0; j < n_; ++j) one_.values[j] = static_cast<T>(back(decomposition_.values()[j]) + 0.0);
 }
 
 /// The eigenvectors of C, where those of the tridiagonal matrix were and where they are wanted, and what they make of

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cpu/back_transform.h"
+#include "cpu/divide_and_conquer.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/micro.h"
 
@@ -19,7 +20,7 @@ struct PowerOfTwo {
     PowerOfTwo inverse() const { return {1 / first, 1 / second}; }
 };
 
-/// C is made tridiagonal and that decomposed, by one thread; then the eigenvectors are rotated back, a panel of them a
+/// C is made tridiagonal by one thread; that is decomposed, and the eigenvectors are rotated back, a panel of them a
 /// part, and looked at. Parts of one step may be worked on at the same time; `next` is called by one thread.
 template <class T>
 class EigenJob {
@@ -36,9 +37,10 @@ class EigenJob {
     void work(Index part);
 
   private:
-    enum class Step : std::uint8_t { begin, decompose, load, rotate, look };
+    enum class Step : std::uint8_t { begin, reduce, decompose, load, rotate, look };
 
-    void decompose();
+    void reduce();
+    void take_values();
     void rotate(Index panel);
     void look(Index panel);
     bool conclude(Status status, double residual);
@@ -46,19 +48,18 @@ class EigenJob {
     Index first(Index panel) const { return panel * back_transform_.panel_columns(); }
     Index count(Index panel) const { return std::min(back_transform_.panel_columns(), n_ - first(panel)); }
     /// The eigenvectors of a panel: row i holds entry i of each.
-    T* eigenvectors(Index panel) const { return Zt_ + first(panel) * n_; }
+    T* eigenvectors(Index panel) const { return decomposition_.vectors() + first(panel) * n_; }
 
     const Micro& micro_;
     const EigenLane<T>& one_;
     const Index n_;
-    T *A_, *Zt_, *tau_, *work_;
-    int* ints_;
     BackTransform<T> back_transform_;
+    DivideAndConquer<T> decomposition_;
+    T *A_, *tau_, *work_;
     /// Of each panel, n each: V z, and V diag(values) z less C y; z is a vector of signs, y = V z.
     double *images_, *residuals_, *y_;
     double *squares_, *deviations_;  ///< of a panel's rows of C, and of V^T y - z
     PowerOfTwo scale_;
-    Status found_ = Status::ok;
     Step step_ = Step::begin;
 };
 

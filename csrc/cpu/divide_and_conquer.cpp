@@ -1,0 +1,348 @@
+#include "cpu/divide_and_conquer.h"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "cpu/product.h"
+#include "cpu/secular.h"
+#include "cpu/tridiagonal_lanes.h"
+
+namespace curvblas::cpu {
+namespace {
+
+template <class T>
+constexpr Index padding = Secular<T>::padding;
+
+/// The leading dimension of eigenvectors: rows begin in different cache sets.
+template <class T>
+constexpr Index padded_row(Index n) {
+    return (n + padding<T> - 1) / padding<T> * padding<T> + padding<T>;
+}
+
+/// Zeros are found to the accuracy of T, and a little beyond so that it does not show in eigenvectors.
+template <class T>
+constexpr double unit_of_zeros = sizeof(T) == 4 ? 0x1p-40 : 0x1p-53;
+
+}  // namespace
+
+template <class T>
+Index DivideAndConquer<T>::levels(Index n) {
+    Index levels = 0;
+    while (((n - 1) >> levels) + 1 > TridiagonalLanes<T>::most_order) ++levels;
+    return levels;
+}
+
+template <class T>
+Index DivideAndConquer<T>::bytes(Index n) {
+    const Index nodes = Index{1} << levels(n), padded = n + nodes * padding<T>;
+    return 2 * cpu::bytes<T>(n * padded_row<T>(n)) + 3 * cpu::bytes<double>(n) + 7 * cpu::bytes<double>(padded) +
+           4 * cpu::bytes<Index>(n) + cpu::bytes<Half>(n) + cpu::bytes<Change>(2 * nodes);
+}
+
+template <class T>
+DivideAndConquer<T>::DivideAndConquer(const Micro& micro, Index n, std::byte* memory)
+    : micro_(micro), n_(n), levels_(levels(n)), ld_(padded_row<T>(n)), level_(levels_) {
+    const auto take = [&]<class U>(U*& to, Index count) {
+        to = reinterpret_cast<U*>(memory);
+        memory += cpu::bytes<U>(count);
+    };
+    const Index padded = n + nodes() * padding<T>;
+    take(rows_, n * ld_), take(sources_, n * ld_);
+    take(values_, n), take(off_diagonal_, n), take(z_, n);
+    for (double** const array : {&poles_, &squares_, &origins_, &offsets_, &weights_, &grouped_poles_, &grouped_z_}) {
+        take(*array, padded);
+        std::fill_n(*array, padded, 0.0);  // what is read beyond a node
+    }
+    take(order_, n), take(kept_, n), take(place_, n), take(source_, n);
+    take(half_, n), take(changes_, 2 * nodes());
+    std::fill_n(changes_, 2 * nodes(), Change{});
+}
+
+template <class T>
+auto DivideAndConquer<T>::node(Index index) const -> Node {
+    const Index from = first(level_, index);
+    return {from, first(level_ + 1, 2 * index + 1), first(level_, index + 1), from + index * padding<T>};
+}
+
+template <class T>
+RankOneChange DivideAndConquer<T>::equation(const Node& node, const Change& change) const {
+    return {change.kept, poles_ + node.base, squares_ + node.base, change.weight};
+}
+
+// Step by step
+
+template <class T>
+bool DivideAndConquer<T>::next() {
+    switch (step_) {
+        case Step::start:
+            tear();
+            step_ = Step::leaves;
+            return true;
+        case Step::leaves:
+            --level_;
+            step_ = Step::deflate;
+            return has_converged();
+        case Step::deflate:
+            step_ = Step::find;
+            return true;
+        case Step::find:
+            step_ = Step::weigh;
+            return has_converged();
+        case Step::weigh:
+            step_ = Step::multiply;
+            return true;
+        case Step::multiply:
+            if (level_ > 0) {
+                --level_;
+                step_ = Step::deflate;
+                return true;
+            }
+            sort_rows(0, 0);
+            for (Index j = 0; j < n_; ++j) poles_[j] = values_[order_[j]];
+            step_ = Step::order;
+            return true;
+        case Step::order:
+            break;
+    }
+    return false;
+}
+
+template <class T>
+Index DivideAndConquer<T>::parts() const {
+    if (step_ == Step::leaves) {
+        const Index width = micro_.tridiagonal_lanes<T>().width;
+        return (nodes() + width - 1) / width;
+    }
+    return step_ == Step::deflate ? nodes() : nodes() * blocks();
+}
+
+template <class T>
+double DivideAndConquer<T>::cost(Index) const {
+    const double size = static_cast<double>(n_ >> level_), rows = size / static_cast<double>(blocks());
+    switch (step_) {
+        case Step::leaves:
+            return 2e5;
+        case Step::deflate:
+            return 300 * size;
+        case Step::find:
+            return 25 * rows * size;
+        case Step::weigh:
+            return 4 * rows * size;
+        case Step::multiply:
+            return 4 * rows * size + cost_of_products<T>(1, static_cast<Index>(rows), n_ >> level_, n_ >> level_) / 2;
+        default:
+            return rows * size;
+    }
+}
+
+template <class T>
+void DivideAndConquer<T>::work(Index part) {
+    if (step_ == Step::leaves) return solve_leaves(part);
+    if (step_ == Step::deflate) return deflate(part);
+    if (step_ == Step::order) return put_in_order(part);
+    const Index index = part / blocks();
+    const Node node = this->node(index);
+    const Change& change = this->change(level_, index);
+    const Index begin = part % blocks() * block(), end = std::min(begin + block(), node.size());
+    const Index changed_end = std::min(end, change.kept), at = node.base;
+    const Secular<T>& secular = micro_.secular<T>();
+    if (step_ == Step::multiply) return multiply(node, change, begin, end);
+    if (step_ == Step::find) {
+        take_rows(node, begin, end);
+        if (!secular.find(equation(node, change), begin, changed_end, unit_of_zeros<T>, origins_ + at, offsets_ + at))
+            has_converged_.store(false, std::memory_order_relaxed);
+        return;
+    }
+    secular.weigh(equation(node, change), begin, changed_end, origins_ + at, offsets_ + at, weights_ + at);
+    for (Index j = begin; j < changed_end; ++j) {
+        const Index place = at + place_[node.first + j];
+        grouped_poles_[place] = poles_[at + j];
+        grouped_z_[place] = std::copysign(weights_[at + j], z_[kept_[node.first + j]]);
+    }
+}
+
+// The leaves
+
+/// S becomes the sum of the leaves and of |b| (e_i + sign(b) e_j) (e_i + sign(b) e_j)^T for each pair of neighbours i,
+/// j of two leaves that b couples.
+template <class T>
+void DivideAndConquer<T>::tear() {
+    std::fill_n(rows_, n_ * ld_, T(0));
+    for (Index leaf = 1; leaf < nodes(); ++leaf) {
+        const Index row = first(level_, leaf);
+        const double size = std::abs(off_diagonal_[row - 1]);
+        values_[row - 1] -= size, values_[row] -= size;
+    }
+}
+
+template <class T>
+void DivideAndConquer<T>::solve_leaves(Index part) {
+    const TridiagonalLanes<T>& lanes = micro_.tridiagonal_lanes<T>();
+    constexpr Index most_width = 64;
+    TridiagonalLane<T> lane[most_width];
+    const Index begin = part * lanes.width, end = std::min(begin + lanes.width, nodes());
+    const Index order = ((n_ - 1) >> level_) + 1;
+    for (Index leaf = begin; leaf < end; ++leaf) {
+        const Index row = first(level_, leaf), size = first(level_, leaf + 1) - row;
+        lane[leaf - begin] = {size, values_ + row, off_diagonal_ + row, values_ + row, rows_ + row * ld_ + row, ld_};
+    }
+    const Index need = lanes.bytes(order);
+    struct Memory;
+    Scratch<Memory> scratch(padded(need));
+    if (!lanes.solve(order, end - begin, lane, scratch.template take<std::byte>(need)))
+        has_converged_.store(false, std::memory_order_relaxed);
+}
+
+// Deflation
+
+/// The order of a node's rows by their values: ascending up to those that deflated, which come in any order.
+template <class T>
+void DivideAndConquer<T>::sort_rows(Index level, Index index) {
+    const Index begin = first(level, index), kept = change(level, index).kept;
+    Index* const order = order_ + begin;
+    Index* const end = order_ + first(level, index + 1);
+    const auto is_below = [&](Index a, Index b) { return values_[a] < values_[b]; };
+    std::iota(order, end, begin);
+    std::stable_sort(order + kept, end, is_below);
+    std::inplace_merge(order, order + kept, end, is_below);
+}
+
+/// z, of length 1, and the weight: in the basis of both halves' eigenvectors the node is diag(values) + weight z z^T.
+template <class T>
+double DivideAndConquer<T>::couple(const Node& node) {
+    const double b = off_diagonal_[node.middle - 1], root = std::sqrt(0.5);
+    for (Index i = node.first; i < node.last; ++i) {
+        const bool is_upper = i < node.middle;
+        const double entry = static_cast<double>(rows_[i * ld_ + node.middle - is_upper]);
+        z_[i] = is_upper || b > 0 ? entry * root : -entry * root;
+        half_[i] = is_upper ? upper : lower;
+    }
+    return 2 * std::abs(b);
+}
+
+/// A rotation of the eigenvectors of rows a and b makes z_a zero and lets their values differ no more than they must.
+template <class T>
+void DivideAndConquer<T>::rotate(const Node& node, Index a, Index b) {
+    const double length = std::hypot(z_[a], z_[b]), c = z_[b] / length, s = -z_[a] / length;
+    const double value_a = values_[a], value_b = values_[b];
+    z_[a] = 0, z_[b] = length;
+    values_[a] = value_a * c * c + value_b * s * s, values_[b] = value_a * s * s + value_b * c * c;
+    T *const row_a = rows_ + a * ld_, *const row_b = rows_ + b * ld_;
+    const T cosine = static_cast<T>(c), sine = static_cast<T>(s);
+    for (Index k = node.first; k < node.last; ++k) {
+        const T x = row_a[k], y = row_b[k];
+        row_a[k] = cosine * x + sine * y, row_b[k] = cosine * y - sine * x;
+    }
+    if (half_[a] != half_[b]) half_[b] = both;
+}
+
+/// What z leaves as it is, to within rounding, needs no equation; of two values that are close, one can be had so.
+template <class T>
+void DivideAndConquer<T>::deflate(Index index) {
+    const Node node = this->node(index);
+    Change& change = this->change(level_, index);
+    change = {};
+    change.weight = couple(node);
+    sort_rows(level_ + 1, 2 * index), sort_rows(level_ + 1, 2 * index + 1);
+    std::inplace_merge(order_ + node.first, order_ + node.middle, order_ + node.last,
+                       [&](Index a, Index b) { return values_[a] < values_[b]; });
+    double size = 0;
+    for (Index i = node.first; i < node.last; ++i) size = std::max({size, std::abs(values_[i]), std::abs(z_[i])});
+    const double negligible = 4 * static_cast<double>(std::numeric_limits<T>::epsilon()) * size;
+
+    Index *const kept = kept_ + node.first, *const unchanged = source_ + node.last;
+    Index deflated = 0, last = -1;
+    const auto keep = [&](Index row) { kept[change.kept++] = row; };
+    const auto leave = [&](Index row) { unchanged[-++deflated] = row; };
+    for (Index k = node.first; k < node.last; ++k) {
+        const Index row = order_[k];
+        if (!(change.weight * std::abs(z_[row]) > negligible)) {
+            leave(row);
+            continue;
+        }
+        if (last >= 0) {
+            const double squares = z_[last] * z_[last] + z_[row] * z_[row];
+            const double coupling = (values_[row] - values_[last]) * (z_[last] / squares) * z_[row];
+            if (std::abs(coupling) <= negligible) {
+                rotate(node, last, row);
+                leave(last);
+            } else {
+                keep(last);
+            }
+        }
+        last = row;
+    }
+    if (last >= 0) keep(last);
+    group(node, change);
+}
+
+/// Eigenvectors that are zero in the same half lie behind each other, so that nothing is multiplied by zero.
+template <class T>
+void DivideAndConquer<T>::group(const Node& node, Change& change) const {
+    const Index* const kept = kept_ + node.first;
+    Index next[3] = {};
+    Index count[3] = {};
+    for (Index i = 0; i < change.kept; ++i) ++count[half_[kept[i]]];
+    next[both] = count[upper], next[lower] = count[upper] + count[both];
+    change.only_upper = count[upper], change.only_lower = count[lower];
+    for (Index i = 0; i < change.kept; ++i) {
+        const Index row = kept[i], place = next[half_[row]]++;
+        place_[node.first + i] = place, source_[node.first + place] = row;
+        poles_[node.base + i] = values_[row], squares_[node.base + i] = z_[row] * z_[row];
+    }
+    for (Index i = change.kept; i < node.size(); ++i) poles_[node.base + i] = values_[source_[node.first + i]];
+}
+
+// Eigenvectors
+
+template <class T>
+void DivideAndConquer<T>::take_rows(const Node& node, Index begin, Index end) const {
+    for (Index i = begin; i < end; ++i)
+        std::copy_n(rows_ + source_[node.first + i] * ld_ + node.first, node.size(),
+                    sources_ + (node.first + i) * ld_ + node.first);
+}
+
+template <class T>
+void DivideAndConquer<T>::multiply(const Node& node, const Change& change, Index begin, Index end) const {
+    const Index changed_end = std::min(end, change.kept), at = node.base;
+    for (Index i = std::max(begin, change.kept); i < end; ++i) {
+        values_[node.first + i] = poles_[at + i];
+        std::copy_n(sources_ + (node.first + i) * ld_ + node.first, node.size(),
+                    rows_ + (node.first + i) * ld_ + node.first);
+    }
+    if (begin >= changed_end) return;
+    const Index height = changed_end - begin, ld = padded_row<T>(change.kept);
+    struct Memory;
+    Scratch<Memory> scratch(cpu::bytes<T>(height * ld) + cpu::bytes<double>(ld));
+    T* const factors = scratch.template take<T>(height * ld);
+    double* const work = scratch.template take<double>(ld);
+    for (Index i = begin; i < changed_end; ++i) {
+        micro_.secular<T>().form(change.kept, grouped_poles_ + at, grouped_z_ + at, origins_[at + i], offsets_[at + i],
+                                 work, factors + (i - begin) * ld);
+        values_[node.first + i] = origins_[at + i] + offsets_[at + i];
+    }
+    const auto multiply_half = [&](Index from, Index to, Index left, Index right) {
+        T* const products = rows_ + (node.first + begin) * ld_ + left;
+        if (from == to) {
+            for (Index i = 0; i < height; ++i) std::fill_n(products + i * ld_, right - left, T(0));
+            return;
+        }
+        cpu::multiply<T>(micro_, {factors + from, height, to - from, ld, 1},
+                         {sources_ + (node.first + from) * ld_ + left, to - from, right - left, ld_, 1},
+                         {products, height, right - left, ld_, 1});
+    };
+    multiply_half(0, change.kept - change.only_lower, node.first, node.middle);
+    multiply_half(change.only_upper, change.kept, node.middle, node.last);
+}
+
+template <class T>
+void DivideAndConquer<T>::put_in_order(Index part) const {
+    const Index begin = part * block(), end = std::min(begin + block(), n_);
+    for (Index j = begin; j < end; ++j) std::copy_n(rows_ + order_[j] * ld_, n_, sources_ + j * n_);
+}
+
+template class DivideAndConquer<float>;
+template class DivideAndConquer<double>;
+
+}  // namespace curvblas::cpu
