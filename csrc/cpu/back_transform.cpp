@@ -12,7 +12,7 @@ auto BackTransform<T>::reflections(Index block) const -> Reflections {
 }
 
 template <class T>
-void BackTransform<T>::load(Index block, const T* reflectors, const T* tau) const {
+void BackTransform<T>::load(Index block, const T* reflectors, Index ld, const T* tau) const {
     const Index first = block * width_, count = std::min(width_, n_ - 1 - first), row = first_row(block);
     const Index rows = n_ - row;
     const auto [V, Vt, minus_T] = reflections(block);
@@ -22,7 +22,7 @@ void BackTransform<T>::load(Index block, const T* reflectors, const T* tau) cons
     std::fill_n(V.data, rows_words(), T(0));
     std::fill_n(Vt.data, columns_words(), T(0));
     for (Index i = 0; i < count; ++i) {
-        const T* const v = reflectors + (first + i) * n_ + row;
+        const T* const v = reflectors + (first + i) * ld + row;
         at(V, i, i) = at(Vt, i, i) = 1;
         for (Index k = i + 1; k < rows; ++k) at(V, k, i) = at(Vt, i, k) = v[k];
     }

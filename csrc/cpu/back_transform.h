@@ -10,7 +10,7 @@
 namespace curvblas::cpu {
 
 /// Z <- H_0 H_1 ... H_{n-2} Z, H_j = I - tau_j v_j v_j^T, where v_j is 0 up to its entry j, 1 in the next one, and
-/// beyond it what LAPACK's sytrd left below the diagonal of column j: contiguous, one column behind the other.
+/// beyond it what row j of `reflectors` holds there (see Tridiagonal).
 ///
 /// Reflections are applied in blocks of 48 as I - V T V^T (Schreiber and Van Loan 1989), to as many eigenvectors at a
 /// time as the tiles are wide, which stay in the second-level cache meanwhile: 2 n^3 flops, all of them by tiles.
@@ -28,7 +28,7 @@ class BackTransform {
     Index words() const { return blocks() * block_words(); }
 
     Index blocks() const { return (std::max<Index>(n_ - 1, 0) + width_ - 1) / width_; }
-    void load(Index block, const T* reflectors, const T* tau) const;
+    void load(Index block, const T* reflectors, Index ld, const T* tau) const;
 
     /// How many eigenvectors are transformed at a time, and the memory that holds them: row i, entry i of each.
     Index panel_columns() const { return panel_; }

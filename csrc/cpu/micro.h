@@ -10,6 +10,7 @@
 #include "cpu/small_product.h"
 #include "cpu/tiles.h"
 #include "cpu/tridiagonal_lanes.h"
+#include "cpu/tridiagonal_panel.h"
 
 namespace curvblas::cpu {
 
@@ -36,6 +37,8 @@ struct Micro {
     const LaneInverse<double, double>* lane_inverse_float64;
     const EigenLanes<float>* eigen_lanes_float32;
     const EigenLanes<double>* eigen_lanes_float64;
+    const TridiagonalPanel<float>* tridiagonal_panel_float32;
+    const TridiagonalPanel<double>* tridiagonal_panel_float64;
     const TridiagonalLanes<float>* tridiagonal_lanes_float32;
     const TridiagonalLanes<double>* tridiagonal_lanes_float64;
     const Secular<float>* secular_float32;
@@ -74,6 +77,13 @@ struct Micro {
             return *eigen_lanes_float32;
         else
             return *eigen_lanes_float64;
+    }
+    template <class T>
+    const TridiagonalPanel<T>& tridiagonal_panel() const {
+        if constexpr (sizeof(T) == 4)
+            return *tridiagonal_panel_float32;
+        else
+            return *tridiagonal_panel_float64;
     }
     template <class T>
     const TridiagonalLanes<T>& tridiagonal_lanes() const {

@@ -159,6 +159,8 @@ extern const LaneInverse<float, double> lane_inverse_mixed;
 extern const LaneInverse<double, double> lane_inverse_float64;
 extern const EigenLanes<float> eigen_lanes_float32;
 extern const EigenLanes<double> eigen_lanes_float64;
+extern const TridiagonalPanel<float> tridiagonal_panel_float32;
+extern const TridiagonalPanel<double> tridiagonal_panel_float64;
 extern const TridiagonalLanes<float> tridiagonal_lanes_float32;
 extern const TridiagonalLanes<double> tridiagonal_lanes_float64;
 extern const Secular<float> secular_float32;
@@ -175,6 +177,8 @@ const Micro table = {
     &lane_inverse_float64,
     &eigen_lanes_float32,
     &eigen_lanes_float64,
+    &tridiagonal_panel_float32,
+    &tridiagonal_panel_float64,
     &tridiagonal_lanes_float32,
     &tridiagonal_lanes_float64,
     &secular_float32,

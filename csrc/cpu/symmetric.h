@@ -25,13 +25,17 @@ struct EvenParts {
     Index size(Index block) const { return std::min(edge, n - block * edge); }
 };
 
-/// A = scale(C), full, contiguous, exactly symmetric, from the lower triangle of C; scale maps doubles.
+/// A = scale(C), full, exactly symmetric, from the lower triangle of C; scale maps doubles. Rows of A lie `ld` apart.
 template <class T, class W, class Scale>
-void copy_symmetric(const Micro& micro, const Matrix<const T>& C, const Scale& scale, W* A) {
+void copy_symmetric(const Micro& micro, const Matrix<const T>& C, const Scale& scale, W* A, Index ld) {
     const Index n = C.rows;
     for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j <= i; ++j) A[i * n + j] = static_cast<W>(scale(static_cast<double>(C(i, j))));
-    mirror(micro, n, A, n);
+        for (Index j = 0; j <= i; ++j) A[i * ld + j] = static_cast<W>(scale(static_cast<double>(C(i, j))));
+    mirror(micro, n, A, ld);
+}
+template <class T, class W, class Scale>
+void copy_symmetric(const Micro& micro, const Matrix<const T>& C, const Scale& scale, W* A) {
+    copy_symmetric(micro, C, scale, A, C.rows);
 }
 
 /// C = X X^T, full, exactly symmetric, for a contiguous X (n, k); one strip of rows after the other, up to its

@@ -1,50 +1,95 @@
 #include "cpu/tridiagonal.h"
 
 #include <algorithm>
+#include <array>
 
-extern "C" {
-void scipy_ssytrd_(const char* uplo, const int* n, float* A, const int* lda, float* d, float* e, float* tau,
-                   float* work, const int* lwork, int* info);
-void scipy_dsytrd_(const char* uplo, const int* n, double* A, const int* lda, double* d, double* e, double* tau,
-                   double* work, const int* lwork, int* info);
-}
+#include "cpu/scratch.h"
 
 namespace curvblas::cpu {
 namespace {
 
-constexpr Index block = 64;  // LAPACK's are at most as wide
-
-template <class T>
-struct Lapack;
-template <>
-struct Lapack<float> {
-    static constexpr auto sytrd = scipy_ssytrd_;
-};
-template <>
-struct Lapack<double> {
-    static constexpr auto sytrd = scipy_dsytrd_;
-};
+/// Reflections whose products are subtracted together: more of them save reads of A, and cost more before that.
+constexpr Index width_of(Index n) { return n <= 512 ? 16 : 32; }
 
 }  // namespace
 
+/// Rows begin in different cache sets.
 template <class T>
-Index tridiagonal_words(Index n) {
-    return (block + 2) * n;
+Index Tridiagonal<T>::leading_dimension(Index n) {
+    return (n + diagonal_block - 1) / diagonal_block * diagonal_block + diagonal_block;
+}
+
+/// Rows of A: tiles write whole granules.
+template <class T>
+Index Tridiagonal<T>::height(const Micro& micro, Index n) {
+    return n + micro.tile<T>().granule;
 }
 
 template <class T>
-void tridiagonalise(Index n, T* A, T* tau, double* diagonal, double* off_diagonal, T* work) {
-    T *const d = work, *const e = d + n;
-    const int order = static_cast<int>(n), words = static_cast<int>(block * n);
-    int info = 0;
-    Lapack<T>::sytrd("L", &order, A, &order, d, e, tau, e + n, &words, &info);
-    std::copy_n(d, n, diagonal);
-    std::copy_n(e, std::max<Index>(n - 1, 0), off_diagonal);
+Index Tridiagonal<T>::panel_words(const Micro& micro, Index n) {
+    const Tile<T>& tile = micro.tile<T>();
+    return tile.panels(n) * tile.panel_columns * 2 * width_of(n);
 }
 
-template Index tridiagonal_words<float>(Index);
-template Index tridiagonal_words<double>(Index);
-template void tridiagonalise(Index, float*, float*, double*, double*, float*);
-template void tridiagonalise(Index, double*, double*, double*, double*, double*);
+template <class T>
+Index Tridiagonal<T>::bytes(const Micro& micro, Index n) {
+    const Index ld = leading_dimension(n);
+    return cpu::bytes<T>(height(micro, n) * ld) + cpu::bytes<T>(n) + cpu::bytes<T>(2 * width_of(n) * ld) +
+           2 * cpu::bytes<T>(panel_words(micro, n));
+}
+
+template <class T>
+Tridiagonal<T>::Tridiagonal(const Micro& micro, Index n, std::byte* memory)
+    : micro_(micro), n_(n), ld_(leading_dimension(n)) {
+    const auto take = [&](T*& to, Index count) {
+        to = reinterpret_cast<T*>(memory);
+        memory += cpu::bytes<T>(count);
+    };
+    take(A_, height(micro, n) * ld_), take(tau_, n), take(V_, 2 * width_of(n) * ld_);
+    take(left_, panel_words(micro, n)), take(right_, panel_words(micro, n));
+}
+
+template <class T>
+void Tridiagonal<T>::reduce(double* diagonal, double* off_diagonal) const {
+    for (Index i = 0; i < n_; ++i) std::fill(A_ + i * ld_ + n_, A_ + (i + 1) * ld_, T(0));
+    const Index width = width_of(n_);
+    for (Index first = 0; first < n_; first += width) {
+        micro_.tridiagonal_panel<T>().reduce(n_, first, std::min(width, n_ - first), A_, ld_, V_, V_ + width * ld_,
+                                             tau_, diagonal, off_diagonal);
+        if (first + width < n_) update(first + width);
+    }
+}
+
+/// A - V^T W - W^T V, from row and column `first` on, right of the diagonal and in the squares on it.
+template <class T>
+void Tridiagonal<T>::update(Index first) const {
+    constexpr Index most_steps = 64;
+    static const auto minus = [] {
+        std::array<T, most_steps> all;
+        all.fill(-1);
+        return all;
+    }();
+    const Tile<T>& tile = micro_.tile<T>();
+    const Index width = width_of(n_), order = n_ - first, panel = tile.panel_columns, steps = 2 * width;
+    const Panels<T> left{left_, panel, steps * panel}, right{right_, panel, steps * panel};
+    const auto pack = [&](const T* rows, Index step, const Panels<T>& to, const T* weights) {
+        PackedFrom<T> from{rows + first, dtype_of<T>, width, order, ld_, 1};
+        from.weights = weights;
+        tile.pack(from, {to.data + step * panel, to.ld, to.stride});
+    };
+    pack(V_, 0, left, nullptr), pack(V_ + width * ld_, width, left, nullptr);
+    pack(V_ + width * ld_, 0, right, minus.data()), pack(V_, width, right, minus.data());
+    Index strip = panel;
+    while (strip % diagonal_block != 0) strip += panel;
+    for (Index i = 0; i < order; i += strip) {
+        const Panels<T> rows = tile.from_column(left, i), columns = tile.from_column(right, i);
+        tile.multiply(Steps::line(steps), {rows.data, rows.ld, rows.stride},
+                      {columns.data, columns.ld, columns.stride}, std::min(strip, order - i), order - i, false, true,
+                      A_ + (first + i) * ld_ + first + i, ld_, {});
+    }
+}
+
+template class Tridiagonal<float>;
+template class Tridiagonal<double>;
 
 }  // namespace curvblas::cpu

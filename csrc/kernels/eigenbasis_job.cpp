@@ -5,7 +5,6 @@
 
 #include "core/probe.h"
 #include "cpu/symmetric.h"
-#include "cpu/tridiagonal.h"
 
 namespace curvblas::cpu {
 namespace {
@@ -61,7 +60,7 @@ template <class T>
 Index EigenJob<T>::bytes(const Micro& micro, Index n) {
     const Tile<T>& tile = micro.tile<T>();
     return cpu::bytes<T>(BackTransform<T>(tile, n, nullptr).words()) + DivideAndConquer<T>::bytes(n) +
-           cpu::bytes<T>(n * n) + cpu::bytes<T>(n) + cpu::bytes<T>(tridiagonal_words<T>(n)) +
+           Tridiagonal<T>::bytes(micro, n) +
            cpu::bytes<double>((2 * tile.panels(n) + 1) * n + 2 * tile.panels(n));
 }
 
@@ -71,13 +70,13 @@ EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* me
       one_(one),
       n_(one.C.rows),
       back_transform_(micro.tile<T>(), n_, reinterpret_cast<T*>(memory)),
-      decomposition_(micro, n_, memory + cpu::bytes<T>(back_transform_.words())) {
-    memory += cpu::bytes<T>(back_transform_.words()) + DivideAndConquer<T>::bytes(n_);
+      tridiagonal_(micro, n_, memory + cpu::bytes<T>(back_transform_.words())),
+      decomposition_(micro, n_, memory + cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_)) {
+    memory += cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_) + DivideAndConquer<T>::bytes(n_);
     const auto take = [&]<class U>(U*& to, Index count) {
         to = reinterpret_cast<U*>(memory);
         memory += cpu::bytes<U>(count);
     };
-    take(A_, n_ * n_), take(tau_, n_), take(work_, tridiagonal_words<T>(n_));
     take(images_, (2 * panels() + 1) * n_ + 2 * panels());
     residuals_ = images_ + panels() * n_, y_ = residuals_ + panels() * n_, squares_ = y_ + n_;
     deviations_ = squares_ + panels();
@@ -155,7 +154,7 @@ void EigenJob<T>::work(Index part) {
         case Step::decompose:
             return decomposition_.work(part);
         case Step::load:
-            return back_transform_.load(part, A_, tau_);
+            return back_transform_.load(part, tridiagonal_.rows(), tridiagonal_.ld(), tridiagonal_.factors());
         case Step::rotate:
             return rotate(part);
         case Step::look:
@@ -165,8 +164,8 @@ void EigenJob<T>::work(Index part) {
 
 template <class T>
 void EigenJob<T>::reduce() {
-    copy_symmetric(micro_, one_.C, scale_, A_);
-    tridiagonalise(n_, A_, tau_, decomposition_.diagonal(), decomposition_.off_diagonal(), work_);
+    copy_symmetric(micro_, one_.C, scale_, tridiagonal_.rows(), tridiagonal_.ld());
+    tridiagonal_.reduce(decomposition_.diagonal(), decomposition_.off_diagonal());
 }
 
 template <class T>

@@ -8,6 +8,7 @@
 #include "cpu/divide_and_conquer.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/micro.h"
+#include "cpu/tridiagonal.h"
 
 namespace curvblas::cpu {
 
@@ -54,8 +55,8 @@ class EigenJob {
     const EigenLane<T>& one_;
     const Index n_;
     BackTransform<T> back_transform_;
+    Tridiagonal<T> tridiagonal_;
     DivideAndConquer<T> decomposition_;
-    T *A_, *tau_, *work_;
     /// Of each panel, n each: V z, and V diag(values) z less C y; z is a vector of signs, y = V z.
     double *images_, *residuals_, *y_;
     double *squares_, *deviations_;  ///< of a panel's rows of C, and of V^T y - z
