@@ -4,6 +4,7 @@
 #include "cpu/eigen_lanes.h"
 
 #include "cpu/householder_lanes.isa.h"
+#include "cpu/lane_pack.isa.h"
 #include "cpu/ql_lanes.isa.h"
 
 namespace curvblas::cpu::CURVBLAS_ISA {
@@ -34,14 +35,16 @@ template <class T, int U>
 class Solver {
     using L = Lanes<T, U>;
     using M = Mask<T, U>;
+    using QL = ImplicitQL<T, U>;
 
   public:
-    static Index bytes(Index n) { return (2 * n * n + 10 * n) * static_cast<Index>(sizeof(L)); }
+    static Index bytes(Index n) { return (2 * n * row_length(n) + (8 + 2 * QL::most_steps) * n) * static_cast<Index>(sizeof(L)); }
 
-    Solver(Index n, void* work) : n_(n), A_(static_cast<L*>(work)), Vt_(A_ + n * n) {
-        L* next = Vt_ + n * n;
-        L** const vectors[] = {&diagonal_, &d_, &e_, &cosine_, &sine_, &tau_, &v_, &p_, &rank_, &r_};
+    Solver(Index n, void* work) : n_(n), A_(static_cast<L*>(work)), Vt_(A_ + n * row_length(n)) {
+        L* next = Vt_ + n * row_length(n);
+        L** const vectors[] = {&diagonal_, &d_, &e_, &tau_, &v_, &p_, &rank_, &r_};
         for (L** const vector : vectors) *vector = next, next += n;
+        cosine_ = next, sine_ = next + QL::most_steps * n;
     }
 
     void solve(Index count, const EigenLane<T>* lane) {
@@ -49,7 +52,7 @@ class Solver {
         const Householder<T, U> householder{n_, A_, Vt_, d_, e_, tau_, v_, p_};
         householder.tridiagonalise();
         householder.form_vectors();
-        converged_ = ImplicitQL<T, U>{n_, d_, e_, cosine_, sine_, Vt_}.iterate();
+        converged_ = QL{n_, d_, e_, cosine_, sine_, Vt_}.iterate();
         order();
         make_signs_canonical();
         for (int l = 0; l < count; ++l) write_values(l, lane[l]);
@@ -58,11 +61,11 @@ class Solver {
     }
 
   private:
-    L& A(Index i, Index j) const { return A_[i * n_ + j]; }
+    L& A(Index i, Index j) const { return A_[i * ld_ + j]; }
 
-    /// A row of every lane; one element more than needed, so that they begin in different cache sets. Matrices of n =
+    /// A row of every lane; a few elements more than needed, so that they begin in different cache sets. Matrices of n =
     /// 32 lie 4 kB apart, where the rows of all of them share one.
-    using Rows = T[L::count][EigenLanes<T>::most_order + 1];
+    using Rows = T[L::count][EigenLanes<T>::most_order + 4];
 
     /// The lower triangle of A, scaled; above the diagonal, and in diagonal_, what it was, for assess(). Zeros where
     /// there is no matrix, or one that is not finite.
@@ -74,12 +77,14 @@ class Solver {
         for (Index i = 0; i < n_; ++i) {
             for (int l = 0; l < count; ++l) {
                 const Matrix<const T>& C = lane[l].C;
-                for (Index j = 0; j <= i; ++j) rows[l][j] = C(i, j);
+                if (C.column_stride == 1)
+                    __builtin_memcpy(rows[l], C.row(i), static_cast<std::size_t>(i + 1) * sizeof(T));
+                else
+                    for (Index j = 0; j <= i; ++j) rows[l][j] = C(i, j);
             }
+            take_row(i, rows);
             for (Index j = 0; j <= i; ++j) {
-                T c[L::count];
-                for (int l = 0; l < L::count; ++l) c[l] = rows[l][j];
-                const L element = A(i, j) = L::from(c), size = absolute(element);
+                const L element = A(i, j), size = absolute(element);
                 largest = select(largest < size, size, largest);
                 finite = finite & (element - element == zero);
             }
@@ -94,6 +99,20 @@ class Solver {
         for (Index i = 0; i < n_; ++i) {
             for (Index j = 0; j <= i; ++j) A(i, j) = A(j, i) = select(finite, A(i, j) * by_first * by_second, zero);
             diagonal_[i] = A(i, i);
+        }
+    }
+
+    /// Row i of A, up to the diagonal.
+    void take_row(Index i, const Rows& rows) const {
+        for (int u = 0; u < U; ++u) {
+            const T* from[lanes<T>];
+            for (int l = 0; l < lanes<T>; ++l) from[l] = rows[u * lanes<T> + l];
+            for (Index j = 0; j <= i; j += 4 * fours) {
+                const Index left = i / 4 + 1 - j / 4, groups = left < fours ? left : fours;
+                Vector<T> x[fours][4];
+                gather<T, T>(from, j, groups, x);
+                for (Index k = 0; k < 4 * groups && j + k <= i; ++k) A(i, j + k).part[u] = x[k / 4][k % 4];
+            }
         }
     }
 
@@ -113,7 +132,7 @@ class Solver {
     void make_signs_canonical() {
         const L zero = L::all(0), one = L::all(1);
         for (Index j = 0; j < n_; ++j) {
-            L* const v = Vt_ + j * n_;
+            L* const v = Vt_ + j * ld_;
             L size = zero, entry = zero;
             for (Index i = 0; i < n_; ++i) {
                 const M larger = absolute(v[i]) > size;
@@ -143,7 +162,7 @@ class Solver {
             for (int l = 0; l < L::count; ++l) z.set(l, static_cast<T>(sign(static_cast<Index>(rank_[j][l]))));
             cosine_[j] = z;
             const L value = d_[j] * z;
-            const L* const v = Vt_ + j * n_;
+            const L* const v = Vt_ + j * ld_;
             for (Index i = 0; i < n_; ++i) y[i] = y[i] + z * v[i], r_[i] = r_[i] - value * v[i];
         }
         L squares = zero;
@@ -161,7 +180,7 @@ class Solver {
         residual_ = square_root(residual_ / select(squares > zero, squares, L::all(1)));
         for (Index j = 0; j < n_; ++j) {
             L dot = zero - cosine_[j];
-            for (Index i = 0; i < n_; ++i) dot = dot + Vt_[j * n_ + i] * y[i];
+            for (Index i = 0; i < n_; ++i) dot = dot + Vt_[j * ld_ + i] * y[i];
             departure_ = departure_ + dot * dot;
         }
         departure_ = square_root(departure_ / L::all(static_cast<T>(n_)));
@@ -195,7 +214,7 @@ class Solver {
         Rows rows;
         for (Index i = 0; i < n_; ++i) {
             for (Index j = 0; j < n_; ++j) {
-                const T* const v = reinterpret_cast<const T*>(Vt_ + j * n_ + i);
+                const T* const v = reinterpret_cast<const T*>(Vt_ + j * ld_ + i);
                 for (int l = 0; l < L::count; ++l) rows[l][place[j][l]] = v[l];
             }
             for (int k = 0; k < used; ++k) {
@@ -205,7 +224,7 @@ class Solver {
         }
     }
 
-    const Index n_;
+    const Index n_, ld_ = row_length(n_);
     L *A_, *Vt_, *diagonal_, *d_, *e_, *cosine_, *sine_, *tau_, *v_, *p_, *rank_, *r_;
     L residual_, departure_;
     M converged_;

@@ -13,10 +13,12 @@ struct Householder {
     using M = Mask<T, U>;
 
     const Index n;
-    L* const lower;  ///< n x n, of which the lower triangle counts: A, and then the reflections
-    L* const Vt;     ///< n x n: receives Q^T
+    // Both n x n, in rows of row_length(n).
+    L* const lower;  ///< the lower triangle counts: A, and then the reflections
+    L* const Vt;     ///< receives Q^T
     L *const d, *const e, *const tau;
     L *const v, *const p;  ///< n each, to work in
+    const Index ld = row_length(n);
 
     /// T = Q^T A Q with diagonal d and subdiagonal e. v_k of the reflection I - tau_k v_k v_k^T is left in column k.
     void tridiagonalise() const {
@@ -44,7 +46,7 @@ struct Householder {
     /// Vt = Q^T, from the last reflection on, because it changes fewer columns.
     void form_vectors() const {
         for (Index i = 0; i < n; ++i)
-            for (Index j = 0; j < n; ++j) Vt[i * n + j] = L::all(i == j ? T(1) : T(0));
+            for (Index j = 0; j < n; ++j) Vt[i * ld + j] = L::all(i == j ? T(1) : T(0));
         for (Index k = n - 3; k >= 0; --k) {
             for (Index i = k + 1; i < n; ++i) v[i] = A(i, k);
             Index j = k + 1;
@@ -54,7 +56,7 @@ struct Householder {
     }
 
   private:
-    L& A(Index i, Index j) const { return lower[i * n + j]; }
+    L& A(Index i, Index j) const { return lower[i * ld + j]; }
 
     /// p = A v from `first` on. Two rows at a time, so that p_j is loaded and stored once for both.
     void multiply_trailing(Index first) const {
@@ -63,7 +65,7 @@ struct Householder {
         for (; i + 2 <= n; i += 2) {
             const L v0 = v[i], v1 = v[i + 1];
             const L* const row0 = &A(i, 0);
-            const L* const row1 = row0 + n;
+            const L* const row1 = row0 + ld;
             L sum0 = row1[i] * v1, sum1 = row1[i] * v0;
             for (Index j = first; j < i; ++j) {
                 const L a0 = row0[j], a1 = row1[j], v_j = v[j];
@@ -89,7 +91,7 @@ struct Householder {
         for (; i + 2 <= n; i += 2) {
             const L v0 = v[i], v1 = v[i + 1], w0 = p[i], w1 = p[i + 1];
             L* const row0 = &A(i, 0);
-            L* const row1 = row0 + n;
+            L* const row1 = row0 + ld;
             for (Index j = first; j <= i; ++j) {
                 const L v_j = v[j], w_j = p[j];
                 row0[j] = row0[j] - v0 * w_j - w0 * v_j;
@@ -103,14 +105,14 @@ struct Householder {
 
     template <int rows>
     void reflect(Index first, Index j, const L& tau_k) const {
-        L* const row = Vt + j * n;
+        L* const row = Vt + j * ld;
         L sum[rows];
         for (int r = 0; r < rows; ++r) sum[r] = L::all(0);
         for (Index i = first; i < n; ++i)
-            for (int r = 0; r < rows; ++r) sum[r] = sum[r] + v[i] * row[r * n + i];
+            for (int r = 0; r < rows; ++r) sum[r] = sum[r] + v[i] * row[r * ld + i];
         for (int r = 0; r < rows; ++r) sum[r] = sum[r] * tau_k;
         for (Index i = first; i < n; ++i)
-            for (int r = 0; r < rows; ++r) row[r * n + i] = row[r * n + i] - sum[r] * v[i];
+            for (int r = 0; r < rows; ++r) row[r * ld + i] = row[r * ld + i] - sum[r] * v[i];
     }
 };
 

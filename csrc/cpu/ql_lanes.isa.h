@@ -7,7 +7,11 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-constexpr int most_iterations = 50;  // for one eigenvalue; one to three are usual
+/// How far rows of n x n lanes lie apart: an odd number, because rows that are 4 kB apart share cache lines' places, and
+/// loads of one wait for stores to the other.
+constexpr Index row_length(Index n) { return n | 1; }
+
+constexpr Index most_iterations = 30;  // for each eigenvalue, on average; one to three are usual
 
 template <class T>
 struct Limits;
@@ -22,59 +26,82 @@ struct Limits<double> {
     static constexpr double eps = 0x1p-52, tiny = 1e-280, tiny_root = 1e-140;
 };
 
-/// All lanes go through the steps of the slowest; one that has nothing to do takes rotations by zero, which change no
-/// bit.
+/// A step works on one block of each lane. A lane takes rotations by zero, which change no bit, where another lane's
+/// block reaches beyond its own, and when it is done.
 template <class T, int U>
 struct ImplicitQL {
     using L = Lanes<T, U>;
     using M = Mask<T, U>;
 
+    /// Steps whose rotations are applied together: a few columns of Vt stay in the first-level cache meanwhile.
+    static constexpr Index most_steps = 4;
+
     const Index n;
     L *const d, *const e;          ///< diagonal and subdiagonal (n; the last one is 0)
-    L *const cosine, *const sine;  ///< n each: the rotations of a step
-    L* const Vt;                   ///< n x n: what the rotations are applied to, from the left
+    L *const cosine, *const sine;  ///< most_steps x n each: rotations that are still to be applied
+    L* const Vt;                   ///< n x n, in rows of row_length(n): what the rotations are applied to, from the left
+
+    Index steps = 0, first[most_steps] = {}, last[most_steps] = {};  ///< rows that each step rotates
 
     /// d becomes the eigenvalues, row j of Vt the eigenvector of d[j]. Returns which lanes have converged.
-    M iterate() const {
-        M converged = L::all(0) <= L::all(0);
-        for (Index l = 0; l + 1 < n; ++l)
-            for (int iteration = 0;; ++iteration) {
-                L m = L::all(static_cast<T>(n - 1));
-                for (Index i = n - 2; i >= l; --i) m = select(is_negligible(i), L::all(static_cast<T>(i)), m);
-                const M active = m > L::all(static_cast<T>(l));
-                if (!active.any()) break;
-                if (iteration == most_iterations) {
-                    for (int u = 0; u < U; ++u) converged.part[u] &= ~active.part[u];
-                    break;
-                }
-                Index last = l;
-                for (int k = 0; k < L::count; ++k)
-                    if (static_cast<Index>(m[k]) > last) last = static_cast<Index>(m[k]);
-                chase(l, last, m, active);
-                apply(l, last);
+    M iterate() {
+        for (int iteration = 0; iteration < most_iterations * n; ++iteration) {
+            const Blocks blocks = find_blocks();
+            const M active = blocks.begin < blocks.end;
+            if (!active.any()) break;
+            first[steps] = n, last[steps] = 0;
+            for (int k = 0; k < L::count; ++k) {
+                if (!active[k]) continue;
+                const Index l = static_cast<Index>(blocks.begin[k]), m = static_cast<Index>(blocks.end[k]);
+                first[steps] = l < first[steps] ? l : first[steps], last[steps] = m > last[steps] ? m : last[steps];
             }
-        return converged;
+            chase(blocks, active);
+            if (++steps == most_steps) apply();
+        }
+        apply();
+        const Blocks left = find_blocks();
+        return left.end <= left.begin;
     }
 
   private:
-    M is_negligible(Index i) const {
-        const L size = absolute(e[i]);
-        return (size <= L::all(Limits<T>::eps / 2) * (absolute(d[i]) + absolute(d[i + 1]))) |
-               (size <= L::all(Limits<T>::tiny_root));
+    /// The first block of each lane that is not diagonal yet, [begin, end]; both are 0 where there is none.
+    struct Blocks {
+        L begin, end;
+    };
+    Blocks find_blocks() const {
+        Blocks blocks{L::all(0), L::all(0)};
+        L end = L::all(static_cast<T>(n - 1));
+        for (Index i = n - 2; i >= 0; --i) {
+            const L here = L::all(static_cast<T>(i)), size = absolute(e[i]);
+            const M is_negligible = (size <= L::all(Limits<T>::eps / 2) * (absolute(d[i]) + absolute(d[i + 1]))) |
+                                    (size <= L::all(Limits<T>::tiny_root));
+            blocks.begin = select(is_negligible, blocks.begin, here);
+            blocks.end = select(is_negligible, blocks.end, end);
+            end = select(is_negligible, here, end);
+        }
+        return blocks;
     }
 
-    /// One QL step of the block l ... m of each active lane: its rotations, and what they make of d and e.
-    void chase(Index l, Index last, const L& m, const M& active) const {
+    /// One QL step of the block of each active lane: its rotations, and what they make of d and e.
+    void chase(const Blocks& blocks, const M& active) const {
+        const Index begin = first[steps], end = last[steps];
+        L *const cosines = cosine + steps * n, *const sines = sine + steps * n;
         const L zero = L::all(0), one = L::all(1), two = L::all(2);
-        const L off = select(active, e[l], one);
-        const L half = (d[l + 1] - d[l]) / (two * off);
+        L d_begin = d[begin], d_next = d[begin + 1], off = e[begin], g = d[end];
+        for (Index i = begin + 1; i < end; ++i) {
+            const L here = L::all(static_cast<T>(i));
+            const M is_begin = blocks.begin == here;
+            d_begin = select(is_begin, d[i], d_begin), d_next = select(is_begin, d[i + 1], d_next);
+            off = select(is_begin, e[i], off), g = select(blocks.end == here, d[i], g);
+        }
+        off = select(active, off, one);
+        const L half = (d_next - d_begin) / (two * off);
         const L length = square_root(half * half + one);
-        L g = d[l];
-        for (Index i = l + 1; i <= last; ++i) g = select(m == L::all(static_cast<T>(i)), d[i], g);
-        g = g - d[l] + off / (half + select(half < zero, zero - length, length));
+        g = g - d_begin + off / (half + select(half < zero, zero - length, length));
         L s = one, c = one, p = zero;
-        for (Index i = last - 1; i >= l; --i) {
-            const M on = active & (m > L::all(static_cast<T>(i)));
+        for (Index i = end - 1; i >= begin; --i) {
+            const L here = L::all(static_cast<T>(i));
+            const M on = active & (blocks.end > here) & (blocks.begin <= here);
             const L f = s * e[i], b = c * e[i];
             const L squares = f * f + g * g;
             const M none = squares < L::all(Limits<T>::tiny);
@@ -85,34 +112,40 @@ struct ImplicitQL {
             d[i + 1] = select(on, gi + pi, d[i + 1]);
             g = select(on, ci * t - b, g), p = select(on, pi, p);
             s = select(on, si, s), c = select(on, ci, c);
-            cosine[i] = select(on, ci, one), sine[i] = select(on, si, zero);
+            cosines[i] = select(on, ci, one), sines[i] = select(on, si, zero);
+            const M is_last = on & (blocks.begin == here);
+            d[i] = select(is_last, d[i] - p, d[i]), e[i] = select(is_last, g, e[i]);
         }
-        d[l] = select(active, d[l] - p, d[l]);
-        e[l] = select(active, g, e[l]);
-        for (Index i = l + 1; i <= last; ++i) e[i] = select(active & (m == L::all(static_cast<T>(i))), zero, e[i]);
+        for (Index i = begin + 1; i <= end; ++i)
+            e[i] = select(active & (blocks.end == L::all(static_cast<T>(i))), zero, e[i]);
     }
 
-    /// The rotations of a step, applied to a few columns of Vt at a time: an element that two rotations change stays in
-    /// a register between them.
-    void apply(Index l, Index last) const {
+    /// The rotations of all steps, applied to a few columns of Vt at a time: an element that two rotations of a step
+    /// change stays in a register between them.
+    void apply() {
         Index k = 0;
-        for (; k + 4 <= n; k += 4) apply_to<4>(l, last, k);
-        for (; k < n; ++k) apply_to<1>(l, last, k);
+        for (; k + 4 <= n; k += 4)
+            for (Index step = 0; step < steps; ++step) apply_to<4>(step, k);
+        for (; k < n; ++k)
+            for (Index step = 0; step < steps; ++step) apply_to<1>(step, k);
+        steps = 0;
     }
     template <int columns>
-    void apply_to(Index l, Index last, Index k) const {
+    void apply_to(Index step, Index k) const {
+        const L *const cosines = cosine + step * n, *const sines = sine + step * n;
+        const Index ld = row_length(n);
         L carried[columns];
-        for (int q = 0; q < columns; ++q) carried[q] = Vt[last * n + k + q];
-        for (Index i = last - 1; i >= l; --i) {
-            L* const row = Vt + i * n + k;
-            const L c = cosine[i], s = sine[i];
+        for (int q = 0; q < columns; ++q) carried[q] = Vt[last[step] * ld + k + q];
+        for (Index i = last[step] - 1; i >= first[step]; --i) {
+            L* const row = Vt + i * ld + k;
+            const L c = cosines[i], s = sines[i];
             for (int q = 0; q < columns; ++q) {
                 const L x = row[q];
-                row[n + q] = s * x + c * carried[q];
+                row[ld + q] = s * x + c * carried[q];
                 carried[q] = c * x - s * carried[q];
             }
         }
-        for (int q = 0; q < columns; ++q) Vt[l * n + k + q] = carried[q];
+        for (int q = 0; q < columns; ++q) Vt[first[step] * ld + k + q] = carried[q];
     }
 };
 

@@ -9,8 +9,9 @@ namespace {
 template <class T, int U>
 bool solve_lanes(Index n, Index count, const TridiagonalLane<T>* lane, void* work) {
     using L = Lanes<T, U>;
-    L *const d = static_cast<L*>(work), *const e = d + n, *const cosine = e + n, *const sine = cosine + n;
-    L* const Vt = sine + n;
+    L *const d = static_cast<L*>(work), *const e = d + n, *const cosine = e + n;
+    L *const sine = cosine + ImplicitQL<T, U>::most_steps * n, *const Vt = sine + ImplicitQL<T, U>::most_steps * n;
+    const Index ld = row_length(n);
     for (Index i = 0; i < n; ++i) {
         // A smaller matrix is followed by a zero, which nothing couples to it; so is an idle lane.
         d[i] = e[i] = L::all(0);
@@ -18,7 +19,7 @@ bool solve_lanes(Index n, Index count, const TridiagonalLane<T>* lane, void* wor
             if (i < lane[l].n) d[i].set(l, static_cast<T>(lane[l].diagonal[i]));
             if (i + 1 < lane[l].n) e[i].set(l, static_cast<T>(lane[l].off_diagonal[i]));
         }
-        for (Index j = 0; j < n; ++j) Vt[i * n + j] = L::all(i == j);
+        for (Index j = 0; j < n; ++j) Vt[i * ld + j] = L::all(i == j);
     }
     const Mask<T, U> converged = ImplicitQL<T, U>{n, d, e, cosine, sine, Vt}.iterate();
     bool have_all = true;
@@ -26,7 +27,7 @@ bool solve_lanes(Index n, Index count, const TridiagonalLane<T>* lane, void* wor
         have_all &= converged[l];
         for (Index j = 0; j < lane[l].n; ++j) {
             lane[l].values[j] = static_cast<double>(d[j][l]);
-            for (Index i = 0; i < lane[l].n; ++i) lane[l].vectors[j * lane[l].ld + i] = Vt[j * n + i][l];
+            for (Index i = 0; i < lane[l].n; ++i) lane[l].vectors[j * lane[l].ld + i] = Vt[j * ld + i][l];
         }
     }
     return have_all;
@@ -36,7 +37,8 @@ constexpr int most_vectors = 2;
 
 template <class T>
 Index bytes(Index n) {
-    return (4 * n + n * n) * static_cast<Index>(sizeof(Lanes<T, most_vectors>));
+    constexpr Index steps = ImplicitQL<T, most_vectors>::most_steps;
+    return (2 * n + 2 * steps * n + n * row_length(n)) * static_cast<Index>(sizeof(Lanes<T, most_vectors>));
 }
 
 template <class T>
