@@ -11,13 +11,6 @@ namespace {
 struct OfProducts {};
 
 template <class T>
-bool is_for_registers(const Micro& micro, const Matrix<const T>& B) {
-    constexpr Index most_steps = 1024;  // the rows of B lie on as many pages
-    return B.rows <= most_steps &&
-           B.rows * B.columns * static_cast<Index>(sizeof(T)) <= micro.small_product<T>().most_bytes;
-}
-
-template <class T>
 void copy(const Matrix<const T>& from, const Matrix<T>& to) {
     constexpr Index block =
         16;  // of a transposed matrix, columns are read and rows are written: a block fits the cache
@@ -37,7 +30,7 @@ Matrix<T> contiguous(Index rows, Index columns, Scratch& scratch) {
 template <class T>
 void multiply(const Micro& micro, const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
     if (C.rows == 0 || C.columns == 0) return;
-    const bool in_registers = is_for_registers(micro, B);
+    const bool in_registers = is_for_registers<T>(micro, B.rows, B.columns);
     const bool copies_B = in_registers && B.column_stride != 1, copies_C = C.column_stride != 1;
     const auto room = [](bool needed, const auto& M) { return needed ? bytes<T>(M.rows * M.columns) : 0; };
     if (in_registers && !copies_B && !copies_C) return micro.small_product<T>().multiply(A, B, C);

@@ -10,6 +10,13 @@ namespace curvblas::cpu {
 template <class T>
 void multiply(const Micro& micro, const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C);
 
+/// Whether `multiply` takes B (rows, columns) as it lies, if its rows have unit stride.
+template <class T>
+bool is_for_registers(const Micro& micro, Index rows, Index columns) {
+    constexpr Index most_steps = 1024;  // the rows of B lie on as many pages
+    return rows <= most_steps && rows * columns * static_cast<Index>(sizeof(T)) <= micro.small_product<T>().most_bytes;
+}
+
 /// How long `count` products of m x n by n x k elements take, in the unit of Item::cost (0.1 ns).
 template <class T>
 double cost_of_products(double count, Index m, Index k, Index n) {

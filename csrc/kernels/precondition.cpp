@@ -52,10 +52,13 @@ void precondition(const Queue& queue, std::span<const Precondition<T>> group) {
     queue.run(items, [&](const Item& item) {
         const auto& task = group[item.task];
         const TwoSided product(task.V.rows, task.V.columns);
+        const Micro& micro = queue.micro();
+        if (product.blocks() == 1)
+            product.multiply_stretch(micro, task.G_inv, task.V, task.A_inv, item.first, item.count, task.P);
         for (Index b = item.first; b < item.first + item.count; ++b) {
             const Matrix<const T> V = task.V[b];
             const Matrix<T> P = product.part(task.P[b], item.part);
-            product.multiply(queue.micro(), task.G_inv[b], V, task.A_inv[b], item.part, P);
+            if (product.blocks() > 1) product.multiply(micro, task.G_inv[b], V, task.A_inv[b], item.part, P);
             if (task.inner) sums.sum(item.task, b, item.part, product) = inner_product(product.part(V, item.part), P);
         }
     });
