@@ -7,10 +7,10 @@ import pytest
 
 import curvblas as cb
 from curvblas import Status
+from eigenproblems import assert_is_eigenbasis, errors, symmetric, with_spectrum
 
 import oracle
 from cases import spd
-from eigenproblems import assert_is_eigenbasis, errors, symmetric, with_spectrum
 
 DTYPES = [np.float32, np.float64]
 # Both sides of where the methods of the CPU (32) and of the device (64) change.

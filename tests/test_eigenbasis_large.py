@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-import oracle
 from eigenproblems import assert_is_eigenbasis, symmetric, with_spectrum
+
+import oracle
 
 DTYPES = [np.float32, np.float64]
 

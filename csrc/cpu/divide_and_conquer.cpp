@@ -1,7 +1,6 @@
 #include "cpu/divide_and_conquer.h"
 
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "cpu/product.h"
@@ -208,72 +207,17 @@ void DivideAndConquer<T>::sort_rows(Index level, Index index) {
     std::inplace_merge(order, order + kept, end, is_below);
 }
 
-/// z, of length 1, and the weight: in the basis of both halves' eigenvectors the node is diag(values) + weight z z^T.
-template <class T>
-double DivideAndConquer<T>::couple(const Node& node) {
-    const double b = off_diagonal_[node.middle - 1], root = std::sqrt(0.5);
-    for (Index i = node.first; i < node.last; ++i) {
-        const bool is_upper = i < node.middle;
-        const double entry = static_cast<double>(rows_[i * ld_ + node.middle - is_upper]);
-        z_[i] = is_upper || b > 0 ? entry * root : -entry * root;
-        half_[i] = is_upper ? upper : lower;
-    }
-    return 2 * std::abs(b);
-}
-
-/// A rotation of the eigenvectors of rows a and b makes z_a zero and lets their values differ no more than they must.
-template <class T>
-void DivideAndConquer<T>::rotate(const Node& node, Index a, Index b) {
-    const double length = std::hypot(z_[a], z_[b]), c = z_[b] / length, s = -z_[a] / length;
-    const double value_a = values_[a], value_b = values_[b];
-    z_[a] = 0, z_[b] = length;
-    values_[a] = value_a * c * c + value_b * s * s, values_[b] = value_a * s * s + value_b * c * c;
-    T *const row_a = rows_ + a * ld_, *const row_b = rows_ + b * ld_;
-    const T cosine = static_cast<T>(c), sine = static_cast<T>(s);
-    for (Index k = node.first; k < node.last; ++k) {
-        const T x = row_a[k], y = row_b[k];
-        row_a[k] = cosine * x + sine * y, row_b[k] = cosine * y - sine * x;
-    }
-    if (half_[a] != half_[b]) half_[b] = both;
-}
-
-/// What z leaves as it is, to within rounding, needs no equation; of two values that are close, one can be had so.
 template <class T>
 void DivideAndConquer<T>::deflate(Index index) {
     const Node node = this->node(index);
-    Change& change = this->change(level_, index);
-    change = {};
-    change.weight = couple(node);
     sort_rows(level_ + 1, 2 * index), sort_rows(level_ + 1, 2 * index + 1);
     std::inplace_merge(order_ + node.first, order_ + node.middle, order_ + node.last,
                        [&](Index a, Index b) { return values_[a] < values_[b]; });
-    double size = 0;
-    for (Index i = node.first; i < node.last; ++i) size = std::max({size, std::abs(values_[i]), std::abs(z_[i])});
-    const double negligible = 4 * static_cast<double>(std::numeric_limits<T>::epsilon()) * size;
-
-    Index *const kept = kept_ + node.first, *const unchanged = source_ + node.last;
-    Index deflated = 0, last = -1;
-    const auto keep = [&](Index row) { kept[change.kept++] = row; };
-    const auto leave = [&](Index row) { unchanged[-++deflated] = row; };
-    for (Index k = node.first; k < node.last; ++k) {
-        const Index row = order_[k];
-        if (!(change.weight * std::abs(z_[row]) > negligible)) {
-            leave(row);
-            continue;
-        }
-        if (last >= 0) {
-            const double squares = z_[last] * z_[last] + z_[row] * z_[row];
-            const double coupling = (values_[row] - values_[last]) * (z_[last] / squares) * z_[row];
-            if (std::abs(coupling) <= negligible) {
-                rotate(node, last, row);
-                leave(last);
-            } else {
-                keep(last);
-            }
-        }
-        last = row;
-    }
-    if (last >= 0) keep(last);
+    const Halves<T> halves{node.first, node.middle, node.last, rows_, ld_, values_, z_, half_};
+    Change& change = this->change(level_, index);
+    change = {};
+    change.weight = couple(halves, off_diagonal_[node.middle - 1]);
+    change.kept = cpu::deflate(halves, change.weight, order_, kept_ + node.first, source_ + node.last);
     group(node, change);
 }
 
@@ -281,13 +225,12 @@ void DivideAndConquer<T>::deflate(Index index) {
 template <class T>
 void DivideAndConquer<T>::group(const Node& node, Change& change) const {
     const Index* const kept = kept_ + node.first;
-    Index next[3] = {};
     Index count[3] = {};
-    for (Index i = 0; i < change.kept; ++i) ++count[half_[kept[i]]];
-    next[both] = count[upper], next[lower] = count[upper] + count[both];
-    change.only_upper = count[upper], change.only_lower = count[lower];
+    for (Index i = 0; i < change.kept; ++i) ++count[static_cast<int>(half_[kept[i]])];
+    Index next[3] = {0, count[0], count[0] + count[1]};
+    change.only_upper = count[0], change.only_lower = count[2];
     for (Index i = 0; i < change.kept; ++i) {
-        const Index row = kept[i], place = next[half_[row]]++;
+        const Index row = kept[i], place = next[static_cast<int>(half_[row])]++;
         place_[node.first + i] = place, source_[node.first + place] = row;
         poles_[node.base + i] = values_[row], squares_[node.base + i] = z_[row] * z_[row];
     }

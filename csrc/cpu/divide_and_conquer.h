@@ -5,14 +5,15 @@
 #include <atomic>
 #include <cstdint>
 
+#include "cpu/deflation.h"
 #include "cpu/micro.h"
 #include "cpu/scratch.h"
 
 namespace curvblas::cpu {
 
-/// S = V diag(values) V^T by divide and conquer (Cuppen 1981; deflation and eigenvectors as Gu and Eisenstat 1995): S is
-/// torn into matrices that lanes solve, and each pair of halves is put together again as a diagonal matrix and one of
-/// rank one. What deflates costs nothing more than a copy; a matrix without deflation costs 8 / 3 n^3 flops.
+/// S = V diag(values) V^T by divide and conquer (Cuppen 1981; deflation and eigenvectors as Gu and Eisenstat 1995): S
+/// is torn into matrices that lanes solve, and each pair of halves is put together again as a diagonal matrix and one
+/// of rank one. What deflates costs nothing more than a copy; a matrix without deflation costs 8 / 3 n^3 flops.
 ///
 /// Of order n > TridiagonalLanes<T>::most_order. What is computed depends on n and S only. Parts of one step may be
 /// worked on at the same time; `next` is called by one thread.
@@ -41,7 +42,6 @@ class DivideAndConquer {
 
   private:
     enum class Step : std::uint8_t { start, leaves, deflate, find, weigh, multiply, order };
-    enum Half : std::uint8_t { upper, both, lower };  ///< where an eigenvector of two halves put together is not zero
 
     /// A matrix and its halves, [first, middle) and [middle, last) of S. What belongs to its eigenvalues begins at
     /// `base`, apart from what belongs to its neighbours', which may be read past its end.
@@ -68,8 +68,6 @@ class DivideAndConquer {
     void tear();
     void solve_leaves(Index part);
     void deflate(Index index);
-    double couple(const Node& node);
-    void rotate(const Node& node, Index a, Index b);
     void group(const Node& node, Change& change) const;
     void take_rows(const Node& node, Index begin, Index end) const;
     void multiply(const Node& node, const Change& change, Index begin, Index end) const;
@@ -85,9 +83,10 @@ class DivideAndConquer {
     double *values_, *off_diagonal_, *z_;                        ///< of each row
     double *poles_, *squares_, *origins_, *offsets_, *weights_;  ///< of a node's eigenvalues, ascending
     double *grouped_poles_, *grouped_z_;                         ///< as their eigenvectors lie in `sources_`
-    Index *order_;                                               ///< a node's rows, by their values
-    Index *kept_, *place_, *source_;  ///< rows of the eigenvalues that change, their places in `sources_`, all rows there
-    Half* half_;                      ///< of each row
+    Index* order_;                                               ///< a node's rows, by their values
+    Index *kept_, *place_,
+        *source_;  ///< rows of the eigenvalues that change, their places in `sources_`, all rows there
+    Half* half_;   ///< of each row
     Change* changes_;
 };
 

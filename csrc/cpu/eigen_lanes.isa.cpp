@@ -38,7 +38,9 @@ class Solver {
     using QL = ImplicitQL<T, U>;
 
   public:
-    static Index bytes(Index n) { return (2 * n * row_length(n) + (8 + 2 * QL::most_steps) * n) * static_cast<Index>(sizeof(L)); }
+    static Index bytes(Index n) {
+        return (2 * n * row_length(n) + (8 + 2 * QL::most_steps) * n) * static_cast<Index>(sizeof(L));
+    }
 
     Solver(Index n, void* work) : n_(n), A_(static_cast<L*>(work)), Vt_(A_ + n * row_length(n)) {
         L* next = Vt_ + n * row_length(n);
@@ -63,8 +65,8 @@ class Solver {
   private:
     L& A(Index i, Index j) const { return A_[i * ld_ + j]; }
 
-    /// A row of every lane; a few elements more than needed, so that they begin in different cache sets. Matrices of n =
-    /// 32 lie 4 kB apart, where the rows of all of them share one.
+    /// A row of every lane; a few elements more than needed, so that they begin in different cache sets. Matrices of n
+    /// = 32 lie 4 kB apart, where the rows of all of them share one.
     using Rows = T[L::count][EigenLanes<T>::most_order + 4];
 
     /// The lower triangle of A, scaled; above the diagonal, and in diagonal_, what it was, for assess(). Zeros where

@@ -7,8 +7,8 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-/// How far rows of n x n lanes lie apart: an odd number, because rows that are 4 kB apart share cache lines' places, and
-/// loads of one wait for stores to the other.
+/// How far rows of n x n lanes lie apart: an odd number, because rows that are 4 kB apart share cache lines' places,
+/// and loads of one wait for stores to the other.
 constexpr Index row_length(Index n) { return n | 1; }
 
 constexpr Index most_iterations = 30;  // for each eigenvalue, on average; one to three are usual
@@ -39,7 +39,7 @@ struct ImplicitQL {
     const Index n;
     L *const d, *const e;          ///< diagonal and subdiagonal (n; the last one is 0)
     L *const cosine, *const sine;  ///< most_steps x n each: rotations that are still to be applied
-    L* const Vt;                   ///< n x n, in rows of row_length(n): what the rotations are applied to, from the left
+    L* const Vt;  ///< n x n, in rows of row_length(n): what the rotations are applied to, from the left
 
     Index steps = 0, first[most_steps] = {}, last[most_steps] = {};  ///< rows that each step rotates
 

@@ -58,7 +58,7 @@ class Zeros {
     }
 
     struct Sums {
-        L value, error;                ///< of the function, and a bound of its rounding errors over the unit's
+        L value, error;                    ///< of the function, and a bound of its rounding errors over the unit's
         L slope_of_lower, slope_of_upper;  ///< of the sums over the poles below and above the zero
     };
 
@@ -109,9 +109,7 @@ class Zeros {
     }
 
     /// x where it is between the bounds, else the middle of them; also where it is NaN.
-    L inside(const L& x) const {
-        return select((x > low_) & (x < high_), x, low_ + (high_ - low_) / L::all(2));
-    }
+    L inside(const L& x) const { return select((x > low_) & (x < high_), x, low_ + (high_ - low_) / L::all(2)); }
 
     L step(const Sums& at) {
         const L zero = L::all(0);

@@ -42,7 +42,8 @@ struct NothingAhead {
 /// `vectors` vectors of columns, of which the last one begins at column `last` and may overlap the one before: the
 /// elements that both hold are written twice, with the same bits.
 template <class T, int width, int rows, int vectors, class Next>
-void multiply_block(const Matrix<const T>& A, Index i, const T* b, Index ldb, T* c, Index ldc, Index last, Next& ahead) {
+void multiply_block(const Matrix<const T>& A, Index i, const T* b, Index ldb, T* c, Index ldc, Index last,
+                    Next& ahead) {
     typedef typename VectorOf<T, width* static_cast<int>(sizeof(T))>::type V;
     const Index step = A.row_stride, next = A.column_stride;
     const T* a = A.data + i * step;
@@ -79,7 +80,8 @@ template <class T, int width, int vectors, class Next>
 void multiply_columns(const Matrix<const T>& A, const T* b, Index ldb, T* c, Index ldc, Index last, Next& ahead) {
     constexpr int most = vectors == 1 ? 8 : most_rows;
     const Index m = A.rows;
-    if (m <= most) return multiply_rows<T, width, vectors, most>(m, A, 0, m, b, ldb, c, ldc, last, ahead);  // no divisions
+    if (m <= most)
+        return multiply_rows<T, width, vectors, most>(m, A, 0, m, b, ldb, c, ldc, last, ahead);  // no divisions
     const Index blocks = (m + most - 1) / most, height = (m + blocks - 1) / blocks, rest = m % height;
     multiply_rows<T, width, vectors, most>(height, A, 0, m - rest, b, ldb, c, ldc, last, ahead);
     if (rest > 0) multiply_rows<T, width, vectors, most>(rest, A, m - rest, m, b, ldb, c, ldc, last, ahead);

@@ -83,9 +83,8 @@ void Tridiagonal<T>::update(Index first) const {
     while (strip % diagonal_block != 0) strip += panel;
     for (Index i = 0; i < order; i += strip) {
         const Panels<T> rows = tile.from_column(left, i), columns = tile.from_column(right, i);
-        tile.multiply(Steps::line(steps), {rows.data, rows.ld, rows.stride},
-                      {columns.data, columns.ld, columns.stride}, std::min(strip, order - i), order - i, false, true,
-                      A_ + (first + i) * ld_ + first + i, ld_, {});
+        tile.multiply(Steps::line(steps), {rows.data, rows.ld, rows.stride}, {columns.data, columns.ld, columns.stride},
+                      std::min(strip, order - i), order - i, false, true, A_ + (first + i) * ld_ + first + i, ld_, {});
     }
 }
 

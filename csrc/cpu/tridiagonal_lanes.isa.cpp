@@ -52,7 +52,6 @@ bool solve(Index n, Index count, const TridiagonalLane<T>* lane, void* work) {
 extern const TridiagonalLanes<float> tridiagonal_lanes_float32;
 extern const TridiagonalLanes<double> tridiagonal_lanes_float64;
 const TridiagonalLanes<float> tridiagonal_lanes_float32 = {most_vectors * lanes<float>, bytes<float>, solve<float>};
-const TridiagonalLanes<double> tridiagonal_lanes_float64 = {most_vectors * lanes<double>, bytes<double>,
-                                                            solve<double>};
+const TridiagonalLanes<double> tridiagonal_lanes_float64 = {most_vectors * lanes<double>, bytes<double>, solve<double>};
 
 }  // namespace curvblas::cpu::CURVBLAS_ISA

@@ -56,8 +56,8 @@ class TwoSided {
 
     /// P_b for b in [first, first + count), where there is one block; the same bits as one by one.
     template <class T>
-    void multiply_stretch(const Micro& micro, const Stack<const T>& L, const Stack<const T>& V,
-                          const Stack<const T>& R, Index first, Index count, const Stack<T>& P) const {
+    void multiply_stretch(const Micro& micro, const Stack<const T>& L, const Stack<const T>& V, const Stack<const T>& R,
+                          Index first, Index count, const Stack<T>& P) const {
         const bool in_registers = is_for_registers<T>(micro, m_, n_) && is_for_registers<T>(micro, n_, n_);
         if (in_registers && V.column_stride == 1 && R.column_stride == 1 && P.column_stride == 1) {
             Scratch<TwoSided> scratch(bytes<T>(m_ * n_));

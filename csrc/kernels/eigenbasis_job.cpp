@@ -60,8 +60,7 @@ template <class T>
 Index EigenJob<T>::bytes(const Micro& micro, Index n) {
     const Tile<T>& tile = micro.tile<T>();
     return cpu::bytes<T>(BackTransform<T>(tile, n, nullptr).words()) + DivideAndConquer<T>::bytes(n) +
-           Tridiagonal<T>::bytes(micro, n) +
-           cpu::bytes<double>((2 * tile.panels(n) + 1) * n + 2 * tile.panels(n));
+           Tridiagonal<T>::bytes(micro, n) + cpu::bytes<double>((2 * tile.panels(n) + 1) * n + 2 * tile.panels(n));
 }
 
 template <class T>
@@ -72,7 +71,8 @@ EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* me
       back_transform_(micro.tile<T>(), n_, reinterpret_cast<T*>(memory)),
       tridiagonal_(micro, n_, memory + cpu::bytes<T>(back_transform_.words())),
       decomposition_(micro, n_, memory + cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_)) {
-    memory += cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_) + DivideAndConquer<T>::bytes(n_);
+    memory +=
+        cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_) + DivideAndConquer<T>::bytes(n_);
     const auto take = [&]<class U>(U*& to, Index count) {
         to = reinterpret_cast<U*>(memory);
         memory += cpu::bytes<U>(count);
