@@ -138,15 +138,15 @@ void multiply_ahead(const Matrix<const T>& A, const Matrix<const T>& B, const Ma
 }
 
 template <class T>
-void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
+__attribute__((noinline)) void multiply(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C) {
     multiply_ahead<T>(A, B, C, NothingAhead{});
 }
 
 /// The lines of A that each of `blocks` register blocks fetches; none of small matrices, where the elements are not
-/// neighbours, and of stacks that may still be in the second-level cache.
+/// neighbours, and of stacks that caches hold, from where the processor fetches itself.
 template <class T>
 Index lines_of_block(const Stack<const T>& A, Index blocks) {
-    constexpr Index least = 1024, least_of_stack = Index{2} << 20;
+    constexpr Index least = 1024, least_of_stack = Index{6} << 20;
     const Index extent = (A.rows - 1) * A.row_stride + (A.columns - 1) * A.column_stride + 1;
     const Index bytes = extent * static_cast<Index>(sizeof(T));
     if (bytes < least || bytes * A.batch < least_of_stack || extent > 2 * A.rows * A.columns) return 0;
@@ -165,22 +165,19 @@ void multiply_two_sided(Index first, Index count, bool left_first, const Stack<c
     };
     const Matrix<T> product{half, m, n, n, 1};
     const Matrix<const T> factor{half, m, n, n, 1};
-    const auto multiply_one = [&](Index b, const auto& left, const auto& right) {
-        if (left_first) {
-            multiply_ahead<T>(L[b], V[b], product, left);
-            multiply_ahead<T>(factor, R[b], P[b], right);
-        } else {
-            multiply_ahead<T>(V[b], R[b], product, left);
-            multiply_ahead<T>(L[b], factor, P[b], right);
-        }
-    };
+    const bool fetches = of_L + of_V + of_R > 0;
     for (Index b = first; b < first + count; ++b) {
+        const Matrix<const T> A = left_first ? L[b] : V[b], B = left_first ? V[b] : R[b];
+        const Matrix<const T> C = left_first ? factor : L[b], D = left_first ? R[b] : factor;
         // Beyond the last one too: mostly the same thread goes on with the next stretch of a stack.
         const Index next = b + 1;
-        if (of_L + of_V + of_R == 0 || next == V.batch)
-            multiply_one(b, NothingAhead{}, NothingAhead{});
-        else
-            multiply_one(b, Ahead{fetch(V, next, of_V), fetch(L, next, of_L)}, Ahead{fetch(R, next, of_R), {}});
+        if (fetches && next < V.batch) {
+            multiply_ahead<T>(A, B, product, Ahead{fetch(V, next, of_V), fetch(L, next, of_L)});
+            multiply_ahead<T>(C, D, P[b], Ahead{fetch(R, next, of_R), {}});
+        } else {
+            multiply<T>(A, B, product);
+            multiply<T>(C, D, P[b]);
+        }
     }
 }
 
