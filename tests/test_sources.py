@@ -71,10 +71,13 @@ def test_nothing_but_its_table_leaves_an_isa_file(path, level, tmp_path):
 
     leaving = [line.split(maxsplit=2)[2] for line in symbols.splitlines() if line.split(maxsplit=2)[1].isupper()]
     tables = {
-        "tiles.isa.cpp": ["tile_float32", "tile_float64"],
         "eigen_lanes.isa.cpp": ["eigen_lanes_float32", "eigen_lanes_float64"],
         "lane_inverse.isa.cpp": ["lane_inverse_float32", "lane_inverse_float64", "lane_inverse_mixed"],
+        "secular.isa.cpp": ["secular_float32", "secular_float64"],
         "small_product.isa.cpp": ["small_product_float32", "small_product_float64"],
+        "tiles.isa.cpp": ["tile_float32", "tile_float64"],
+        "tridiagonal_lanes.isa.cpp": ["tridiagonal_lanes_float32", "tridiagonal_lanes_float64"],
+        "tridiagonal_panel.isa.cpp": ["tridiagonal_panel_float32", "tridiagonal_panel_float64"],
     }.get(path.name, ["table"])
     assert sorted(leaving) == [f"curvblas::cpu::level::{table}" for table in tables]
     assert not any(include in {"vector", "algorithm", "cmath", "span"} for include in includes(path))

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <optional>
+#include <memory>
 
 #include "core/probe.h"
 #include "cpu/scratch.h"
@@ -54,7 +54,7 @@ class Inverter {
     }
 
     void run() {
-        jobs_->run(queue_, items_, [&](const Item& item) {
+        jobs_.run(queue_, items_, [&](const Item& item) {
             item.part == lanes ? invert_positions(item) : solve({item.task, item.first});
         });
     }
@@ -85,8 +85,6 @@ class Inverter {
 
     /// Matrices beyond the lanes; the threads share one if it would keep the others waiting.
     void append_jobs(double total) {
-        Index need = 0;
-        std::vector<Place> shared;
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
             const Index n = task(t).C.rows;
             const double cost = cost_of(n);
@@ -94,15 +92,12 @@ class Inverter {
             const bool is_shared = cost > 1e7 && cost > total / (4.0 * Pool::instance().threads());
             for (Index b = 0; b < task(t).C.batch; ++b) {
                 if (is_shared)
-                    shared.push_back({t, b}), need += InverseJob<T>::bytes(queue_.micro(), n);
+                    jobs_.add(InverseJob<T>::bytes(queue_.micro(), n), [this, t, b](std::byte* memory) {
+                        return std::make_unique<InverseJob<T>>(queue_.micro(), task(t), b, on_failure_, memory);
+                    });
                 else
                     items_.push_back({t, b, 1, whole, cost});
             }
-        }
-        jobs_.emplace(need);
-        for (const Place& place : shared) {
-            const DampedInverse<T>& of = task(place.task);
-            jobs_->add(InverseJob<T>::bytes(queue_.micro(), of.C.rows), queue_.micro(), of, place.matrix, on_failure_);
         }
     }
 
@@ -202,7 +197,7 @@ class Inverter {
     std::vector<Run> runs_;
     Index in_lanes_ = 0;  ///< matrices
     std::vector<Item> items_;
-    std::optional<SharedJobs<InverseJob<T>>> jobs_;
+    SharedJobs<InverseJob<T>> jobs_;
 };
 
 }  // namespace

@@ -1,9 +1,8 @@
 #include "kernels/eigenbasis.h"
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 
-#include "cpu/blas.h"
 #include "cpu/scratch.h"
 #include "kernels/eigenbasis_job.h"
 #include "kernels/shared_jobs.h"
@@ -12,12 +11,12 @@ namespace curvblas::cpu {
 namespace {
 
 /// What an item takes, as the queue counts it (10,000 a microsecond; float32 on a Zen 5): lanes full of matrices took
-/// 10 us at n = 8 and 180 us at n = 32, one matrix of n = 256 1.9 ms, of n = 1024 53 ms.
+/// 10 us at n = 8 and 180 us at n = 32, one matrix of n = 256 1.2 ms, of n = 1024 41 ms.
 template <class T>
 double cost(Index order) {
     const double n = static_cast<double>(order);
     const bool in_lanes = order <= EigenLanes<T>::most_order;
-    return in_lanes ? 1200 * n * n + 20 * n * n * n : 200 * n * n + 0.33 * n * n * n;
+    return in_lanes ? 1200 * n * n + 20 * n * n * n : 100 * n * n + 0.3 * n * n * n;
 }
 
 /// The matrices of a group, those of one order behind each other, so that lanes are full whatever task they are of.
@@ -51,7 +50,7 @@ class Eigenbases {
         const auto is_shared = [&](Index n) {
             return n >= 128 && cost<T>(n) > total / (4.0 * Pool::instance().threads());
         };
-        Index need = 0, first = 0, next;
+        Index first = 0, next;
         for (const Index count = static_cast<Index>(all_.size()); first < count; first = next) {
             const Index order = all_[first].C.rows;
             next = first + 1;
@@ -60,13 +59,14 @@ class Eigenbases {
             if (is_shared(order)) break;  // and so are all larger ones
             items_.push_back({0, first, next - first, whole, cost<T>(order)});
         }
-        for (Index k = first; k < static_cast<Index>(all_.size()); ++k) need += bytes(k);
-        jobs_.emplace(need);
-        for (Index k = first; k < static_cast<Index>(all_.size()); ++k) jobs_->add(bytes(k), queue_.micro(), all_[k]);
+        for (Index k = first; k < static_cast<Index>(all_.size()); ++k)
+            jobs_.add(bytes(k), [this, k](std::byte* memory) {
+                return std::make_unique<EigenJob<T>>(queue_.micro(), all_[static_cast<std::size_t>(k)], memory);
+            });
     }
 
     void run() {
-        jobs_->run(queue_, items_, [&](const Item& item) { solve(item.first, item.count); });
+        jobs_.run(queue_, items_, [&](const Item& item) { solve(item.first, item.count); });
     }
 
   private:
@@ -90,14 +90,13 @@ class Eigenbases {
     const EigenLanes<T>& lanes_;
     const std::vector<EigenLane<T>> all_;
     std::vector<Item> items_;
-    std::optional<SharedJobs<EigenJob<T>>> jobs_;
+    SharedJobs<EigenJob<T>> jobs_;
 };
 
 }  // namespace
 
 template <class T>
 void eigenbasis(const Queue& queue, std::span<const Eigenbasis<T>> group) {
-    blas::stay_on_one_thread();
     Eigenbases<T>(queue, group).run();
 }
 

@@ -93,7 +93,7 @@ template <class T>
 double EigenJob<T>::cost(Index part) const {
     if (step_ == Step::decompose) return decomposition_.cost(part);
     const double n = static_cast<double>(n_), n_squared = n * n;
-    const double all = step_ == Step::reduce   ? 100 * n_squared + 0.1 * n * n_squared
+    const double all = step_ == Step::reduce   ? 30 * n_squared + 0.12 * n * n_squared
                        : step_ == Step::rotate ? 30 * n_squared + 0.1 * n * n_squared
                                                : 10 * n_squared;
     return all / static_cast<double>(parts());

@@ -1,7 +1,10 @@
 // Matrices that are large enough to keep the other threads waiting: all threads share their steps.
 #pragma once
 
+#include <algorithm>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "cpu/scratch.h"
@@ -21,27 +24,57 @@ void run_alone(Job& job) {
 template <class Job>
 class SharedJobs {
   public:
-    /// `bytes`: the memory of all jobs together.
-    explicit SharedJobs(Index bytes) : memory_(bytes) {}
+    using Make = std::function<std::unique_ptr<Job>(std::byte* memory)>;
 
-    /// Job(arguments..., memory of that many bytes).
-    template <class... Arguments>
-    void add(Index bytes, const Arguments&... arguments) {
-        jobs_.push_back(std::make_unique<Job>(arguments..., memory_.template take<std::byte>(bytes)));
-    }
+    /// A job that needs so many bytes, 64-byte aligned; it is made when its turn comes.
+    void add(Index bytes, Make make) { waiting_.push_back({bytes, std::move(make)}); }
 
     /// Calls work(item) for items, which have parts below 0, and does all jobs beside them. Empties `items`.
     template <class Work>
     void run(const Queue& queue, std::vector<Item>& items, const Work& work) {
-        for (append_steps(items); !items.empty(); append_steps(items)) {
-            queue.run(items, [&](const Item& item) {
-                item.part < 0 ? work(item) : jobs_[static_cast<std::size_t>(item.task)]->work(item.part);
-            });
-            items.clear();
+        Scratch<SharedJobs> memory(most_bytes());
+        std::byte* const begin = memory.template take<std::byte>(most_bytes());
+        for (std::size_t next = 0; next < waiting_.size() || !items.empty();) {
+            next = make_some(next, begin);
+            for (append_steps(items); !items.empty(); append_steps(items)) {
+                queue.run(items, [&](const Item& item) {
+                    item.part < 0 ? work(item) : jobs_[static_cast<std::size_t>(item.task)]->work(item.part);
+                });
+                items.clear();
+            }
         }
     }
 
   private:
+    struct Waiting {
+        Index bytes;
+        Make make;
+    };
+    /// Jobs whose memory together exceeds it wait for each other: each of them has parts enough for all threads, and
+    /// memory that is used again need not be cleared by the system.
+    static constexpr Index enough = Index{128} << 20;
+
+    /// The end, in waiting_, of those that are done together, and what they need.
+    std::size_t end_of_some(std::size_t first, Index& bytes) const {
+        std::size_t k = first;
+        for (bytes = 0; k < waiting_.size() && (k == first || bytes + waiting_[k].bytes <= enough); ++k)
+            bytes += padded(waiting_[k].bytes);
+        return k;
+    }
+    Index most_bytes() const {
+        Index most = 0, bytes = 0;
+        for (std::size_t k = 0; k < waiting_.size(); most = std::max(most, bytes)) k = end_of_some(k, bytes);
+        return most;
+    }
+    std::size_t make_some(std::size_t first, std::byte* memory) {
+        Index bytes;
+        const std::size_t end = end_of_some(first, bytes);
+        jobs_.clear();
+        for (std::size_t k = first; k < end; memory += padded(waiting_[k++].bytes))
+            jobs_.push_back(waiting_[k].make(memory));
+        return end;
+    }
+
     void append_steps(std::vector<Item>& items) {
         for (std::size_t k = 0; k < jobs_.size(); ++k) {
             std::unique_ptr<Job>& job = jobs_[k];
@@ -51,7 +84,7 @@ class SharedJobs {
         }
     }
 
-    Scratch<SharedJobs> memory_;
+    std::vector<Waiting> waiting_;
     std::vector<std::unique_ptr<Job>> jobs_;  ///< null when done
 };
 
