@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import curvblas as cb
 from eigenproblems import assert_is_eigenbasis, symmetric, with_spectrum
 
 import oracle
@@ -63,3 +64,24 @@ class TestDivideAndConquer:
         C = scale[:, None] * (0.5 + np.eye(n)) * scale
         assert_agrees(cpu, C.astype(dtype))
         assert_agrees(cpu, C[::-1, ::-1].astype(dtype))
+
+
+class TestLargestMatrices:
+    @pytest.mark.parametrize("n", [1008, 1100])
+    def test_blocks_of_eigenvalues_that_no_vector_divides(self, cpu, rng, n):
+        assert_agrees(cpu, symmetric(rng, n, np.float32))
+
+    def test_matrices_that_wait_for_each_others_memory(self, cpu, rng):
+        """One thread does these one after the other, two do both at a time."""
+        factors = [symmetric(rng, n, np.float64) for n in (1280, 1300)]
+        cb.set_num_threads(1)
+        one = cpu.eigenbasis(factors)
+        cb.set_num_threads(2)
+        two = cpu.eigenbasis(factors)
+
+        assert one.ok.all()
+        for C, values, vectors in zip(factors, one.values, one.vectors, strict=True):
+            assert np.abs(C @ vectors - vectors * values).max() <= 1e-11
+        for k in range(len(factors)):
+            assert np.array_equal(one.vectors[k], two.vectors[k])
+            assert np.array_equal(one.values[k], two.values[k])

@@ -7,14 +7,14 @@
 namespace curvblas::cpu {
 namespace {
 
-/// A rotation of the eigenvectors of rows a and b makes z_a zero and lets their values differ no more than they must.
+/// A rotation of the eigenvectors of rows a and b makes z_a zero; their values stay between those that they come from.
 template <class T>
 void rotate(const Halves<T>& halves, Index a, Index b) {
     const auto& [first, middle, last, rows, ld, values, z, half] = halves;
     const double length = std::hypot(z[a], z[b]), c = z[b] / length, s = -z[a] / length;
-    const double value_a = values[a], value_b = values[b];
+    const double change = (values[b] - values[a]) * s * s;
     z[a] = 0, z[b] = length;
-    values[a] = value_a * c * c + value_b * s * s, values[b] = value_a * s * s + value_b * c * c;
+    values[a] += change, values[b] -= change;
     T *const row_a = rows + a * ld, *const row_b = rows + b * ld;
     const T cosine = static_cast<T>(c), sine = static_cast<T>(s);
     for (Index k = first; k < last; ++k) {
@@ -31,7 +31,8 @@ double couple(const Halves<T>& halves, double b) {
     const double root = std::sqrt(0.5);
     for (Index i = halves.first; i < halves.last; ++i) {
         const bool is_upper = i < halves.middle;
-        const double entry = static_cast<double>(halves.rows[i * halves.ld + halves.middle - is_upper]);
+        const Index torn = is_upper ? halves.middle - 1 : halves.middle;
+        const double entry = static_cast<double>(halves.rows[i * halves.ld + torn]);
         halves.z[i] = is_upper || b > 0 ? entry * root : -entry * root;
         halves.half[i] = is_upper ? Half::upper : Half::lower;
     }

@@ -7,7 +7,7 @@
 
 namespace curvblas::cpu {
 
-/// The half in which an eigenvector is not zero, or both.
+/// The half in which an eigenvector is not zero, or both; in the order in which DivideAndConquer multiplies them.
 enum class Half : std::uint8_t { upper, both, lower };
 
 /// A tridiagonal matrix torn in two: of row i in [first, last), which belongs to the upper half up to `middle`, an

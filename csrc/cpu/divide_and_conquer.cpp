@@ -13,13 +13,8 @@ namespace {
 template <class T>
 constexpr Index padding = Secular<T>::padding;
 
-/// The leading dimension of eigenvectors: rows begin in different cache sets.
-template <class T>
-constexpr Index padded_row(Index n) {
-    return (n + padding<T> - 1) / padding<T> * padding<T> + padding<T>;
-}
-
-/// Zeros are found to the accuracy of T, and a little beyond so that it does not show in eigenvectors.
+/// Zeros are found to a bound of their rounding errors in these units: double's own for float64, for float32 so far
+/// below its own that they do not show in eigenvectors.
 template <class T>
 constexpr double unit_of_zeros = sizeof(T) == 4 ? 0x1p-40 : 0x1p-53;
 
@@ -35,17 +30,15 @@ Index DivideAndConquer<T>::levels(Index n) {
 template <class T>
 Index DivideAndConquer<T>::bytes(Index n) {
     const Index nodes = Index{1} << levels(n), padded = n + nodes * padding<T>;
-    return 2 * cpu::bytes<T>(n * padded_row<T>(n)) + 3 * cpu::bytes<double>(n) + 7 * cpu::bytes<double>(padded) +
-           4 * cpu::bytes<Index>(n) + cpu::bytes<Half>(n) + cpu::bytes<Change>(2 * nodes);
+    return 2 * cpu::bytes<T>(n * spread_row(n)) + 3 * cpu::bytes<double>(n) + 7 * cpu::bytes<double>(padded) +
+           4 * cpu::bytes<Index>(n) + cpu::bytes<Half>(n) + cpu::bytes<Merge>(2 * nodes);
 }
 
 template <class T>
 DivideAndConquer<T>::DivideAndConquer(const Micro& micro, Index n, std::byte* memory)
-    : micro_(micro), n_(n), levels_(levels(n)), ld_(padded_row<T>(n)), level_(levels_) {
-    const auto take = [&]<class U>(U*& to, Index count) {
-        to = reinterpret_cast<U*>(memory);
-        memory += cpu::bytes<U>(count);
-    };
+    : micro_(micro), n_(n), ld_(spread_row(n)), level_(levels(n)) {
+    Carver carver(memory, bytes(n));
+    const auto take = [&]<class U>(U*& to, Index count) { to = carver.take<U>(count); };
     const Index padded = n + nodes() * padding<T>;
     take(rows_, n * ld_), take(sources_, n * ld_);
     take(values_, n), take(off_diagonal_, n), take(z_, n);
@@ -54,8 +47,8 @@ DivideAndConquer<T>::DivideAndConquer(const Micro& micro, Index n, std::byte* me
         std::fill_n(*array, padded, 0.0);  // what is read beyond a node
     }
     take(order_, n), take(kept_, n), take(place_, n), take(source_, n);
-    take(half_, n), take(changes_, 2 * nodes());
-    std::fill_n(changes_, 2 * nodes(), Change{});
+    take(half_, n), take(merges_, 2 * nodes());
+    std::fill_n(merges_, 2 * nodes(), Merge{});
 }
 
 template <class T>
@@ -65,8 +58,8 @@ auto DivideAndConquer<T>::node(Index index) const -> Node {
 }
 
 template <class T>
-RankOneChange DivideAndConquer<T>::equation(const Node& node, const Change& change) const {
-    return {change.kept, poles_ + node.base, squares_ + node.base, change.weight};
+RankOneUpdate DivideAndConquer<T>::equation(const Node& node, const Merge& merge) const {
+    return {merge.kept, poles_ + node.base, squares_ + node.base, merge.weight};
 }
 
 // Step by step
@@ -142,19 +135,20 @@ void DivideAndConquer<T>::work(Index part) {
     if (step_ == Step::order) return put_in_order(part);
     const Index index = part / blocks();
     const Node node = this->node(index);
-    const Change& change = this->change(level_, index);
+    const Merge& merge = this->merge(level_, index);
     const Index begin = part % blocks() * block(), end = std::min(begin + block(), node.size());
-    const Index changed_end = std::min(end, change.kept), at = node.base;
+    const Index merged_end = std::min(end, merge.kept), at = node.base;
     const Secular<T>& secular = micro_.secular<T>();
-    if (step_ == Step::multiply) return multiply(node, change, begin, end);
+    if (step_ == Step::multiply) return multiply(node, merge, begin, end);
     if (step_ == Step::find) {
         take_rows(node, begin, end);
-        if (!secular.find(equation(node, change), begin, changed_end, unit_of_zeros<T>, origins_ + at, offsets_ + at))
+        if (!secular.find_zeros(equation(node, merge), begin, merged_end, unit_of_zeros<T>, origins_ + at,
+                                offsets_ + at))
             has_converged_.store(false, std::memory_order_relaxed);
         return;
     }
-    secular.weigh(equation(node, change), begin, changed_end, origins_ + at, offsets_ + at, weights_ + at);
-    for (Index j = begin; j < changed_end; ++j) {
+    secular.recompute_z(equation(node, merge), begin, merged_end, origins_ + at, offsets_ + at, weights_ + at);
+    for (Index j = begin; j < merged_end; ++j) {
         const Index place = at + place_[node.first + j];
         grouped_poles_[place] = poles_[at + j];
         grouped_z_[place] = std::copysign(weights_[at + j], z_[kept_[node.first + j]]);
@@ -167,7 +161,6 @@ void DivideAndConquer<T>::work(Index part) {
 /// j of two leaves that b couples.
 template <class T>
 void DivideAndConquer<T>::tear() {
-    std::fill_n(rows_, n_ * ld_, T(0));
     for (Index leaf = 1; leaf < nodes(); ++leaf) {
         const Index row = first(level_, leaf);
         const double size = std::abs(off_diagonal_[row - 1]);
@@ -182,6 +175,7 @@ void DivideAndConquer<T>::solve_leaves(Index part) {
     TridiagonalLane<T> lane[most_width];
     const Index begin = part * lanes.width, end = std::min(begin + lanes.width, nodes());
     const Index order = ((n_ - 1) >> level_) + 1;
+    std::fill(rows_ + first(level_, begin) * ld_, rows_ + first(level_, end) * ld_, T(0));
     for (Index leaf = begin; leaf < end; ++leaf) {
         const Index row = first(level_, leaf), size = first(level_, leaf + 1) - row;
         lane[leaf - begin] = {size, values_ + row, off_diagonal_ + row, values_ + row, rows_ + row * ld_ + row, ld_};
@@ -198,7 +192,7 @@ void DivideAndConquer<T>::solve_leaves(Index part) {
 /// The order of a node's rows by their values: ascending up to those that deflated, which come in any order.
 template <class T>
 void DivideAndConquer<T>::sort_rows(Index level, Index index) {
-    const Index begin = first(level, index), kept = change(level, index).kept;
+    const Index begin = first(level, index), kept = merge(level, index).kept;
     Index* const order = order_ + begin;
     Index* const end = order_ + first(level, index + 1);
     const auto is_below = [&](Index a, Index b) { return values_[a] < values_[b]; };
@@ -214,27 +208,27 @@ void DivideAndConquer<T>::deflate(Index index) {
     std::inplace_merge(order_ + node.first, order_ + node.middle, order_ + node.last,
                        [&](Index a, Index b) { return values_[a] < values_[b]; });
     const Halves<T> halves{node.first, node.middle, node.last, rows_, ld_, values_, z_, half_};
-    Change& change = this->change(level_, index);
-    change = {};
-    change.weight = couple(halves, off_diagonal_[node.middle - 1]);
-    change.kept = cpu::deflate(halves, change.weight, order_, kept_ + node.first, source_ + node.last);
-    group(node, change);
+    Merge& merge = this->merge(level_, index);
+    merge = {};
+    merge.weight = couple(halves, off_diagonal_[node.middle - 1]);
+    merge.kept = cpu::deflate(halves, merge.weight, order_, kept_ + node.first, source_ + node.last);
+    group(node, merge);
 }
 
 /// Eigenvectors that are zero in the same half lie behind each other, so that nothing is multiplied by zero.
 template <class T>
-void DivideAndConquer<T>::group(const Node& node, Change& change) const {
+void DivideAndConquer<T>::group(const Node& node, Merge& merge) const {
     const Index* const kept = kept_ + node.first;
     Index count[3] = {};
-    for (Index i = 0; i < change.kept; ++i) ++count[static_cast<int>(half_[kept[i]])];
+    for (Index i = 0; i < merge.kept; ++i) ++count[static_cast<int>(half_[kept[i]])];
     Index next[3] = {0, count[0], count[0] + count[1]};
-    change.only_upper = count[0], change.only_lower = count[2];
-    for (Index i = 0; i < change.kept; ++i) {
+    merge.only_upper = count[0], merge.only_lower = count[2];
+    for (Index i = 0; i < merge.kept; ++i) {
         const Index row = kept[i], place = next[static_cast<int>(half_[row])]++;
         place_[node.first + i] = place, source_[node.first + place] = row;
         poles_[node.base + i] = values_[row], squares_[node.base + i] = z_[row] * z_[row];
     }
-    for (Index i = change.kept; i < node.size(); ++i) poles_[node.base + i] = values_[source_[node.first + i]];
+    for (Index i = merge.kept; i < node.size(); ++i) poles_[node.base + i] = values_[source_[node.first + i]];
 }
 
 // Eigenvectors
@@ -247,22 +241,22 @@ void DivideAndConquer<T>::take_rows(const Node& node, Index begin, Index end) co
 }
 
 template <class T>
-void DivideAndConquer<T>::multiply(const Node& node, const Change& change, Index begin, Index end) const {
-    const Index changed_end = std::min(end, change.kept), at = node.base;
-    for (Index i = std::max(begin, change.kept); i < end; ++i) {
+void DivideAndConquer<T>::multiply(const Node& node, const Merge& merge, Index begin, Index end) const {
+    const Index merged_end = std::min(end, merge.kept), at = node.base;
+    for (Index i = std::max(begin, merge.kept); i < end; ++i) {
         values_[node.first + i] = poles_[at + i];
         std::copy_n(sources_ + (node.first + i) * ld_ + node.first, node.size(),
                     rows_ + (node.first + i) * ld_ + node.first);
     }
-    if (begin >= changed_end) return;
-    const Index height = changed_end - begin, ld = padded_row<T>(change.kept);
+    if (begin >= merged_end) return;
+    const Index height = merged_end - begin, ld = spread_row(merge.kept);
     struct Memory;
     Scratch<Memory> scratch(cpu::bytes<T>(height * ld) + cpu::bytes<double>(ld));
     T* const factors = scratch.template take<T>(height * ld);
     double* const work = scratch.template take<double>(ld);
-    for (Index i = begin; i < changed_end; ++i) {
-        micro_.secular<T>().form(change.kept, grouped_poles_ + at, grouped_z_ + at, origins_[at + i], offsets_[at + i],
-                                 work, factors + (i - begin) * ld);
+    for (Index i = begin; i < merged_end; ++i) {
+        micro_.secular<T>().eigenvector(merge.kept, grouped_poles_ + at, grouped_z_ + at, origins_[at + i],
+                                        offsets_[at + i], work, factors + (i - begin) * ld);
         values_[node.first + i] = origins_[at + i] + offsets_[at + i];
     }
     const auto multiply_half = [&](Index from, Index to, Index left, Index right) {
@@ -275,8 +269,8 @@ void DivideAndConquer<T>::multiply(const Node& node, const Change& change, Index
                          {sources_ + (node.first + from) * ld_ + left, to - from, right - left, ld_, 1},
                          {products, height, right - left, ld_, 1});
     };
-    multiply_half(0, change.kept - change.only_lower, node.first, node.middle);
-    multiply_half(change.only_upper, change.kept, node.middle, node.last);
+    multiply_half(0, merge.kept - merge.only_lower, node.first, node.middle);
+    multiply_half(merge.only_upper, merge.kept, node.middle, node.last);
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 // Small symmetric eigenproblems, a lane a matrix: Householder tridiagonalisation and implicit QL (Golub and Van Loan
 // 2013, sections 8.3.1 and 8.3.3; EISPACK tred2 and tql2). All lanes go through the steps of the slowest; one that has
-// nothing to do takes rotations by zero, which change no bit. Compiled once per instruction set; see micro.isa.cpp.
+// nothing to do takes rotations by zero, which change nothing but the sign of zeros. Compiled once per instruction set;
+// see micro.isa.cpp.
 #include "cpu/eigen_lanes.h"
 
 #include "cpu/householder_lanes.isa.h"

@@ -28,7 +28,7 @@ struct Householder {
             L squares = L::all(0);
             for (Index i = first + 1; i < n; ++i) squares = squares + A(i, k) * A(i, k);
             const L alpha = A(first, k), zero = L::all(0), one = L::all(1);
-            const M none = squares < L::all(Limits<T>::tiny);
+            const M none = squares < L::all(negligible_square<T>);
             L beta = square_root(select(none, one, alpha * alpha + squares));
             beta = select(alpha > zero, zero - beta, beta);
             const L factor = select(none, zero, one / (alpha - beta));

@@ -99,8 +99,9 @@ struct Determinant {
         Vector<W> series = {};
         for (int k = terms - 1; k >= 0; --k) series = series * square + W(1) / static_cast<W>(2 * k + 1);
         series *= 2 * x;
-        for (int l = 0; l < lanes<W>; ++l)
-            to[l] = static_cast<double>(series[l]) + 0.693147180559945309 * static_cast<double>(sum[l]);
+        using Doubles = typename Neighbours<W, double>::type;
+        *reinterpret_cast<Doubles*>(to) =
+            __builtin_convertvector(series, Doubles) + 0.693147180559945309 * __builtin_convertvector(sum, Doubles);
     }
 };
 
@@ -219,26 +220,29 @@ void multiply_symmetric(Index blocks, const Blocks<W>& S, const Vector<W>* insid
 #pragma GCC unroll 4
             for (int b = 0; b < 4; ++b) {
                 const V x_j = x[4 * j + b];
-                V mirrored = y[4 * j + b];
+                V mirrored = y[4 * j + b], column = {};
 #pragma GCC unroll 4
                 for (int a = 0; a < 4; ++a) {
                     const V s = block[4 * a + b];
                     sum[a] += s * x_j, mirrored += s * x_i[a];
-                    if (with_squares) below += s * s;
+                    if (with_squares) column += s * s;
                 }
                 y[4 * j + b] = mirrored;
+                if (with_squares) below += column;
             }
         }
         const V* const block = S(i, i);
 #pragma GCC unroll 4
         for (int a = 0; a < 4; ++a) {
+            V row = {};
 #pragma GCC unroll 4
             for (int b = 0; b < 4; ++b) {
                 const V s = block[4 * a + b];
                 sum[a] += s * x_i[b];
-                if (with_squares) diagonal += s * s * inside[4 * i + a];
+                if (with_squares) row += s * s;
             }
             y[4 * i + a] = sum[a];
+            if (with_squares) diagonal += row * inside[4 * i + a];
         }
     }
     if (with_squares) squares += below + below + diagonal;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/view.h"
 
@@ -38,8 +39,8 @@ template <class T, class W>
 struct LaneInverse {
     int lanes;  ///< matrices at a time
     /// `order` is at least every n and a multiple of 4; `signs` holds 17 vectors of largest_in_lanes signs, +1 or -1;
-    /// `scratch` holds words(order), aligned to 64 bytes.
-    void (*invert)(Index order, LaneProblems<T>& problems, const double* signs, W* scratch);
+    /// `scratch` holds words(order) for each of `problems`, aligned to 64 bytes.
+    void (*invert)(Index order, std::span<LaneProblems<T>> problems, const double* signs, W* scratch);
 
     Index words(Index order) const { return order * (order + 4) * lanes; }
 };

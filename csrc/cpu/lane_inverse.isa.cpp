@@ -27,6 +27,7 @@ template <class T, class W>
 class Lanes {
   public:
     using V = Vector<W>;
+    using Doubles = typename Neighbours<W, double>::type;
 
     Lanes(Index order, LaneProblems<T>& problems, const double* signs, W* scratch)
         : blocks_(order / 4),
@@ -35,39 +36,27 @@ class Lanes {
           signs_(signs),
           A_{scratch},
           X_{scratch + order * (order + 4) / 2 * lanes<W>} {
-        is_full_ = count_ == lanes<W>, is_flat_ = order <= 8 && is_full_;
+        Index padding = 0, gaps = 0;
         for (int l = 0; l < count_; ++l) {
-            order_[l] = problems.n[l];
-            is_full_ = is_full_ && order_[l] == order;
-            is_flat_ = is_flat_ && is_full_ && problems.C_stride[l] == order && problems.X_stride[l] == order;
-            if (order_[l] % 4) cut_blocks_ |= 1u << order_[l] / 4;
+            order_[l] = problems.n[l], padding |= problems.n[l] ^ order;
+            gaps |= (problems.C_stride[l] ^ order) | (problems.X_stride[l] ^ order);
         }
+        is_full_ = count_ == lanes<W> && padding == 0;
+        is_flat_ = is_full_ && gaps == 0 && order <= 8;
+        if (padding == 0) return;
+        for (int l = 0; l < count_; ++l)
+            if (order_[l] % 4) cut_blocks_ |= 1u << order_[l] / 4;
     }
 
-    void solve() {
-        pack();
-        Determinant<W> determinant;
-        factor<W>(blocks_, A_, X_, determinant);
-        invert_triangle<W>(blocks_, X_);
-        multiply_by_transpose<T, W>(blocks_, X_);
-        assess();
-        double logarithms[lanes<W>];
-        determinant.logarithms(logarithms);
-        for (int l = 0; l < count_; ++l) problems_.log_det[l] = logarithms[l];
-        unpack();
-    }
+    // The steps, in this order.
 
-  private:
-    /// The matrices, and `inside_`.
+    /// Reads the matrices, and sets `inside_`.
     void pack() {
         static const T nothing[most_rows] = {};
         const T* next[lanes<W>] = {};
         Index stride[lanes<W>] = {};
-        V shift = {};
-        for (int l = 0; l < count_; ++l) {
-            next[l] = problems_.C[l], stride[l] = problems_.C_stride[l];
-            shift[l] = static_cast<W>(problems_.shift[l]);
-        }
+        for (int l = 0; l < count_; ++l) next[l] = problems_.C[l], stride[l] = problems_.C_stride[l];
+        const V shift = __builtin_convertvector(*reinterpret_cast<const Doubles*>(problems_.shift), V);
         if (is_flat_) pack_flat(next);
         for (Index i = 0; i < 4 * blocks_; ++i) {
             if (is_flat_) {
@@ -90,6 +79,57 @@ class Lanes {
         }
     }
 
+    void invert() {
+        Determinant<W> determinant;
+        factor<W>(blocks_, A_, X_, determinant);
+        invert_triangle<W>(blocks_, X_);
+        multiply_by_transpose<T, W>(blocks_, X_);
+        determinant.logarithms(problems_.log_det);
+    }
+
+    void assess() {
+        V z[most_rows], y[most_rows];
+        set_signs(0, z);
+        const V first = probe<true>(z, y);
+        V squares = {};
+        for (Index i = 0; i < 4 * blocks_; ++i) squares += y[i] * y[i];
+        const V reciprocal = W(1) / square_root(squares);
+        for (Index i = 0; i < 4 * blocks_; ++i) z[i] = y[i] * reciprocal;
+        const V second = probe<false>(z, y), norms = square_root(squares_of_A_) * square_root(squares_of_X_);
+
+        const V worst = (first > second ? first : second) + static_cast<W>(half_unit<W>) * norms;
+        constexpr W below = static_cast<W>(__is_same(T, W) ? solved_below : surely_below);
+        // Written so that NaN is not solved: where the larger one is not NaN, the other may be.
+        const auto is_small = (first <= below) & (second <= below) & (worst <= below);
+        const auto is_rounded_little = static_cast<W>(half_unit<T>) * norms <= static_cast<W>(surely_below);
+        const std::uint32_t in_use = (1u << count_) - 1;
+        problems_.solved = bits_of<W>(__is_same(T, W) ? is_small & is_rounded_little : is_small) & in_use;
+        *reinterpret_cast<Doubles*>(problems_.residual) = __builtin_convertvector(worst, Doubles);
+        if (problems_.solved & ~bits_of<W>(is_rounded_little)) probe_more(norms);
+    }
+
+    /// X of the lanes that are solved, full; what belongs to no matrix goes where nobody reads it.
+    void unpack() {
+        T* row[lanes<W>] = {};
+        Index stride[lanes<W>] = {};
+        for (int l = 0; l < count_; ++l) {
+            row[l] = problems_.X[l], stride[l] = problems_.X_stride[l];
+            if (!(problems_.solved >> l & 1)) order_[l] = 0;
+        }
+        are_all_solved_ = problems_.solved == (1u << count_) - 1;
+        if (is_flat_ && are_all_solved_) return unpack_flat(row);
+        for (Index i = 0; i < 4 * blocks_; ++i) {
+            for (Index j = 0; j < blocks_; j += fours) {
+                const Index groups = blocks_ - j < fours ? blocks_ - j : fours;
+                V x[fours][4];
+                for (Index g = 0; g < groups; ++g) get(i, j + g, x[g]);
+                unpack_fours(i, 4 * j, groups, row, x);
+            }
+            for (int l = 0; l < lanes<W>; ++l) row[l] += stride[l];
+        }
+    }
+
+  private:
     /// The lower triangle of row i; `is_cut`: the last four columns are not there in all matrices.
     void pack_row(Index i, const T* const* rows, bool is_cut) const {
         const Index last = i / 4, a = i % 4;
@@ -156,27 +196,6 @@ class Lanes {
         for (Index i = 0; i < 4 * blocks_; ++i) z[i] = static_cast<W>(signs_[vector * most_rows + i]) * inside_[i];
     }
 
-    void assess() {
-        V z[most_rows], y[most_rows];
-        set_signs(0, z);
-        const V first = probe<true>(z, y);
-        V squares = {};
-        for (Index i = 0; i < 4 * blocks_; ++i) squares += y[i] * y[i];
-        const V reciprocal = W(1) / square_root(squares);
-        for (Index i = 0; i < 4 * blocks_; ++i) z[i] = y[i] * reciprocal;
-        const V second = probe<false>(z, y), norms = square_root(squares_of_A_) * square_root(squares_of_X_);
-
-        const V worst = (first > second ? first : second) + static_cast<W>(half_unit<W>) * norms;
-        constexpr W below = static_cast<W>(__is_same(T, W) ? solved_below : surely_below);
-        // Written so that NaN is not solved: where the larger one is not NaN, the other may be.
-        const auto is_small = (first <= below) & (second <= below) & (worst <= below);
-        const auto is_rounded_little = static_cast<W>(half_unit<T>) * norms <= static_cast<W>(surely_below);
-        const std::uint32_t in_use = (1u << count_) - 1;
-        problems_.solved = bits_of<W>(__is_same(T, W) ? is_small & is_rounded_little : is_small) & in_use;
-        for (int l = 0; l < count_; ++l) problems_.residual[l] = static_cast<double>(worst[l]);
-        if (problems_.solved & ~bits_of<W>(is_rounded_little)) probe_more(norms);
-    }
-
     /// Sixteen more probes for the lanes whose rounding to T may be large in a direction that was missed.
     void probe_more(V norms) {
         V z[most_rows], y[most_rows];
@@ -190,27 +209,6 @@ class Lanes {
                 if (!(found <= surely_below)) problems_.solved &= ~(1u << l);
                 if (found > problems_.residual[l]) problems_.residual[l] = found;
             }
-        }
-    }
-
-    /// X of the lanes that are solved, full; what belongs to no matrix goes where nobody reads it.
-    void unpack() {
-        T* row[lanes<W>] = {};
-        Index stride[lanes<W>] = {};
-        for (int l = 0; l < count_; ++l) {
-            row[l] = problems_.X[l], stride[l] = problems_.X_stride[l];
-            if (!(problems_.solved >> l & 1)) order_[l] = 0;
-        }
-        are_all_solved_ = problems_.solved == (1u << count_) - 1;
-        if (is_flat_ && are_all_solved_) return unpack_flat(row);
-        for (Index i = 0; i < 4 * blocks_; ++i) {
-            for (Index j = 0; j < blocks_; j += fours) {
-                const Index groups = blocks_ - j < fours ? blocks_ - j : fours;
-                V x[fours][4];
-                for (Index g = 0; g < groups; ++g) get(i, j + g, x[g]);
-                unpack_fours(i, 4 * j, groups, row, x);
-            }
-            for (int l = 0; l < lanes<W>; ++l) row[l] += stride[l];
         }
     }
 
@@ -243,9 +241,24 @@ class Lanes {
     V inside_[most_rows];  ///< 1 for the rows of a lane's matrix, 0 for its padding
 };
 
+/// Step by step: what one block waits for passes behind the arithmetic of the next.
+template <class... Block>
+void solve(Block&&... block) {
+    (block.pack(), ...);
+    (block.invert(), ...);
+    (block.assess(), ...);
+    (block.unpack(), ...);
+}
+
 template <class T, class W>
-void invert(Index order, LaneProblems<T>& problems, const double* signs, W* scratch) {
-    Lanes<T, W>(order, problems, signs, scratch).solve();
+void invert(Index order, std::span<LaneProblems<T>> problems, const double* signs, W* scratch) {
+    const Index words = order * (order + 4) * lanes<W>;
+    const auto block = [&](std::size_t b) {
+        return Lanes<T, W>(order, problems[b], signs, scratch + static_cast<Index>(b) * words);
+    };
+    std::size_t b = 0;
+    for (; b + 1 < problems.size(); b += 2) solve(block(b), block(b + 1));
+    if (b < problems.size()) solve(block(b));
 }
 
 }  // namespace

@@ -21,6 +21,12 @@ struct MaskOf<double> {
     typedef std::int64_t type;
 };
 
+/// A vector of neighbours, in memory of another precision perhaps.
+template <class W, class T>
+struct Neighbours {
+    typedef T type __attribute__((vector_size(sizeof(T) * lanes<W>), aligned(sizeof(T)), may_alias));
+};
+
 #if defined(__AVX2__)
 inline Vector<double> joined(const Four<double> (&part)[lanes<double> / 4]) {
 #if defined(__AVX512F__)
@@ -110,12 +116,6 @@ inline void exchange_fours(Vector<T> (&x)[fours_per_vector<T>]) {
         x[1] = pick_fours<T, 1, 1, 1, 1>(x[0], x[1]), x[0] = a;
     }
 }
-
-/// A vector of neighbours, in memory of another precision perhaps.
-template <class W, class T>
-struct Neighbours {
-    typedef T type __attribute__((vector_size(sizeof(T) * lanes<W>), aligned(sizeof(T)), may_alias));
-};
 
 /// x[g][c], lane l, becomes from[l][first + 4 g + c], for g < groups.
 template <class W, class T>

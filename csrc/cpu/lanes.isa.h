@@ -119,8 +119,7 @@ inline Vector<T> root(Vector<T> x) {
     else
         return (Vector<T>)_mm_sqrt_pd((__m128d)x);
 #else
-    for (int k = 0; k < lanes<T>; ++k)
-        x[k] = sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(x[k])) : static_cast<T>(__builtin_sqrt(x[k]));
+    for (int k = 0; k < lanes<T>; ++k) x[k] = square_root(x[k]);
     return x;
 #endif
 }

@@ -19,8 +19,7 @@ inline int factor_negative(const T* A, Index ld, T (&factor)[8][8], T* diagonal)
             for (int j = k; j < 8; ++j) row[j] -= factor[i][k] * factor[i][j];
         // Written as not(>) so that NaN fails too.
         if (!(row[k] > 0)) return k + 1;
-        const T root =
-            sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(row[k])) : static_cast<T>(__builtin_sqrt(row[k]));
+        const T root = square_root(row[k]);
         diagonal[k] = root;
         factor[k][k] = 1 / root;
         for (int j = k + 1; j < 8; ++j) factor[k][j] = row[j] * factor[k][k];
@@ -60,12 +59,6 @@ inline Vector<double> widened(const T* x) {
     return __builtin_convertvector(*reinterpret_cast<const Narrow*>(x), Vector<double>);
 }
 
-inline double sum_of(Vector<double> x) {
-    double sum = 0;
-    for (int l = 0; l < lanes<double>; ++l) sum += x[l];
-    return sum;
-}
-
 // Row i of the lower triangle is also its column: four rows for one load and store of y.
 template <class T, int rows>
 inline void add_rows(Index i, const T* A, Index ld, const double* x, double* y) {
@@ -83,7 +76,7 @@ inline void add_rows(Index i, const T* A, Index ld, const double* x, double* y) 
         *reinterpret_cast<V*>(y + j) = y_j;
     }
     for (int r = 0; r < rows; ++r) {
-        double sum = sum_of(dot[r]);
+        double sum = sum_of<double>(dot[r]);
         for (Index k = j; k < i + r; ++k) {
             const double a = static_cast<double>(A[r * ld + k]);
             sum += a * x[k], y[k] += a * x[i + r];
@@ -112,7 +105,7 @@ double symmetric_squares(Index first, Index last, const T* A, Index ld, double s
                 const V a = widened(row + j + k * lanes<double>) * scale;
                 sum[k] += a * a;
             }
-        double below = sum_of(sum[0] + sum[1]);
+        double below = sum_of<double>(sum[0] + sum[1]);
         for (; j < i; ++j) below += static_cast<double>(row[j]) * scale * (static_cast<double>(row[j]) * scale);
         const double diagonal = static_cast<double>(row[i]) * scale;
         total += 2 * below + diagonal * diagonal;

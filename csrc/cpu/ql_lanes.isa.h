@@ -17,17 +17,15 @@ template <class T>
 struct Limits;
 template <>
 struct Limits<float> {
-    // Of matrices scaled to 1: squares below `tiny` are taken for zero, so that no rotation or reflection is made of
-    // numbers whose squares underflow. Their roots are far below eps.
-    static constexpr float eps = 0x1p-23f, tiny = 1e-30f, tiny_root = 1e-15f;
+    static constexpr float eps = 0x1p-23f, tiny_root = 1e-15f;
 };
 template <>
 struct Limits<double> {
-    static constexpr double eps = 0x1p-52, tiny = 1e-280, tiny_root = 1e-140;
+    static constexpr double eps = 0x1p-52, tiny_root = 1e-140;
 };
 
-/// A step works on one block of each lane. A lane takes rotations by zero, which change no bit, where another lane's
-/// block reaches beyond its own, and when it is done.
+/// A step works on one block of each lane. A lane takes rotations by zero, which change nothing but the sign of zeros,
+/// where another lane's block reaches beyond its own, and when it is done.
 template <class T, int U>
 struct ImplicitQL {
     using L = Lanes<T, U>;
@@ -104,7 +102,7 @@ struct ImplicitQL {
             const M on = active & (blocks.end > here) & (blocks.begin <= here);
             const L f = s * e[i], b = c * e[i];
             const L squares = f * f + g * g;
-            const M none = squares < L::all(Limits<T>::tiny);
+            const M none = squares < L::all(negligible_square<T>);
             const L r = square_root(select(none, one, squares)), reciprocal = one / r;
             const L si = select(none, zero, f * reciprocal), ci = select(none, one, g * reciprocal);
             e[i + 1] = select(on, select(none, g, r), e[i + 1]);

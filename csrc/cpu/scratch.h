@@ -59,13 +59,33 @@ constexpr Index bytes(Index count) {
     return padded(count * static_cast<Index>(sizeof(T)));
 }
 
-/// The use of a thread's Block within one item: take() carves aligned arrays from it. `Tag` names the owner, so that
+/// Carves aligned arrays from memory of so many bytes.
+class Carver {
+  public:
+    Carver(std::byte* memory, Index bytes) : top_(memory), end_(memory + bytes) {}
+
+    template <class T>
+    T* take(Index count) {
+        T* const taken = reinterpret_cast<T*>(top_);
+        top_ += bytes<T>(count);
+        return top_ <= end_ ? taken : throw std::bad_alloc();  // a kernel that asked for too little, not the system
+    }
+
+  private:
+    std::byte *top_, *end_;
+};
+
+/// How far apart rows of n elements lie: an odd number of 16 elements, so that they begin in different cache sets, and
+/// 1 to 32 more than n, which vectors may read.
+constexpr Index spread_row(Index n) { return (((n + 15) / 16 + 1) | 1) * 16; }
+
+/// The use of a thread's Block within one item, which take() carves. `Tag` names the owner, so that
 /// two kernels' scratch never overlaps. What a use above 64 MiB leaves is the system's to take back, when memory is
 /// short; later uses that need less do not ask the system again.
 template <class Tag>
 class Scratch {
   public:
-    explicit Scratch(Index bytes) : bytes_(bytes), top_(block().reserve(bytes)), end_(top_ + bytes) {}
+    explicit Scratch(Index bytes) : bytes_(bytes), carver_(block().reserve(bytes), bytes) {}
     ~Scratch() {
         if (bytes_ > most_kept) block().offer();
     }
@@ -74,9 +94,7 @@ class Scratch {
 
     template <class T>
     T* take(Index count) {
-        T* const taken = reinterpret_cast<T*>(top_);
-        top_ += padded(count * static_cast<Index>(sizeof(T)));
-        return top_ <= end_ ? taken : throw std::bad_alloc();  // a kernel that asked for too little, not the system
+        return carver_.template take<T>(count);
     }
 
   private:
@@ -86,8 +104,7 @@ class Scratch {
     }
     static constexpr Index most_kept = Index{64} << 20;
     const Index bytes_;
-    std::byte* top_;
-    std::byte* end_;
+    Carver carver_;
 };
 
 }  // namespace curvblas::cpu

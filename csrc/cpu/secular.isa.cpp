@@ -16,7 +16,7 @@ using M = Mask<double, vectors>;
 /// As many zeros as there are lanes, from zero `first` on; lanes beyond zero `last` - 1 repeat that.
 class Zeros {
   public:
-    Zeros(const RankOneChange& of, Index first, Index last, double unit)
+    Zeros(const RankOneUpdate& of, Index first, Index last, double unit)
         : of_(of), first_(first), last_(last - first < L::count ? last : first + L::count), unit_(unit) {
         double sum = 0;
         for (Index j = 0; j < of.count && last_ == of.count; ++j) sum += of.squares[j];
@@ -124,7 +124,7 @@ class Zeros {
         return inside(offset_ + change);
     }
 
-    const RankOneChange& of_;
+    const RankOneUpdate& of_;
     const Index first_, last_;
     const double unit_;
     L index_, below_, above_, square_below_, square_above_;  ///< of each lane: its zero, the poles beside it
@@ -132,13 +132,14 @@ class Zeros {
     L origin_, offset_, low_, high_;
 };
 
-bool find(const RankOneChange& of, Index first, Index last, double unit, double* origin, double* offset) {
+bool find_zeros(const RankOneUpdate& of, Index first, Index last, double unit, double* origin, double* offset) {
     bool have_converged = true;
     for (Index i = first; i < last; i += L::count) have_converged &= Zeros(of, i, last, unit).find(origin, offset);
     return have_converged;
 }
 
-void weigh(const RankOneChange& of, Index first, Index last, const double* origin, const double* offset, double* z) {
+void recompute_z(const RankOneUpdate& of, Index first, Index last, const double* origin, const double* offset,
+                 double* z) {
     for (Index j = first; j < last; j += L::count) {
         const L pole = L::from(of.poles + j), zero = L::all(0), one = L::all(1);
         L product = one;
@@ -152,8 +153,7 @@ void weigh(const RankOneChange& of, Index first, Index last, const double* origi
 }
 
 template <class T>
-void form(Index count, const double* poles, const double* z, double origin, double offset, double* work,
-          T* eigenvector) {
+void eigenvector(Index count, const double* poles, const double* z, double origin, double offset, double* work, T* to) {
     using V = Vector<double>;
     typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes<double>), aligned(sizeof(T)), may_alias));
     V squares = {};
@@ -166,9 +166,9 @@ void form(Index count, const double* poles, const double* z, double origin, doub
     }
     double sum = 0;
     for (int l = 0; l < lanes<double>; ++l) sum += squares[l];
-    const double scale = 1 / __builtin_sqrt(sum);
+    const double scale = 1 / square_root(sum);
     for (Index j = 0; j < count; j += lanes<double>)
-        *reinterpret_cast<Narrow*>(eigenvector + j) =
+        *reinterpret_cast<Narrow*>(to + j) =
             __builtin_convertvector(*reinterpret_cast<const V*>(work + j) * scale, Narrow);
 }
 
@@ -176,7 +176,7 @@ void form(Index count, const double* poles, const double* z, double origin, doub
 
 extern const Secular<float> secular_float32;
 extern const Secular<double> secular_float64;
-const Secular<float> secular_float32 = {find, weigh, form<float>};
-const Secular<double> secular_float64 = {find, weigh, form<double>};
+const Secular<float> secular_float32 = {find_zeros, recompute_z, eigenvector<float>};
+const Secular<double> secular_float64 = {find_zeros, recompute_z, eigenvector<double>};
 
 }  // namespace curvblas::cpu::CURVBLAS_ISA

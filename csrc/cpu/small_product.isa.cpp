@@ -19,7 +19,7 @@ constexpr Index most_bytes = Index{1} << 18;
 
 /// A matrix that is read soon: so many cache lines of it are fetched with each register block.
 struct Fetch {
-    static constexpr Index line = 64;
+    static constexpr Index line = 64, most = 64;  // more lines at a time only wait for each other
     const char* next = nullptr;
     Index lines = 0;
 
@@ -30,7 +30,7 @@ struct Fetch {
 };
 
 /// What is fetched during a product; the second kind costs small matrices nothing.
-struct Ahead {
+struct NextProduct {
     Fetch first, second;
 
     void fetch() { first.some(), second.some(); }
@@ -122,14 +122,37 @@ void multiply_wide(const Matrix<const T>& A, const Matrix<const T>& B, const Mat
     multiply_panels<T, lanes<T>>(A, B, C, 0, n, ahead);
 }
 
+/// C = A B where B is width x width, at most 8 x 8: its rows stay in registers, so that each multiply-add loads one
+/// element of A and nothing else. Sixteen registers for 16 x 16 gained nothing.
+template <class T, int width, class Next>
+void multiply_kept(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C, Next& ahead) {
+    typedef typename VectorOf<T, width* static_cast<int>(sizeof(T))>::type V;
+    V rows[width];
+#pragma GCC unroll 8
+    for (int k = 0; k < width; ++k) rows[k] = *reinterpret_cast<const V*>(B.data + k * B.row_stride);
+    const Index next = A.column_stride;
+    for (Index i = 0; i < A.rows; ++i) {
+        if (i % most_rows == 0) ahead.fetch();
+        const T* const a = A.row(i);
+        V sum = {};
+#pragma GCC unroll 8
+        for (int k = 0; k < width; ++k) sum += a[k * next] * rows[k];
+        *reinterpret_cast<V*>(C.row(i)) = sum;
+    }
+}
+
 // The widest vectors that are not wider than C.
 template <class T, class Next>
 void multiply_ahead(const Matrix<const T>& A, const Matrix<const T>& B, const Matrix<T>& C, Next ahead) {
     const Index n = C.columns;
     if (A.rows == 0 || n == 0) return;
+    if constexpr (lanes<T> <= 8)
+        if (n == lanes<T> && A.columns == n) return multiply_kept<T, lanes<T>>(A, B, C, ahead);
     if (n >= lanes<T>) return multiply_wide(A, B, C, ahead);
-    if constexpr (lanes<T> > 8)
+    if constexpr (lanes<T> > 8) {
+        if (n == 8 && A.columns == n) return multiply_kept<T, 8>(A, B, C, ahead);
         if (n >= 8) return multiply_panels<T, 8>(A, B, C, 0, n, ahead);
+    }
     if constexpr (lanes<T> > 4)
         if (n >= 4) return multiply_panels<T, 4>(A, B, C, 0, n, ahead);
     if constexpr (lanes<T> > 2)
@@ -150,7 +173,9 @@ Index lines_of_block(const Stack<const T>& A, Index blocks) {
     const Index extent = (A.rows - 1) * A.row_stride + (A.columns - 1) * A.column_stride + 1;
     const Index bytes = extent * static_cast<Index>(sizeof(T));
     if (bytes < least || bytes * A.batch < least_of_stack || extent > 2 * A.rows * A.columns) return 0;
-    return (bytes / Fetch::line + blocks - 1) / blocks;
+    if (A.batch_stride == 0) return 0;
+    const Index lines = (bytes / Fetch::line + blocks - 1) / blocks;
+    return lines < Fetch::most ? lines : Fetch::most;
 }
 
 /// The two larger matrices of the next product are fetched during the first product of this one.
@@ -172,8 +197,9 @@ void multiply_two_sided(Index first, Index count, bool left_first, const Stack<c
         // Beyond the last one too: mostly the same thread goes on with the next stretch of a stack.
         const Index next = b + 1;
         if (fetches && next < V.batch) {
-            multiply_ahead<T>(A, B, product, Ahead{fetch(V, next, of_V), fetch(L, next, of_L)});
-            multiply_ahead<T>(C, D, P[b], Ahead{fetch(R, next, of_R), {}});
+            const Fetch next_V = fetch(V, next, of_V), next_L = fetch(L, next, of_L), next_R = fetch(R, next, of_R);
+            multiply_ahead<T>(A, B, product, NextProduct{next_V, left_first ? next_L : next_R});
+            multiply_ahead<T>(C, D, P[b], NextProduct{left_first ? next_R : next_L, {}});
         } else {
             multiply<T>(A, B, product);
             multiply<T>(C, D, P[b]);

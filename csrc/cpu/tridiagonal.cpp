@@ -9,15 +9,17 @@ namespace curvblas::cpu {
 namespace {
 
 /// Reflections whose products are subtracted together: more of them save reads of A, and cost more before that.
-constexpr Index width_of(Index n) { return n <= 512 ? 16 : 32; }
+constexpr Index most_width = 32;
+constexpr Index width_of(Index n) { return n <= 512 ? 16 : most_width; }
+
+template <class T>
+constexpr std::array<T, most_width> minus_ones() {
+    std::array<T, most_width> all;
+    all.fill(-1);
+    return all;
+}
 
 }  // namespace
-
-/// Rows begin in different cache sets.
-template <class T>
-Index Tridiagonal<T>::leading_dimension(Index n) {
-    return (n + diagonal_block - 1) / diagonal_block * diagonal_block + diagonal_block;
-}
 
 /// Rows of A: tiles write whole granules.
 template <class T>
@@ -33,20 +35,16 @@ Index Tridiagonal<T>::panel_words(const Micro& micro, Index n) {
 
 template <class T>
 Index Tridiagonal<T>::bytes(const Micro& micro, Index n) {
-    const Index ld = leading_dimension(n);
+    const Index ld = spread_row(n);
     return cpu::bytes<T>(height(micro, n) * ld) + cpu::bytes<T>(n) + cpu::bytes<T>(2 * width_of(n) * ld) +
            2 * cpu::bytes<T>(panel_words(micro, n));
 }
 
 template <class T>
-Tridiagonal<T>::Tridiagonal(const Micro& micro, Index n, std::byte* memory)
-    : micro_(micro), n_(n), ld_(leading_dimension(n)) {
-    const auto take = [&](T*& to, Index count) {
-        to = reinterpret_cast<T*>(memory);
-        memory += cpu::bytes<T>(count);
-    };
-    take(A_, height(micro, n) * ld_), take(tau_, n), take(V_, 2 * width_of(n) * ld_);
-    take(left_, panel_words(micro, n)), take(right_, panel_words(micro, n));
+Tridiagonal<T>::Tridiagonal(const Micro& micro, Index n, std::byte* memory) : micro_(micro), n_(n), ld_(spread_row(n)) {
+    Carver carver(memory, bytes(micro, n));
+    A_ = carver.take<T>(height(micro, n) * ld_), tau_ = carver.take<T>(n), V_ = carver.take<T>(2 * width_of(n) * ld_);
+    left_ = carver.take<T>(panel_words(micro, n)), right_ = carver.take<T>(panel_words(micro, n));
 }
 
 template <class T>
@@ -63,12 +61,7 @@ void Tridiagonal<T>::reduce(double* diagonal, double* off_diagonal) const {
 /// A - V^T W - W^T V, from row and column `first` on, right of the diagonal and in the squares on it.
 template <class T>
 void Tridiagonal<T>::update(Index first) const {
-    constexpr Index most_steps = 64;
-    static const auto minus = [] {
-        std::array<T, most_steps> all;
-        all.fill(-1);
-        return all;
-    }();
+    static constexpr auto minus = minus_ones<T>();
     const Tile<T>& tile = micro_.tile<T>();
     const Index width = width_of(n_), order = n_ - first, panel = tile.panel_columns, steps = 2 * width;
     const Panels<T> left{left_, panel, steps * panel}, right{right_, panel, steps * panel};

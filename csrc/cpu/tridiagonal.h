@@ -23,7 +23,6 @@ class Tridiagonal {
     void reduce(double* diagonal, double* off_diagonal) const;
 
   private:
-    static Index leading_dimension(Index n);
     static Index height(const Micro& micro, Index n);
     static Index panel_words(const Micro& micro, Index n);
     void update(Index first) const;

@@ -7,17 +7,6 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-/// Squares below it are taken for zero: of a matrix scaled to 1 their roots are far below eps.
-template <class T>
-constexpr T tiny = sizeof(T) == 4 ? T(1e-30) : T(1e-280);
-
-template <class T>
-inline T sum_of(Vector<T> x) {
-    T sum = 0;
-    for (int l = 0; l < lanes<T>; ++l) sum += x[l];
-    return sum;
-}
-
 template <class T>
 inline Vector<T>& at(T* x) {
     return *reinterpret_cast<Vector<T>*>(x);
@@ -71,13 +60,11 @@ class Panel {
         for (Index k = round_down(j + 2); k < n_; k += lanes<T>) squares += at(v + k) * at(v + k);
         v[j + 1] = 1;
         const T below = sum_of<T>(squares);
-        if (!(below > tiny<T>)) {
+        if (!(below > negligible_square<T>)) {
             for (Index k = j + 2; k < n_; ++k) row[k] = v[k] = 0;
             return 0;
         }
-        const T square = alpha * alpha + below;
-        const T length = sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(static_cast<float>(square)))
-                                        : static_cast<T>(__builtin_sqrt(static_cast<double>(square)));
+        const T length = square_root(alpha * alpha + below);
         const T beta = alpha > 0 ? -length : length, factor = 1 / (alpha - beta);
         for (Index k = j + 2; k < n_; ++k) row[k] = v[k] *= factor;
         off_diagonal[j] = static_cast<double>(beta);
@@ -99,6 +86,8 @@ class Panel {
         using V = Vector<T>;
         const T* const a = A_ + i * ld_;
         V sum[rows] = {};
+        T factor[rows];  // not v[i + r] each time: the compiler cannot know that w is elsewhere
+        for (int r = 0; r < rows; ++r) factor[r] = v[i + r];
         Index k = block;
         for (; k < block + diagonal_block; k += lanes<T>)
 #pragma GCC unroll 4
@@ -109,7 +98,7 @@ class Panel {
 #pragma GCC unroll 4
             for (int r = 0; r < rows; ++r) {
                 const V element = at(a + r * ld_ + k);
-                sum[r] += element * v_k, w_k += element * v[i + r];
+                sum[r] += element * v_k, w_k += element * factor[r];
             }
             at(w + k) = w_k;
         }

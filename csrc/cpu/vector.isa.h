@@ -49,5 +49,20 @@ inline Vector<float> square_root(Vector<float> x) { return vsqrtq_f32(x); }
 inline Vector<double> square_root(Vector<double> x) { return vsqrtq_f64(x); }
 #endif
 
+template <class T>
+inline T sum_of(Vector<T> x) {
+    T sum = 0;
+    for (int l = 0; l < lanes<T>; ++l) sum += x[l];
+    return sum;
+}
+
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+inline double square_root(double x) { return __builtin_sqrt(x); }
+
+/// Of matrices scaled to 1: squares below it are taken for zero, so that no rotation or reflection is made of numbers
+/// whose squares underflow. Their roots are far below eps.
+template <class T>
+constexpr T negligible_square = sizeof(T) == 4 ? T(1e-30) : T(1e-280);
+
 }  // namespace
 }  // namespace curvblas::cpu::CURVBLAS_ISA

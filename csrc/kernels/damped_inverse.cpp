@@ -61,6 +61,7 @@ class Inverter {
 
   private:
     static constexpr Index lanes = -1, whole = -2;  // an item's `part`, below those of shared matrices
+    static constexpr Index most_blocks = 2, most_places = most_blocks * LaneProblems<T>::most;
 
     const DampedInverse<T>& task(Index t) const { return group_[static_cast<std::size_t>(t)]; }
     static bool is_for_lanes(Index n) { return n > 0 && n <= largest_in_lanes; }
@@ -110,18 +111,18 @@ class Inverter {
     }
 
     void invert_positions(const Item& item) const {
-        Place places[LaneProblems<T>::most];
         std::vector<Place> left;
         const LaneInverse<T, T>& inverse = queue_.micro().template lane_inverse<T, T>();
         const Run* run = &runs_[static_cast<std::size_t>(item.task)];
-        const Index end = item.first + item.count;
-        for (Index first = item.first; first < end; first += inverse.lanes) {
-            const Index count = std::min<Index>(inverse.lanes, end - first);
-            for (Index l = 0; l < count; ++l) {
-                while (first + l >= run->first + run->count) ++run;
-                places[l] = {run->task, first + l - run->first};
+        std::array<Place, most_places> places;
+        const Index end = item.first + item.count, most = places_of(inverse, run->n);
+        for (Index first = item.first; first < end; first += most) {
+            const Index count = std::min(most, end - first);
+            for (Index p = 0; p < count; ++p) {
+                while (first + p >= run->first + run->count) ++run;
+                places[static_cast<std::size_t>(p)] = {run->task, first + p - run->first};
             }
-            invert_block(inverse, {places, static_cast<std::size_t>(count)}, left);
+            invert_blocks(inverse, {places.data(), static_cast<std::size_t>(count)}, left);
         }
         if (left.empty()) return;
         if (sizeof(T) == 4 && on_failure_ == OnFailure::jitter) left = invert_again(left);
@@ -134,24 +135,51 @@ class Inverter {
         const auto most = static_cast<std::size_t>(inverse.lanes);
         std::vector<Place> left;
         for (std::size_t first = 0; first < places.size(); first += most)
-            invert_block(inverse, places.subspan(first, std::min(places.size() - first, most)), left);
+            invert_blocks(inverse, places.subspan(first, std::min(places.size() - first, most)), left);
         return left;
     }
 
+    /// How many matrices are handed over together: of tiny ones, a few blocks of lanes.
     template <class W>
-    void invert_block(const LaneInverse<T, W>& inverse, std::span<const Place> places, std::vector<Place>& left) const {
+    static Index places_of(const LaneInverse<T, W>& inverse, Index largest) {
+        return inverse.lanes * (largest <= 8 ? most_blocks : 1);
+    }
+
+    /// The first of `places` has the largest matrix.
+    template <class W>
+    void invert_blocks(const LaneInverse<T, W>& inverse, std::span<const Place> places,
+                       std::vector<Place>& left) const {
         const Index order = (task(places[0].task).C.rows + 3) / 4 * 4, copy = bytes<T>(order * order);
-        Index need = bytes<W>(inverse.words(order));
+        const auto width = static_cast<std::size_t>(inverse.lanes), blocks = (places.size() + width - 1) / width;
+        const Index words = inverse.words(order) * static_cast<Index>(blocks);
+        Index need = bytes<W>(words);
         for (const Place& place : places) {
             const DampedInverse<T>& of = task(place.task);
             need += (of.C.column_stride != 1 ? copy : 0) + (of.X.column_stride != 1 ? copy : 0);
         }
         Scratch<Inverter> scratch(need);
-        W* const memory = scratch.template take<W>(inverse.words(order));
-        LaneProblems<T> problems;
+        W* const memory = scratch.template take<W>(words);
+        std::array<LaneProblems<T>, most_blocks> problems;
+        for (std::size_t b = 0; b < blocks; ++b) set_problems(problems[b], part(places, b, width), scratch);
+        inverse.invert(order, {problems.data(), blocks}, signs_for_lanes(), memory);
+        for (std::size_t b = 0; b < blocks; ++b) report(problems[b], part(places, b, width), left);
+    }
+
+    static std::span<const Place> part(std::span<const Place> places, std::size_t b, std::size_t width) {
+        return places.subspan(b * width, std::min(width, places.size() - b * width));
+    }
+
+    template <class S>
+    void set_problems(LaneProblems<T>& problems, std::span<const Place> places, S& scratch) const {
         problems.count = static_cast<int>(places.size());
+        std::fill(std::begin(problems.shift), std::end(problems.shift), 0.0);
+        if (is_stretch_of_rows(places)) return set_stretch(problems, places[0]);
         for (int l = 0; l < problems.count; ++l) set_problem(problems, l, places[static_cast<std::size_t>(l)], scratch);
-        inverse.invert(order, problems, signs_for_lanes(), memory);
+    }
+
+    void report(const LaneProblems<T>& problems, std::span<const Place> places, std::vector<Place>& left) const {
+        if (problems.solved == (1u << problems.count) - 1 && is_stretch_of_rows(places))
+            return report_stretch(problems, places[0]);
         for (int l = 0; l < problems.count; ++l) {
             const Place& place = places[static_cast<std::size_t>(l)];
             if (problems.solved >> l & 1)
@@ -161,17 +189,46 @@ class Inverter {
         }
     }
 
+    /// Neighbours in one stack, whose rows are as the lanes want them: most blocks are, and need no look at each place.
+    bool is_stretch_of_rows(std::span<const Place> places) const {
+        const Place& first = places.front();
+        const DampedInverse<T>& of = task(first.task);
+        return places.back().task == first.task &&
+               places.back().matrix - first.matrix + 1 == static_cast<Index>(places.size()) &&
+               of.C.column_stride == 1 && of.X.column_stride == 1;
+    }
+
+    void set_stretch(LaneProblems<T>& problems, const Place& first) const {
+        const DampedInverse<T>& of = task(first.task);
+        const T* C = of.C.data + first.matrix * of.C.batch_stride;
+        T* X = of.X.data + first.matrix * of.X.batch_stride;
+        for (int l = 0; l < problems.count; ++l, C += of.C.batch_stride, X += of.X.batch_stride) {
+            problems.C[l] = C, problems.C_stride[l] = of.C.row_stride;
+            problems.X[l] = X, problems.X_stride[l] = of.X.row_stride;
+            problems.n[l] = of.C.rows, problems.shift[l] = shift_of(of.damping[first.matrix + l]);
+        }
+    }
+
+    void report_stretch(const LaneProblems<T>& problems, const Place& first) const {
+        const InverseReports to = task(first.task).reports.from(first.matrix);
+        for (int l = 0; l < problems.count; ++l)
+            to.status[l] = Status::ok, to.jitter[l] = 0, to.minor[l] = 0, to.residual[l] = problems.residual[l],
+            to.log_det[l] = problems.log_det[l];
+    }
+
+    /// What is no damping makes the lane NaN.
+    static double shift_of(double damping) {
+        return damping >= 0 && !std::isinf(damping) ? damping : std::numeric_limits<double>::quiet_NaN();
+    }
+
     /// Lanes want rows of neighbours: others are copied, and so are the inverses that others want.
     template <class S>
     void set_problem(LaneProblems<T>& problems, int l, const Place& place, S& scratch) const {
         const DampedInverse<T>& of = task(place.task);
-        const double damping = of.damping[place.matrix];
         const Index n = of.C.rows;
         problems.C[l] = of.C.data + place.matrix * of.C.batch_stride, problems.C_stride[l] = of.C.row_stride;
         problems.X[l] = of.X.data + place.matrix * of.X.batch_stride, problems.X_stride[l] = of.X.row_stride;
-        problems.n[l] = n;
-        // What is no damping makes the lane NaN.
-        problems.shift[l] = damping >= 0 && !std::isinf(damping) ? damping : std::numeric_limits<double>::quiet_NaN();
+        problems.n[l] = n, problems.shift[l] = shift_of(of.damping[place.matrix]);
         if (of.C.column_stride != 1) {
             const Matrix<const T> C = of.C[place.matrix];
             T* const rows = scratch.template take<T>(n * n);
@@ -197,7 +254,7 @@ class Inverter {
     std::vector<Run> runs_;
     Index in_lanes_ = 0;  ///< matrices
     std::vector<Item> items_;
-    SharedJobs<InverseJob<T>> jobs_;
+    SharedJobs<InverseJob<T>> jobs_{1};
 };
 
 }  // namespace

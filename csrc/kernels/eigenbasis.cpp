@@ -15,8 +15,7 @@ namespace {
 template <class T>
 double cost(Index order) {
     const double n = static_cast<double>(order);
-    const bool in_lanes = order <= EigenLanes<T>::most_order;
-    return in_lanes ? 1200 * n * n + 20 * n * n * n : 100 * n * n + 0.3 * n * n * n;
+    return order <= EigenLanes<T>::most_order ? 1200 * n * n + 20 * n * n * n : 100 * n * n + 0.3 * n * n * n;
 }
 
 /// The matrices of a group, those of one order behind each other, so that lanes are full whatever task they are of.
@@ -46,7 +45,8 @@ class Eigenbases {
     Eigenbases(const Queue& queue, std::span<const Eigenbasis<T>> group)
         : queue_(queue), lanes_(queue.micro().eigen_lanes<T>()), all_(by_order(group)) {
         double total = 0;
-        for (const EigenLane<T>& one : all_) total += cost<T>(one.C.rows);
+        for (const EigenLane<T>& one : all_)
+            total += cost<T>(one.C.rows) / (is_for_lanes(one.C.rows) ? lanes_.width : 1);
         const auto is_shared = [&](Index n) {
             return n >= 128 && cost<T>(n) > total / (4.0 * Pool::instance().threads());
         };
@@ -54,12 +54,12 @@ class Eigenbases {
         for (const Index count = static_cast<Index>(all_.size()); first < count; first = next) {
             const Index order = all_[first].C.rows;
             next = first + 1;
-            if (order <= EigenLanes<T>::most_order)
+            if (is_for_lanes(order))
                 while (next < count && next < first + lanes_.width && all_[next].C.rows == order) ++next;
             if (is_shared(order)) break;  // and so are all larger ones
             items_.push_back({0, first, next - first, whole, cost<T>(order)});
         }
-        for (Index k = first; k < static_cast<Index>(all_.size()); ++k)
+        for (Index k = static_cast<Index>(all_.size()) - 1; k >= first; --k)
             jobs_.add(bytes(k), [this, k](std::byte* memory) {
                 return std::make_unique<EigenJob<T>>(queue_.micro(), all_[static_cast<std::size_t>(k)], memory);
             });
@@ -72,12 +72,13 @@ class Eigenbases {
   private:
     static constexpr Index whole = -1;  // an item's `part`, below those of shared matrices
 
+    static bool is_for_lanes(Index n) { return n <= EigenLanes<T>::most_order; }
     Index bytes(Index k) const { return EigenJob<T>::bytes(queue_.micro(), all_[static_cast<std::size_t>(k)].C.rows); }
 
     void solve(Index first, Index count) const {
         const EigenLane<T>* const ones = all_.data() + first;
         const Index n = ones->C.rows;
-        const bool in_lanes = n <= EigenLanes<T>::most_order;
+        const bool in_lanes = is_for_lanes(n);
         const Index need = in_lanes ? lanes_.bytes(n) : bytes(first);
         Scratch<EigenLanes<T>> scratch(need);
         std::byte* const memory = scratch.template take<std::byte>(need);
@@ -90,7 +91,7 @@ class Eigenbases {
     const EigenLanes<T>& lanes_;
     const std::vector<EigenLane<T>> all_;
     std::vector<Item> items_;
-    SharedJobs<EigenJob<T>> jobs_;
+    SharedJobs<EigenJob<T>> jobs_{Pool::instance().threads()};
 };
 
 }  // namespace

@@ -34,8 +34,8 @@ struct EigenReports {
 /// orthonormal, or a value does not fit T). V and values of every matrix that is not ok are NaN. The residual is that
 /// of the results as they are handed out, times a fixed vector of signs, whose mean square is the Frobenius norm.
 ///
-/// Cost per matrix: 9 n^3 flops by tridiagonalisation (4/3 n^3), its eigenvectors (at most 17/3) and their rotation
-/// back (2); 6 n^3 a sweep of Jacobi rotations. Scratch on the CPU beyond n = 32: 5 to 6 n^2 words.
+/// Cost per matrix: at most 6 n^3 flops by tridiagonalisation (4/3 n^3), its eigenvectors (4/3 to 8/3) and their
+/// rotation back (2); 6 n^3 a sweep of Jacobi rotations. Scratch on the CPU for large n: 5 to 6 n^2 words.
 template <class T>
 struct Eigenbasis {
     Stack<const T> C, warm_start;

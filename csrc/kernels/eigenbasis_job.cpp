@@ -64,20 +64,14 @@ Index EigenJob<T>::bytes(const Micro& micro, Index n) {
 }
 
 template <class T>
-EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* memory)
+EigenJob<T>::EigenJob(const Micro& micro, const EigenLane<T>& one, Carver carver)
     : micro_(micro),
       one_(one),
       n_(one.C.rows),
-      back_transform_(micro.tile<T>(), n_, reinterpret_cast<T*>(memory)),
-      tridiagonal_(micro, n_, memory + cpu::bytes<T>(back_transform_.words())),
-      decomposition_(micro, n_, memory + cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_)) {
-    memory +=
-        cpu::bytes<T>(back_transform_.words()) + Tridiagonal<T>::bytes(micro, n_) + DivideAndConquer<T>::bytes(n_);
-    const auto take = [&]<class U>(U*& to, Index count) {
-        to = reinterpret_cast<U*>(memory);
-        memory += cpu::bytes<U>(count);
-    };
-    take(images_, (2 * panels() + 1) * n_ + 2 * panels());
+      back_transform_(micro.tile<T>(), n_, carver.take<T>(BackTransform<T>(micro.tile<T>(), n_, nullptr).words())),
+      tridiagonal_(micro, n_, carver.take<std::byte>(Tridiagonal<T>::bytes(micro, n_))),
+      decomposition_(micro, n_, carver.take<std::byte>(DivideAndConquer<T>::bytes(n_))) {
+    images_ = carver.take<double>((2 * panels() + 1) * n_ + 2 * panels());
     residuals_ = images_ + panels() * n_, y_ = residuals_ + panels() * n_, squares_ = y_ + n_;
     deviations_ = squares_ + panels();
 }

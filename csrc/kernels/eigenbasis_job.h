@@ -8,6 +8,7 @@
 #include "cpu/divide_and_conquer.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/micro.h"
+#include "cpu/scratch.h"
 #include "cpu/tridiagonal.h"
 
 namespace curvblas::cpu {
@@ -26,7 +27,8 @@ struct PowerOfTwo {
 template <class T>
 class EigenJob {
   public:
-    EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* memory);
+    EigenJob(const Micro& micro, const EigenLane<T>& one, std::byte* memory)
+        : EigenJob(micro, one, Carver(memory, bytes(micro, one.C.rows))) {}
     /// Of the memory, 64-byte aligned and uninitialised.
     static Index bytes(const Micro& micro, Index n);
 
@@ -38,6 +40,8 @@ class EigenJob {
     void work(Index part);
 
   private:
+    EigenJob(const Micro& micro, const EigenLane<T>& one, Carver carver);
+
     enum class Step : std::uint8_t { begin, reduce, decompose, load, rotate, look };
 
     void reduce();

@@ -48,7 +48,7 @@ struct RootReports {
 /// newton: with z = (p + 1) / (2 ||A||_F), X = z^(1/p) I, M = z A, it repeats N = (1 + 1/p) I - M / p, X <- X N,
 /// M <- N^p M until max |M - I| is at rounding level or falls no longer (at most 100 times).
 ///
-/// Cost per matrix: eigh 9 n^3 + n^3 flops; newton about (2 log2 p + 4) n^3 flops an iteration, 8 to 40 iterations; the
+/// Cost per matrix: eigh 6 n^3 + n^3 flops; newton about (2 log2 p + 4) n^3 flops an iteration, 8 to 40 iterations; the
 /// certificate 4 (p + 1) n^2. Scratch 3 n^2 (newton: 7 n^2) words a thread, 2 n^2 doubles for each root that is
 /// computed again.
 template <class T>

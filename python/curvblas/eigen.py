@@ -75,7 +75,7 @@ def eigenbasis(factors: Arrays, *, warm_start: Arrays | Eigenbasis | None = None
     that times the *largest* of them. Small ones of a float32 matrix need float64.
 
     Statuses: ``OK``, ``NOT_FINITE``, ``NO_CONVERGENCE``, ``INACCURATE`` (a residual above 1e-2, which happens where an
-    eigenvalue overflows, or denormal ones are too coarse). One bad matrix never touches another one. Cost about 9 n^3
+    eigenvalue overflows, or denormal ones are too coarse). One bad matrix never touches another one. Cost at most 6 n^3
     flops a matrix. The result has the same bits for any number of threads, alone or in a group.
     Source: Golub and Van Loan 2013, chapter 8.
 
