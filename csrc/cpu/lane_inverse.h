@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "core/view.h"
 
@@ -39,8 +38,8 @@ template <class T, class W>
 struct LaneInverse {
     int lanes;  ///< matrices at a time
     /// `order` is at least every n and a multiple of 4; `signs` holds 17 vectors of largest_in_lanes signs, +1 or -1;
-    /// `scratch` holds words(order) for each of `problems`, aligned to 64 bytes.
-    void (*invert)(Index order, std::span<LaneProblems<T>> problems, const double* signs, W* scratch);
+    /// `scratch` holds words(order) for each of `count` problems, aligned to 64 bytes.
+    void (*invert)(Index order, LaneProblems<T>* problems, Index count, const double* signs, W* scratch);
 
     Index words(Index order) const { return order * (order + 4) * lanes; }
 };

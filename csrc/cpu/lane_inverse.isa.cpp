@@ -251,14 +251,12 @@ void solve(Block&&... block) {
 }
 
 template <class T, class W>
-void invert(Index order, std::span<LaneProblems<T>> problems, const double* signs, W* scratch) {
+void invert(Index order, LaneProblems<T>* problems, Index count, const double* signs, W* scratch) {
     const Index words = order * (order + 4) * lanes<W>;
-    const auto block = [&](std::size_t b) {
-        return Lanes<T, W>(order, problems[b], signs, scratch + static_cast<Index>(b) * words);
-    };
-    std::size_t b = 0;
-    for (; b + 1 < problems.size(); b += 2) solve(block(b), block(b + 1));
-    if (b < problems.size()) solve(block(b));
+    const auto block = [&](Index b) { return Lanes<T, W>(order, problems[b], signs, scratch + b * words); };
+    Index b = 0;
+    for (; b + 1 < count; b += 2) solve(block(b), block(b + 1));
+    if (b < count) solve(block(b));
 }
 
 }  // namespace

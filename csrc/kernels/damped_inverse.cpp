@@ -161,7 +161,7 @@ class Inverter {
         W* const memory = scratch.template take<W>(words);
         std::array<LaneProblems<T>, most_blocks> problems;
         for (std::size_t b = 0; b < blocks; ++b) set_problems(problems[b], part(places, b, width), scratch);
-        inverse.invert(order, {problems.data(), blocks}, signs_for_lanes(), memory);
+        inverse.invert(order, problems.data(), static_cast<Index>(blocks), signs_for_lanes(), memory);
         for (std::size_t b = 0; b < blocks; ++b) report(problems[b], part(places, b, width), left);
     }
 
