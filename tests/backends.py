@@ -22,6 +22,7 @@ GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G
 GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_start", "rhs", "matrices"}
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
 GROUPS |= {"B", "D", "Z"}
+GROUPS |= {"vectors", "basis", "values"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -44,6 +45,9 @@ FUNCTIONS = {
     "unpack_symmetric": ("flat", "sizes"),
     "update_ekfac_moments": ("second_moments", "A_rows", "G_rows", "A_basis", "G_basis"),
     "update_lagged_factors": ("factors", "rows"),
+    "gram": ("rows",),
+    "gram_products": ("rows", "vectors"),
+    "low_rank_solve": ("basis", "values", "damping", "grads"),
 }
 IN_PLACE = {
     "update_factors": "factors",

@@ -186,6 +186,41 @@ def eigenbasis(factors):
     return values, vectors
 
 
+def gram(rows):
+    """R R^T."""
+    R = np.float64(rows)
+    return R @ R.T
+
+
+def low_rank_solve(basis, values, grads, *, damping):
+    """(U^T diag(values) U + damping I)^-1 g, for each row g."""
+    U, d = np.float64(basis), np.float64(values)
+    return np.linalg.solve((U.T * d) @ U + damping * np.eye(U.shape[1]), np.float64(grads).T).T
+
+
+class Tonga:
+    """C <- decay C + g g^T, v = (C + damping I)^-1 g; C cut to its largest eigenvalues after each window."""
+
+    def __init__(self, dim, *, rank, window, decay, damping):
+        self.C = np.zeros((dim, dim))
+        self.rank, self.window, self.decay, self.damping, self.count = rank, window, decay, damping, 0
+
+    def push(self, g):
+        g = np.float64(g)
+        if self.count == self.window:
+            values, vectors = np.linalg.eigh(self.C)
+            kept = vectors[:, -self.rank :]
+            self.C, self.count = (kept * values[-self.rank :]) @ kept.T, 0
+        self.C = self.decay * self.C + np.outer(g, g)
+        self.count += 1
+
+    def step(self, gradients):
+        G = np.atleast_2d(gradients)
+        for g in G:
+            self.push(g)
+        return np.linalg.solve(self.C + self.damping * np.eye(len(self.C)), np.float64(G).mean(axis=0))
+
+
 def precondition(grads, A_inv, G_inv):
     """G_inv V A_inv."""
     return np.float64(G_inv) @ np.float64(grads) @ np.float64(A_inv)

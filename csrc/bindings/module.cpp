@@ -7,10 +7,12 @@
 #include "bindings/eigen.h"
 #include "bindings/inverse_free.h"
 #include "bindings/kronecker.h"
+#include "bindings/low_rank.h"
 #include "bindings/moments.h"
 #include "bindings/packing.h"
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
+#include "bindings/tonga.h"
 
 namespace curvblas {
 
@@ -46,6 +48,11 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("unpack_symmetric", &unpack_symmetric);
     m.def("update_ekfac_moments", &update_ekfac_moments);
     m.def("update_lagged_factors", &update_lagged_factors);
+    m.def("gram", &gram);
+    m.def("gram_products", &gram_products);
+    m.def("low_rank_solve", &low_rank_solve);
+    m.def("tonga_memory", &tonga_memory);
+    m.def("tonga_step", &tonga_step);
 
     register_backend(m);
 }

@@ -10,23 +10,6 @@ namespace {
 template <class T>
 using Four = typename VectorOf<T, 4 * static_cast<int>(sizeof(T))>::type;
 
-template <class T>
-struct MaskOf;
-template <>
-struct MaskOf<float> {
-    typedef std::int32_t type;
-};
-template <>
-struct MaskOf<double> {
-    typedef std::int64_t type;
-};
-
-/// A vector of neighbours, in memory of another precision perhaps.
-template <class W, class T>
-struct Neighbours {
-    typedef T type __attribute__((vector_size(sizeof(T) * lanes<W>), aligned(sizeof(T)), may_alias));
-};
-
 #if defined(__AVX2__)
 inline Vector<double> joined(const Four<double> (&part)[lanes<double> / 4]) {
 #if defined(__AVX512F__)

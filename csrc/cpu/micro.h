@@ -6,6 +6,7 @@
 #include "core/view.h"
 #include "cpu/eigen_lanes.h"
 #include "cpu/lane_inverse.h"
+#include "cpu/long_rows.h"
 #include "cpu/secular.h"
 #include "cpu/small_product.h"
 #include "cpu/tiles.h"
@@ -45,6 +46,8 @@ struct Micro {
     const Secular<double>* secular_float64;
     const SmallProduct<float>* small_product_float32;
     const SmallProduct<double>* small_product_float64;
+    const RowKernels<float>* row_kernels_float32;
+    const RowKernels<double>* row_kernels_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -105,6 +108,13 @@ struct Micro {
             return *small_product_float32;
         else
             return *small_product_float64;
+    }
+    template <class T>
+    const RowKernels<T>& row_kernels() const {
+        if constexpr (sizeof(T) == 4)
+            return *row_kernels_float32;
+        else
+            return *row_kernels_float64;
     }
     template <class T>
     const Small<T>& small() const {

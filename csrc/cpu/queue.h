@@ -36,6 +36,13 @@ class Queue {
         return std::unique_ptr<T[], Release>(static_cast<T*>(::operator new(bytes, Release::alignment)));
     }
 
+    template <class T>
+    std::unique_ptr<T[], Release> copy_of(std::span<const T> values) const {
+        auto copy = scratch<T>(static_cast<Index>(values.size()));
+        std::copy(values.begin(), values.end(), copy.get());
+        return copy;
+    }
+
     /// Calls work(item) once for each item, over the pool's threads: the most expensive first, or, if none is much more
     /// expensive than the rest, by threads. Groups that end sooner than a sleeping thread wakes run inline. What an
     /// item computes must not depend on the thread or on the other items.

@@ -35,6 +35,24 @@ using Vector = typename VectorOf<T>::type;
 template <class T>
 constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
 
+/// The integers of comparisons and of places in a vector.
+template <class T>
+struct MaskOf;
+template <>
+struct MaskOf<float> {
+    typedef std::int32_t type;
+};
+template <>
+struct MaskOf<double> {
+    typedef std::int64_t type;
+};
+
+/// A vector of neighbours, in memory of another precision perhaps.
+template <class W, class T>
+struct Neighbours {
+    typedef T type __attribute__((vector_size(sizeof(T) * lanes<W>), aligned(sizeof(T)), may_alias));
+};
+
 #if defined(__AVX512F__)  // the masked ones, because gcc 12 warns of the others' undefined operand
 inline Vector<float> square_root(Vector<float> x) { return _mm512_mask_sqrt_ps(x, 0xffff, x); }
 inline Vector<double> square_root(Vector<double> x) { return _mm512_mask_sqrt_pd(x, 0xff, x); }

@@ -17,14 +17,17 @@ from .kronecker import (
     damped_inverse,
     update_factors,
 )
+from .low_rank import gram, gram_products, low_rank_solve
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
+from .tonga import TONGA
 
 __version__ = version("curvblas")
 
 __all__ = [
+    "TONGA",
     "CholeskyResult",
     "Eigenbasis",
     "InverseResult",
@@ -42,9 +45,12 @@ __all__ = [
     "factored_damping",
     "factored_dampings",
     "get_num_threads",
+    "gram",
+    "gram_products",
     "info",
     "inverse_root",
     "kron_sum_solve",
+    "low_rank_solve",
     "newton_schulz",
     "pack_symmetric",
     "precondition",

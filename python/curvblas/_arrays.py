@@ -41,6 +41,24 @@ def in_kind(result: Any, like: Arrays) -> Any:
     return from_dlpack(result)
 
 
+def on_cpu_as_numpy(array: Array) -> Array:
+    """Return an array of the CPU's memory as NumPy's, without a copy, and one of a device as it is.
+
+    Parameters
+    ----------
+    array : array
+        Of any library.
+
+    Returns
+    -------
+    array
+        For classes that keep a memory of their own, which not every library could write to.
+    """
+    if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
+        return array
+    return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else array
+
+
 def _from_dlpack(library: str) -> Any:
     # The library is imported already, or its array could not be here; jaxlib's arrays belong to jax.
     if library in {"jax", "jaxlib"}:

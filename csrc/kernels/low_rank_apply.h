@@ -1,0 +1,27 @@
+// Few combinations of few long rows: how bases are rotated, and how what is solved in them becomes a vector again.
+#pragma once
+
+#include <span>
+
+#include "core/view.h"
+#include "queue.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// P = Q R + diag(w) G for every matrix of every task, in float64, rounded to T once. Shapes: Q (batch, p, m), R
+/// (batch, m, n), G and P (batch, p, n), w (batch, p); G may be absent (no data), and w then too. P may be the first p
+/// rows of R (the same data and strides); it may not overlap R or G otherwise. m = 0 gives diag(w) G, or zeros. Linear:
+/// there is no status, NaN spreads within its column, and that of Q everywhere. Cost per matrix: 2 p m n flops; (m + p)
+/// n words, 2 p n more with G. Same bits for any number of threads.
+template <class T>
+struct LowRankApply {
+    Stack<const double> Q;
+    Stack<const T> R, G;
+    const double* w;
+    Stack<T> P;
+};
+
+template <class T>
+void low_rank_apply(const Queue& queue, std::span<const LowRankApply<T>> group);
+
+}  // namespace curvblas::CURVBLAS_BACKEND
