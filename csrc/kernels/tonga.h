@@ -1,0 +1,158 @@
+// The small work of TONGA (Le Roux, Manzagol and Bengio 2007): a block of parameters a problem of a few dozen rows.
+// What is as long as a block is gram's and low_rank_apply's; see algorithms/tonga.h.
+#pragma once
+
+#include <cmath>
+#include <span>
+
+#include "core/status.h"
+#include "core/view.h"
+#include "queue.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// Row j < rank of the memory X of a block is an eigenvector that was kept; row rank + i is gradient i of the window
+/// times decay^(-(i + 1) / 2): so decay^count X^T X is the discounted sum of squares after `count` gradients, and what
+/// is old is never scaled.
+struct TongaScale {
+    double decay;
+
+    /// Of the gradient that makes the window `count` long.
+    CURVBLAS_DEVICE double operator()(Index count) const { return pow(decay, -0.5 * static_cast<double>(count)); }
+};
+
+/// Before all else the status is ok; before the first gradient ever K = 0 and the damping is the initial one.
+struct TongaBegin {
+    bool is_new;
+    double initial_damping;
+    Stack<double> K;
+    double* damping;
+    Status* status;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        status[b] = Status::ok;
+        if (!is_new) return;
+        damping[b] = initial_damping;
+        for (Index i = 0; i < K.rows; ++i)
+            for (Index j = 0; j < K.columns; ++j) K[b](i, j) = 0;
+    }
+};
+
+/// c new rows and columns of K = X X^T (blocks, slots, slots), from rank + count on: P (blocks, c, rank + count) holds
+/// the products of the new gradients with the rows of X, S (blocks, c, c) those with each other. A gradient that holds
+/// NaN or Inf, or whose row of X would be longer than `longest`, counts as zero: `is_finite` (blocks, 1, c) becomes 0
+/// there, else 1, and the status not_finite.
+struct TongaAppend {
+    TongaScale scale;
+    Index count;
+    double longest;
+    Stack<const double> P, S;
+    Stack<double> K, is_finite;
+    Status* status;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Index c = P.rows, r = P.columns;
+        const Matrix<double> k = K[b];
+        for (Index i = 0; i < c; ++i) {
+            const double own = scale(count + i + 1);
+            const bool good = S[b](i, i) * 0 == 0 && own * sqrt(S[b](i, i)) <= longest;
+            is_finite[b](0, i) = good ? 1 : 0;
+            if (!good) status[b] = Status::not_finite;
+            for (Index j = 0; j < r; ++j) k(r + i, j) = k(j, r + i) = good ? own * P[b](i, j) : 0;
+            for (Index j = 0; j <= i; ++j) {
+                const bool both = good && is_finite[b](0, j) > 0;
+                k(r + i, r + j) = k(r + j, r + i) = both ? own * scale(count + j + 1) * S[b](i, j) : 0;
+            }
+        }
+    }
+};
+
+/// The weights of what is solved. M = (X X^T + shift I)^-1 (blocks, r, r), r = rank + count, with the shift of
+/// TongaShift. v = Q X for the mean of the last `gradients` gradients of the window; or, with their mean g given by its
+/// products P (blocks, 1, r) with X, v = Q X + w g. Q (blocks, 1, r) and w (blocks, 1, 1) are times `factor`, and NaN
+/// where a status says so: not_finite before, or that of the inverse, which is taken over.
+struct TongaWeights {
+    TongaScale scale;
+    Index count, gradients;
+    double factor;
+    Stack<const double> M, P;
+    const double* damping;
+    const Status* inverse;
+    Stack<double> Q, w;
+    Status* status;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        if (status[b] == Status::ok) status[b] = inverse[b];
+        const bool good = status[b] <= Status::jittered;
+        const Index r = M.rows;
+        const double own = scale(count), weight = P.data ? factor / damping[b] : factor * own * own;
+        for (Index i = 0; i < r; ++i) {
+            double sum = 0;
+            if (P.data) {
+                for (Index j = 0; j < r; ++j) sum -= M[b](i, j) * P[b](0, j);
+            } else {
+                for (Index j = 1; j <= gradients; ++j)
+                    sum += M[b](i, r - j) / (static_cast<double>(gradients) * scale(count - j + 1));
+            }
+            Q[b](0, i) = good ? weight * sum : NAN;
+        }
+        w[b](0, 0) = good ? weight : NAN;
+    }
+};
+
+/// shift = scale(count)^2 damping, one a block: what is added to X X^T for C + damping I.
+struct TongaShift {
+    TongaScale scale;
+    Index count;
+    const double* damping;
+    double* shift;
+
+    CURVBLAS_DEVICE void work(Index b) const { shift[b] = scale(count) * scale(count) * damping[b]; }
+};
+
+/// The end of a window: from X X^T = V diag(values) V^T, ascending (values (blocks, 1, slots), V (blocks, slots,
+/// slots)), the weights Q (blocks, rank, slots) that make the eigenvectors kept of the rows of X, the largest first,
+/// each as long as the root of its eigenvalue in the discounted sum. With min_damping >= 0 the damping of a block
+/// becomes the smallest eigenvalue kept, at least min_damping. A block without a basis forgets what it knows.
+struct TongaTruncation {
+    TongaScale scale;
+    Index count;
+    double min_damping;
+    Stack<const double> values, V;
+    const Status* basis;
+    double* damping;
+    Stack<double> Q;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        const bool good = basis[b] == Status::ok;
+        const double own = scale(count);
+        const Index slots = V.rows, rank = Q.rows;
+        for (Index i = 0; i < rank; ++i)
+            for (Index j = 0; j < slots; ++j) Q[b](i, j) = good ? V[b](j, slots - 1 - i) / own : 0;
+        if (min_damping >= 0 && good) damping[b] = fmax(min_damping, values[b](0, slots - rank) / (own * own));
+    }
+};
+
+/// work(b) for b < blocks, for a TongaBegin, TongaAppend, TongaWeights, TongaShift or TongaTruncation.
+template <class Task>
+void for_each_block(const Queue& queue, Index blocks, const Task& task);
+
+/// Rows of X (c, n) for c gradients g (c, n) of one block, from gradient `count` of the window on: scaled, or zero
+/// where is_finite is.
+template <class T>
+struct TongaRows {
+    TongaScale scale;
+    Index count;
+    const double* is_finite;
+    Matrix<const T> g;
+    Matrix<T> X;
+
+    CURVBLAS_DEVICE void work(Index i, Index j) const {
+        X(i, j) = is_finite[i] > 0 ? static_cast<T>(scale(count + i + 1) * static_cast<double>(g(i, j))) : T(0);
+    }
+};
+
+template <class T>
+void tonga_rows(const Queue& queue, std::span<const TongaRows<T>> group);
+
+}  // namespace curvblas::CURVBLAS_BACKEND

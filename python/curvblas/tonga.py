@@ -1,0 +1,219 @@
+"""TONGA: the online natural gradient of Le Roux, Manzagol and Bengio."""
+
+import copy
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._arrays import Array, in_kind, on_cpu_as_numpy
+from ._backend import backend_of
+
+__all__ = ["TONGA"]
+
+_LARGEST_SCALE = 40.0  # of window |log decay|: decay^-window is squared, and multiplied to float32 gradients
+_ARRAYS = ("basis", "squares", "damping")
+_NUMBERS = ("count", "steps")
+
+
+class TONGA:
+    """Natural gradients by a sum of squares of low rank: ``v = (C + damping I)^-1 g`` with ``C <- decay C + g g^T``.
+
+    C is not a Fisher matrix but the discounted second moment of the gradients themselves. It is exact in the first
+    window of gradients; each later window begins with the best approximation of rank ``rank`` of what the one before
+    left.
+
+    Parameters
+    ----------
+    dim : int >= 1
+        Length of the gradients.
+    rank : int >= 1
+        Eigenvectors that are kept.
+    window : int >= 1
+        Gradients between two eigendecompositions.
+    decay : float in (0, 1]
+        Weight of the past; ``window |log decay|`` may be 40 at most.
+    damping : float > 0
+        In the unit of squared gradients, summed over about ``1 / (1 - decay)`` of them.
+    blocks : sequence of int >= 1, optional
+        Sizes of consecutive blocks of parameters (neurons, layers) whose products with each other are taken for zero;
+        they add up to ``dim``. One block if left out.
+    renormalize : bool
+        Multiply v by ``(1 - decay^t) / (1 - decay)`` after t gradients, as if C were their mean times ``1 / (1 -
+        decay)`` from the beginning.
+    min_damping : float >= 0, optional
+        If given, the damping of each block becomes its smallest eigenvalue kept, at least this, at the end of each
+        window.
+
+    Attributes
+    ----------
+    status : int8 array, shape (blocks,)
+        Of the last step, one a block, see `Status`: ``OK``; ``JITTERED``, solved with more damping; ``NOT_FINITE``, a
+        gradient of the block holds NaN or Inf, or is too large for its dtype once scaled: it counts as zero, and v of
+        the block is NaN; ``NOT_POSITIVE_DEFINITE`` and ``INACCURATE``, v of the block is NaN. Other blocks are not
+        touched.
+    damping : float64 array, shape (blocks,)
+        In use.
+
+    Notes
+    -----
+    The memory takes (rank + window) dim numbers of the dtype of the gradients and (rank + window)^2 float64 a block. A
+    step reads the rows in use twice, about ``2 (rank + window / 2) dim`` numbers on average, costs two flops for each
+    of them, and r^3 flops a block for r rows in use; the end of a window costs 2 rank (rank + window) dim flops, and 6
+    (rank + window)^3 a block. Products and sums over rows are formed in float64. Results have the same bits for any
+    number of threads, and a block the same as alone.
+
+    Source: Le Roux, Manzagol and Bengio 2007, section 4; the recursion is that of its public implementation (PLearn,
+    NatGradEstimator).
+
+    Examples
+    --------
+    >>> import numpy as np, curvblas as cb
+    >>> method = cb.TONGA(3, damping=1.0)
+    >>> method.step(np.array([1.0, 2.0, 0.0]))  # g / (1 + g.g)
+    array([0.16666667, 0.33333333, 0.        ])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        rank: int = 10,
+        window: int = 20,
+        decay: float = 0.995,
+        damping: float = 1e-3,
+        blocks: Sequence[int] | None = None,
+        renormalize: bool = False,
+        min_damping: float | None = None,
+    ) -> None:
+        self._dim, self._rank, self._window = _count("dim", dim), _count("rank", rank), _count("window", window)
+        if not 0 < decay <= 1:
+            raise ValueError(f"TONGA: decay must be a number in (0, 1], got {decay}")
+        if -self._window * math.log(decay) > _LARGEST_SCALE:
+            raise ValueError(
+                f"TONGA: window |log decay| must be at most {_LARGEST_SCALE:g}, got "
+                f"{-self._window * math.log(decay):.3g} for window = {window} and decay = {decay}"
+            )
+        if not (0 < damping < math.inf):
+            raise ValueError(f"TONGA: damping must be a finite number > 0, got {damping}")
+        if min_damping is not None and not 0 <= min_damping < math.inf:
+            raise ValueError(f"TONGA: min_damping must be a finite number >= 0, got {min_damping}")
+        self._decay, self._initial_damping = float(decay), float(damping)
+        self._min_damping = -1.0 if min_damping is None else float(min_damping)
+        self._renormalize = bool(renormalize)
+        self._begins = _begins(self._dim, blocks)
+        self._memory: dict[str, Array] = {}
+        self._count = self._steps = 0
+        self.status: Array = np.zeros(len(self._begins) - 1, np.int8)
+
+    @property
+    def damping(self) -> Array:
+        """The damping in use, one a block."""
+        return self._memory.get("damping", np.full(len(self._begins) - 1, self._initial_damping))
+
+    def step(self, gradients: Array) -> Array:
+        """Take one gradient or several, and return the natural gradient of their mean.
+
+        Parameters
+        ----------
+        gradients : float32 or float64 array, shape (dim,) or (N, dim)
+            One gradient, or N of them, which enter C one after the other. All calls want one dtype, device and
+            library.
+
+        Returns
+        -------
+        array, shape (dim,)
+            ``(C + damping I)^-1 g`` for the mean g of the gradients, with the C that holds all of them. See ``status``.
+
+        Raises
+        ------
+        ValueError
+            A shape that does not fit.
+        TypeError
+            A dtype, device or library that does not fit, or that is another one than before.
+        """
+        backend = backend_of("TONGA.step", "gradients", gradients)
+        G = on_cpu_as_numpy(gradients)
+        is_new = not self._memory
+        memory = self._memory
+        if is_new:
+            made = backend.tonga_memory(G, self._rank + self._window, self._begins)
+            memory = dict(zip(_ARRAYS, in_kind(list(made), G), strict=True))
+        steps = self._steps + (1 if G.ndim == 1 else G.shape[0])
+        v, status, self._count = backend.tonga_step(
+            *memory.values(),
+            G,
+            self._begins,
+            self._rank,
+            self._decay,
+            self._initial_damping,
+            self._min_damping,
+            self._factor(steps),
+            self._count,
+            is_new,
+        )
+        self._memory, self._steps = memory, steps
+        self.status = in_kind(status, gradients)
+        return in_kind(v, gradients)
+
+    def _factor(self, steps: int) -> float:
+        if not self._renormalize:
+            return 1.0
+        return float(steps) if self._decay == 1 else (1 - self._decay**steps) / (1 - self._decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a copy of this object needs to go on: arrays, and numbers.
+
+        Returns
+        -------
+        dict
+            ``basis`` (rank + window, dim), ``squares`` (blocks, rank + window, rank + window) and ``damping``
+            (blocks,) of the memory, copied, unless there was no step; ``count``, gradients in the window; ``steps``,
+            all gradients.
+        """
+        return {**copy.deepcopy(self._memory), "count": self._count, "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the parameters of this object must be those of the one that it is from.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`; copied.
+
+        Raises
+        ------
+        ValueError
+            Entries that are missing, or shapes that do not fit the parameters of this object.
+        """
+        slots, blocks = self._rank + self._window, len(self._begins) - 1
+        shapes = {"basis": (slots, self._dim), "squares": (blocks, slots, slots), "damping": (blocks,)}
+        memory = {name: state[name] for name in _ARRAYS if name in state}
+        if len(memory) not in {0, len(_ARRAYS)} or any(name not in state for name in _NUMBERS):
+            raise ValueError(f"TONGA: state must have {', '.join(_ARRAYS + _NUMBERS)}, got {', '.join(state)}")
+        for name, array in memory.items():
+            if tuple(array.shape) != shapes[name]:
+                raise ValueError(f"TONGA: state[{name!r}] must have shape {shapes[name]}, got {tuple(array.shape)}")
+        if not 0 <= state["count"] < self._window:
+            raise ValueError(f"TONGA: state['count'] must be in 0 ... {self._window - 1}, got {state['count']}")
+        self._memory = copy.deepcopy(memory)
+        self._count, self._steps = int(state["count"]), int(state["steps"])
+
+
+def _count(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"TONGA: {name} must be an int >= 1, got {type(value).__name__}") from None
+    if number < 1:
+        raise ValueError(f"TONGA: {name} must be an int >= 1, got {number}")
+    return number
+
+
+def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
+    sizes = [dim] if blocks is None else [_count(f"blocks[{k}]", size) for k, size in enumerate(blocks)]
+    if sum(sizes) != dim:
+        raise ValueError(f"TONGA: blocks must add up to dim = {dim}, got sizes that add up to {sum(sizes)}")
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

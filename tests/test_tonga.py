@@ -1,0 +1,269 @@
+"""TONGA: what it solves, what it keeps, what it refuses."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import curvblas as cb
+from curvblas import Status
+
+import oracle
+
+DTYPES = [np.float32, np.float64]
+LIMITS = {"rank": 3, "window": 4, "decay": 0.9, "damping": 0.1}
+
+
+def steps_on(on, method, gradients):
+    """Step by step on a backend; arrays of the host in and out."""
+    if not hasattr(on, "to_device"):
+        return [method.step(g) for g in gradients]
+    return [on.to_host(method.step(on.to_device(g))) for g in gradients]
+
+
+def on_host(on, x):
+    return on.to_host(x) if hasattr(on, "to_host") else x
+
+
+def relative_errors(found, expected):
+    return [np.linalg.norm(v - w) / np.linalg.norm(w) for v, w in zip(found, expected, strict=True)]
+
+
+@pytest.mark.parametrize("decay", [0.9, 1.0])
+def test_is_exact_in_the_first_window(backend, rng, decay):
+    gradients = rng.standard_normal((12, 40))
+    exact = oracle.Tonga(40, rank=1, window=12, decay=decay, damping=0.01)
+
+    found = steps_on(backend, cb.TONGA(40, rank=2, window=12, decay=decay, damping=0.01), gradients)
+
+    assert max(relative_errors(found, [exact.step(g) for g in gradients])) < 1e-12
+
+
+def test_is_exact_for_ever_if_all_eigenvectors_are_kept(cpu, rng):
+    gradients = rng.standard_normal((30, 6))
+    exact = oracle.Tonga(6, rank=6, window=100, decay=0.9, damping=0.01)
+
+    found = steps_on(cpu, cb.TONGA(6, rank=6, window=1, decay=0.9, damping=0.01), gradients)
+
+    assert max(relative_errors(found, [exact.step(g) for g in gradients])) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_keeps_the_best_approximation_of_its_rank(backend, rng, dtype):
+    gradients = (rng.standard_normal((14, 33)) * np.linspace(1, 0.1, 33)).astype(dtype)
+    direct = oracle.Tonga(33, **LIMITS)
+
+    found = steps_on(backend, cb.TONGA(33, **LIMITS), gradients)
+
+    assert max(relative_errors(found, [direct.step(g) for g in gradients])) < oracle.tolerance(dtype, condition=100)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 5, [4, 4], [3], [5, 1, 9], [11]])
+def test_takes_several_gradients_in_turn_and_solves_for_their_mean(backend, rng, sizes):
+    """Also where they fill a window, or go beyond it."""
+    batches = [rng.standard_normal((N, 20)) for N in sizes]
+    direct = oracle.Tonga(20, **LIMITS)
+
+    found = steps_on(backend, cb.TONGA(20, **LIMITS), batches)
+
+    assert max(relative_errors(found, [direct.step(g) for g in batches])) < 1e-11
+
+
+def test_a_block_is_what_it_is_alone(backend, rng):
+    sizes = [1, 5, 5, 20, 33, 2]
+    gradients = rng.standard_normal((9, sum(sizes))).astype(np.float32)
+
+    together = steps_on(backend, cb.TONGA(sum(sizes), blocks=sizes, **LIMITS), gradients)
+
+    first = 0
+    for size in sizes:
+        own = slice(first, first + size)
+        alone = steps_on(backend, cb.TONGA(size, **LIMITS), np.ascontiguousarray(gradients[:, own]))
+        assert np.array_equal([v[own] for v in together], alone)
+        first += size
+
+
+def test_has_the_same_bits_for_any_number_of_threads(cpu, rng):
+    sizes = [100_000, 3, 40, 700]
+    gradients = rng.standard_normal((10, sum(sizes))).astype(np.float32)
+    found = []
+
+    for threads in (1, 2, 3, 7):
+        cb.set_num_threads(threads)
+        found.append(steps_on(cpu, cb.TONGA(sum(sizes), blocks=sizes, **LIMITS), gradients))
+
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_predicts_a_decrease_below_one(cpu, rng, dtype):
+    """C holds g g^T: 0 <= g.v < 1."""
+    gradients = rng.standard_normal((50, 30)).astype(dtype)
+
+    found = steps_on(cpu, cb.TONGA(30, rank=4, window=7, damping=1e-6), gradients)
+
+    decrease = np.einsum("ij,ij->i", np.float64(gradients), np.float64(found))
+    assert (decrease >= 0).all()
+    assert (decrease < 1 + 1e-5).all()
+
+
+def test_does_not_depend_on_the_coordinates(cpu, rng):
+    gradients = rng.standard_normal((13, 17))
+    rotation = np.linalg.qr(rng.standard_normal((17, 17)))[0]
+
+    plain, rotated = (steps_on(cpu, cb.TONGA(17, **LIMITS), G) for G in (gradients, gradients @ rotation.T))
+
+    assert max(relative_errors(rotated, [rotation @ v for v in plain])) < 1e-11
+
+
+def test_much_damping_leaves_the_gradient(cpu, rng):
+    g = rng.standard_normal(9)
+
+    (v,) = steps_on(cpu, cb.TONGA(9, damping=1e12), [g])
+
+    assert np.allclose(v * 1e12, g, rtol=1e-10)
+
+
+def test_renormalizes_by_the_gradients_seen(cpu, rng):
+    batches = [rng.standard_normal((2, 7)), rng.standard_normal(7)]
+    options = {"rank": 2, "window": 9, "damping": 0.1}
+
+    for decay, factors in [(0.9, (1.9, 2.71)), (1.0, (2, 3))]:
+        plain = steps_on(cpu, cb.TONGA(7, decay=decay, **options), batches)
+        scaled = steps_on(cpu, cb.TONGA(7, decay=decay, renormalize=True, **options), batches)
+        assert max(relative_errors(scaled, [f * v for f, v in zip(factors, plain, strict=True)])) < 1e-14
+
+
+def test_the_damping_follows_the_smallest_eigenvalue_that_is_kept(backend, rng):
+    gradients = rng.standard_normal((4, 12))
+    method = cb.TONGA(12, blocks=[10, 2], min_damping=0.5, **LIMITS)
+    squares = sum(0.9 ** (3 - i) * np.outer(g[:10], g[:10]) for i, g in enumerate(gradients))
+
+    steps_on(backend, method, gradients)
+
+    assert np.allclose(on_host(backend, method.damping), [np.linalg.eigvalsh(squares)[-3], 0.5], rtol=1e-12)
+
+
+class TestBadGradients:
+    def test_zeros_are_ordinary(self, backend):
+        method = cb.TONGA(6, **LIMITS)
+
+        found = steps_on(backend, method, np.zeros((9, 6)))
+
+        assert not np.any(found)
+        assert (
+            np.asarray(method.status if not hasattr(backend, "to_host") else backend.to_host(method.status))
+            == Status.OK
+        ).all()
+
+    def test_the_same_one_over_and_over(self, cpu, rng):
+        g = rng.standard_normal(10)
+        exact = oracle.Tonga(10, rank=10, window=100, decay=0.9, damping=1e-3)
+
+        found = steps_on(cpu, cb.TONGA(10, rank=3, window=4, decay=0.9), [g] * 11)
+
+        assert max(relative_errors(found, [exact.step(g) for _ in range(11)])) < 1e-10
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_only_the_block_of_a_bad_number_reports_it(self, backend, rng, bad):
+        gradients = rng.standard_normal((8, 30)).astype(np.float32)
+        spoiled = gradients.copy()
+        spoiled[2, 12] = bad
+        gradients[2, 10:20] = 0
+        method = cb.TONGA(30, blocks=[10, 10, 10], **LIMITS)
+
+        found = steps_on(backend, method, spoiled[:3])
+        status = on_host(backend, method.status)
+        found += steps_on(backend, method, spoiled[3:])
+
+        assert status.tolist() == [Status.OK, Status.NOT_FINITE, Status.OK]
+        assert np.isnan(found[2][10:20]).all()
+        found[2][10:20] = 0
+        assert np.array_equal(found, steps_on(backend, cb.TONGA(30, blocks=[10, 10, 10], **LIMITS), gradients))
+
+    @pytest.mark.parametrize("size", [1e-20, 1e20])
+    def test_tiny_and_huge_float32_gradients(self, backend, rng, size):
+        gradients = rng.standard_normal((9, 15))
+        exact = oracle.Tonga(15, **LIMITS | {"damping": 0.1 * size**2})
+        method = cb.TONGA(15, **LIMITS | {"damping": 0.1 * size**2})
+
+        found = steps_on(backend, method, (size * gradients).astype(np.float32))
+
+        assert max(relative_errors(found, [exact.step(size * g) for g in gradients])) < 1e-4
+
+    def test_a_gradient_beyond_its_dtype_is_refused(self, cpu):
+        method = cb.TONGA(4, rank=2, window=30, decay=0.5)
+        for _ in range(28):
+            method.step(np.ones(4, np.float32))
+
+        v = method.step(np.full(4, 3e37, np.float32))
+
+        assert np.isnan(v).all()
+        assert method.status.tolist() == [Status.NOT_FINITE]
+
+
+class TestState:
+    def test_goes_on_bit_by_bit_with_other_threads(self, cpu, rng):
+        gradients = rng.standard_normal((12, 50)).astype(np.float32)
+        method = cb.TONGA(50, blocks=[20, 30], renormalize=True, **LIMITS)
+        steps_on(cpu, method, gradients[:6])
+        state = method.state_dict()
+        expected = steps_on(cpu, method, gradients[6:])
+
+        cb.set_num_threads(3)
+        other = cb.TONGA(50, blocks=[20, 30], renormalize=True, **LIMITS)
+        other.load_state_dict(state)
+
+        assert np.array_equal(steps_on(cpu, other, gradients[6:]), expected)
+
+    def test_can_be_pickled(self, cpu, rng):
+        method = cb.TONGA(5, **LIMITS)
+        method.step(rng.standard_normal(5))
+        g = rng.standard_normal(5)
+
+        other = pickle.loads(pickle.dumps(method))
+
+        assert np.array_equal(method.step(g), other.step(g))
+
+    def test_that_does_not_fit_is_refused(self):
+        method = cb.TONGA(5, **LIMITS)
+        method.step(np.ones(5))
+        state = method.state_dict()
+
+        with pytest.raises(ValueError, match=r"state\['basis'\] must have shape \(7, 6\), got \(7, 5\)"):
+            cb.TONGA(6, **LIMITS).load_state_dict(state)
+        with pytest.raises(ValueError, match="state must have basis, squares, damping, count, steps, got count"):
+            method.load_state_dict({"count": 0})
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"dim": 0}, "dim must be an int >= 1, got 0"),
+            ({"dim": 3, "rank": 0}, "rank must be an int >= 1, got 0"),
+            ({"dim": 3, "decay": 0.0}, r"decay must be a number in \(0, 1\], got 0.0"),
+            ({"dim": 3, "decay": 0.1, "window": 30}, r"window \|log decay\| must be at most 40, got 69.1"),
+            ({"dim": 3, "damping": 0.0}, "damping must be a finite number > 0, got 0.0"),
+            ({"dim": 3, "min_damping": -1.0}, "min_damping must be a finite number >= 0, got -1.0"),
+            ({"dim": 3, "blocks": [1, 1]}, "blocks must add up to dim = 3, got sizes that add up to 2"),
+        ],
+    )
+    def test_are_checked(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            cb.TONGA(**options)
+
+    def test_integers_are_integers(self):
+        with pytest.raises(TypeError, match=r"blocks\[1\] must be an int >= 1, got float"):
+            cb.TONGA(3, blocks=[1, 2.0])
+
+    def test_gradients_have_one_shape_and_dtype(self):
+        method = cb.TONGA(3)
+        with pytest.raises(ValueError, match=r"gradients must have shape \(3,\) or \(N, 3\) with N > 0, got \(4,\)"):
+            method.step(np.ones(4))
+        method.step(np.ones(3))
+
+        with pytest.raises(
+            TypeError, match="gradients must be float64 like the first gradients of this object, got float32"
+        ):
+            method.step(np.ones(3, np.float32))
