@@ -25,13 +25,14 @@ Stack<T> one(const Matrix<T>& A) {
     return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
 }
 
+/// A step of some neighbouring blocks.
 template <class T>
 class Tonga {
   public:
     Tonga(const Queue& queue, const TongaStep<T>& step)
         : queue_(queue),
           step_(step),
-          memory_(step.memory),
+          memory_(step_.memory),
           rank_(memory_.rank),
           slots_(rank_ + memory_.window),
           blocks_(memory_.K.batch),
@@ -39,7 +40,7 @@ class Tonga {
           scale_{memory_.decay},
           scratch_(queue.template scratch<double>(blocks_ * words())) {}
 
-    Index run() {
+    void run() {
         for_each_block(queue_, blocks_,
                        TongaBegin{memory_.is_new, memory_.initial_damping, memory_.K, memory_.damping, step_.status});
         if (memory_.is_new) clear_rows();
@@ -53,7 +54,6 @@ class Tonga {
         }
         has_mean ? solve_for_mean() : solve_for_last(N);
         if (count_ == memory_.window) truncate();
-        return count_;
     }
 
   private:
@@ -63,6 +63,7 @@ class Tonga {
         return std::max(products, slots_ * slots_ + std::max(weights, (rank_ + 1) * slots_ + 1));
     }
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
+    Index columns() const { return step_.begins[blocks_] - step_.begins[0]; }
     Index rows() const { return rank_ + count_; }
 
     /// Small matrices, one a block, from the beginning of scratch or behind others.
@@ -72,11 +73,17 @@ class Tonga {
         return own;
     }
 
-    /// Rows [first, first + count) of A for block b.
+    /// Rows [first, first + count) of A for block b; its columns begin with those of parameter `origin`.
     template <class U>
-    Stack<U> block(const Matrix<U>& A, Index b, Index first, Index count) const {
-        return one<U>(
-            {A.row(first) + step_.begins[b] * A.column_stride, count, size(b), A.row_stride, A.column_stride});
+    Stack<U> block(const Matrix<U>& A, Index b, Index first, Index count, Index origin = 0) const {
+        U* const begin = A.row(first) + (step_.begins[b] - origin) * A.column_stride;
+        return one<U>({begin, count, size(b), A.row_stride, A.column_stride});
+    }
+    /// The same for all blocks.
+    template <class U>
+    Stack<U> all(const Matrix<U>& A, Index first, Index count) const {
+        U* const begin = A.row(first) + step_.begins[0] * A.column_stride;
+        return one<U>({begin, count, columns(), A.row_stride, A.column_stride});
     }
     Stack<const T> kept(Index b, Index count) const {
         const Matrix<T>& X = memory_.X;
@@ -88,13 +95,10 @@ class Tonga {
     }
 
     void clear_rows() {
-        const auto& [data, rows, columns, row_stride, column_stride] = memory_.X;
-        low_rank_apply<T>(queue_,
-                          std::vector<LowRankApply<T>>{{{nullptr, rank_, 0, 0, 1, 1, 0},
-                                                        {data, 0, columns, 0, 1, 1, 0},
-                                                        {},
-                                                        nullptr,
-                                                        one<T>({data, rank_, columns, row_stride, column_stride})}});
+        const Stack<T> rows = all(memory_.X, 0, rank_);
+        const std::vector<LowRankApply<T>> zeros = {
+            {{nullptr, rank_, 0, 0, 1, 1, 0}, {rows.data, 0, rows.columns, 0, 1, 1, 0}, {}, nullptr, rows}};
+        low_rank_apply<T>(queue_, zeros);
     }
 
     /// `some` gradients from gradient `first` of the call on: their products, then their rows.
@@ -141,36 +145,38 @@ class Tonga {
         taken_ = 0;
         const Stack<double> Q = take(1, rows()), w = take(1, 1);
         weigh(gradients, {}, Q, w);
-        add_up(read_only(Q), {}, nullptr);
+        add_up(read_only(Q), nullptr, nullptr);
     }
 
     void solve_for_mean() {
         const Index N = step_.G.rows;
-        const auto mean = queue_.template scratch<T>(step_.G.columns);
+        const auto mean = queue_.template scratch<T>(columns());
         const std::vector<double> equal(static_cast<std::size_t>(N), 1 / static_cast<double>(N));
-        const auto weights = queue_.template copy_of<double>(equal);
-        const Matrix<T> g{mean.get(), 1, step_.G.columns, step_.G.columns, 1};
-        const Matrix<const T> g_read{mean.get(), 1, g.columns, g.columns, 1};
-        low_rank_apply<T>(queue_,
-                          std::vector<LowRankApply<T>>{
-                              {one<const double>({weights.get(), 1, N, N, 1}), one(step_.G), {}, nullptr, one(g)}});
+        const auto weights = queue_.copy_of(std::span<const double>(equal));
+        const std::vector<LowRankApply<T>> means = {{one<const double>({weights.get(), 1, N, N, 1}),
+                                                     all(step_.G, 0, N),
+                                                     {},
+                                                     nullptr,
+                                                     one<T>({mean.get(), 1, columns(), columns(), 1})}};
+        low_rank_apply<T>(queue_, means);
         taken_ = 0;
         const Stack<double> Q = take(1, rows()), w = take(1, 1), P = take(1, rows());
+        const Matrix<const T> g{mean.get(), 1, columns(), columns(), 1};
         std::vector<Gram<T>> products;
         for (Index b = 0; b < blocks_; ++b)
-            products.push_back({block(g_read, b, 0, 1), kept(b, rows()), {}, of_block(P, b)});
+            products.push_back({block(g, b, 0, 1, step_.begins[0]), kept(b, rows()), {}, of_block(P, b)});
         gram<T>(queue_, products);
         weigh(N, read_only(P), Q, w);
-        add_up(read_only(Q), g_read, w.data);
+        add_up(read_only(Q), &g, w.data);
     }
 
     /// v = Q X + w g
-    void add_up(const Stack<const double>& Q, const Matrix<const T>& g, const double* w) {
+    void add_up(const Stack<const double>& Q, const Matrix<const T>* g, const double* w) {
         const Matrix<T> v{step_.v, 1, step_.G.columns, step_.G.columns, 1};
         std::vector<LowRankApply<T>> sums;
         for (Index b = 0; b < blocks_; ++b)
-            sums.push_back({of_block(Q, b), kept(b, rows()), w ? block(g, b, 0, 1) : Stack<const T>{},
-                            w ? w + b : nullptr, block(v, b, 0, 1)});
+            sums.push_back({of_block(Q, b), kept(b, rows()), g ? block(*g, b, 0, 1, step_.begins[0]) : Stack<const T>{},
+                            g ? w + b : nullptr, block(v, b, 0, 1)});
         low_rank_apply<T>(queue_, sums);
     }
 
@@ -200,7 +206,7 @@ class Tonga {
     }
 
     const Queue& queue_;
-    const TongaStep<T>& step_;
+    const TongaStep<T> step_;
     const TongaMemory<T>& memory_;
     const Index rank_, slots_, blocks_;
     Index count_, taken_ = 0;
@@ -208,11 +214,52 @@ class Tonga {
     decltype(std::declval<Queue>().template scratch<double>(0)) scratch_;
 };
 
+/// Blocks [first, last) of a step.
+template <class T>
+TongaStep<T> blocks_of(TongaStep<T> step, Index first, Index last) {
+    step.memory.K.data += first * step.memory.K.batch_stride, step.memory.K.batch = last - first;
+    step.memory.damping += first, step.begins += first, step.status += first;
+    return step;
+}
+
+/// Blocks [first, last).
+struct Piece {
+    Index first, last;
+};
+
+/// Neighbouring small blocks whose rows a thread's caches hold together, and large ones, which all threads share.
+struct Pieces {
+    std::vector<Piece> small, large;
+
+    template <class T>
+    explicit Pieces(const TongaStep<T>& step) {
+        constexpr Index least = 8, many = 4;  // blocks for the lanes; of the bytes of a piece, too many for a thread
+        const Index bytes_of_column = step.memory.K.rows * static_cast<Index>(sizeof(T));
+        Index bytes = 0;
+        for (Index b = 0; b < step.memory.K.batch; ++b) {
+            const Index own = (step.begins[b + 1] - step.begins[b]) * bytes_of_column;
+            if (own / many > Queue::piece_bytes) {
+                large.push_back({b, b + 1});
+                continue;
+            }
+            const bool joins = !small.empty() && small.back().last == b &&
+                               (bytes + own <= Queue::piece_bytes || b - small.back().first < least);
+            if (!joins) small.push_back({b, b}), bytes = 0;
+            small.back().last = b + 1, bytes += own;
+        }
+    }
+};
+
 }  // namespace
 
 template <class T>
 Index tonga_step(const Queue& queue, const TongaStep<T>& step) {
-    return Tonga<T>(queue, step).run();
+    const Pieces pieces(step);
+    const auto run = [&](const Piece& piece) { Tonga<T>(queue, blocks_of(step, piece.first, piece.last)).run(); };
+    for (const Piece& piece : pieces.large) run(piece);
+    queue.run_pieces(static_cast<Index>(pieces.small.size()), 1e5,
+                     [&](Index k) { run(pieces.small[static_cast<std::size_t>(k)]); });
+    return (step.memory.count + step.G.rows) % step.memory.window;
 }
 
 template Index tonga_step(const Queue&, const TongaStep<float>&);

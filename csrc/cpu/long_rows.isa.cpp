@@ -20,15 +20,6 @@ inline Vector<W> widened(const T* x) {
     return __builtin_convertvector(*reinterpret_cast<const typename Neighbours<W, T>::type*>(x), Vector<W>);
 }
 
-template <class T>
-inline void store(Vector<double> x, T* to) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return _mm256_storeu_ps(to, _mm512_maskz_cvtpd_ps(0xff, x));
-#endif
-    using Narrow = typename Neighbours<double, T>::type;
-    *reinterpret_cast<Narrow*>(to) = __builtin_convertvector(x, Narrow);
-}
-
 /// The two halves of every group of 2 h lanes added up: first those of x, then those of y.
 template <class W, int h>
 inline Vector<W> add_halves(Vector<W> x, Vector<W> y) {
@@ -74,26 +65,13 @@ struct Next {
     }
 };
 
-/// Hands the rows of the next chunk out among `turns` tiles.
+/// The rows of the tile after that of row j, of columns from k on, or at last the first ones of the next chunk.
 template <class T>
-class NextChunk {
-  public:
-    NextChunk(const LongRows<T>& rows, Index turns)
-        : rows_(rows), share_((rows.count + turns - 1) / (turns > 0 ? turns : 1)) {}
-
-    void begin(Index k) { k_ = k, row_ = 0; }
-    Next<T> take() {
-        const Index left = rows_.count - row_, count = left < share_ ? left : share_;
-        const Next<T> next{rows_.data + row_ * rows_.stride + k_, count, rows_.stride};
-        row_ += count;
-        return next;
-    }
-
-  private:
-    const LongRows<T>& rows_;
-    const Index share_;
-    Index k_ = 0, row_ = 0;
-};
+inline Next<T> rows_after(const LongRows<T>& rows, Index j, Index k, Index chunk) {
+    const bool is_last = j + edge >= rows.count;
+    const Index row = is_last ? 0 : j + edge, left = rows.count - row;
+    return {rows.data + row * rows.stride + (is_last ? k + chunk : k), left < edge ? left : edge, rows.stride};
+}
 
 /// Products of `rows` rows of A and `columns` of B, of which those above the diagonal are left out if `lower`.
 template <class T, class W, int rows, int columns, bool lower>
@@ -174,23 +152,27 @@ void add_tile(int height, int width, bool lower, const T* a, Index a_stride, con
 template <class T, class W>
 void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums) {
     const Index chunk = chunk_of<T>(R.count + V.count);
-    const Index high = (R.count + edge - 1) / edge, wide = (V.count + edge - 1) / edge;
-    NextChunk<T> next_R(R, squares ? high * (high + 1) / 2 : high * wide), next_V(V, high * wide);
+    const Index high = (R.count + edge - 1) / edge, pairs = high * (high + 1) / 2;
+    const Index share = (R.count + pairs - 1) / (pairs > 0 ? pairs : 1);  // of the next chunk, a tile
     for (Index k = 0; k < n; k += chunk) {
         const Index length = n - k < chunk ? n - k : chunk;
         double* tile = sums;
-        const auto add = [&](Index i, const LongRows<T>& B, Index j, bool lower, NextChunk<T>& next) {
+        const auto add = [&](Index i, const LongRows<T>& B, Index j, bool lower, const Next<T>& next) {
             const int height = static_cast<int>(R.count - i < edge ? R.count - i : edge);
             const int width = static_cast<int>(B.count - j < edge ? B.count - j : edge);
             add_tile<T, W>(height, width, lower, R.data + i * R.stride + k, R.stride, B.data + j * B.stride + k,
-                           B.stride, length, next.take(), tile);
+                           B.stride, length, next, tile);
             tile += edge * edge;
         };
-        next_R.begin(k + chunk), next_V.begin(k + chunk);
+        Index row = 0;
         for (Index i = 0; i < R.count && squares; i += edge)
-            for (Index j = 0; j <= i; j += edge) add(i, R, j, j == i, next_R);
+            for (Index j = 0; j <= i; j += edge, row += share) {
+                const Index left = R.count > row ? R.count - row : 0;
+                add(i, R, j, j == i, {R.data + row * R.stride + k + chunk, left < share ? left : share, R.stride});
+            }
         for (Index i = 0; i < R.count; i += edge)
-            for (Index j = 0; j < V.count; j += edge) add(i, V, j, false, next_V);
+            for (Index j = 0; j < V.count; j += edge)
+                add(i, V, j, false, i == 0 ? rows_after(V, j, k, chunk) : Next<T>{});
     }
 }
 
@@ -202,65 +184,63 @@ void add_products(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squa
         add_all<T, T>(R, V, n, squares, sums);
 }
 
-/// `rows` rows of P for the columns of `vectors` vectors, from column j on.
-template <class T, int rows, int vectors>
-void combine_tile(const Combination<T>& of, Index i, Index j) {
+/// sums += Q R for p rows of sums and `rows` of R, which are read along: memory sees a few streams.
+template <class T, int rows>
+void add_rows(Index p, const double* Q, Index Q_stride, const T* R, Index R_stride, Index n, const Next<T>& next,
+              double* sums, Index stride) {
     constexpr int L = lanes<double>;
-    using W = Vector<double>;
-    const double* const Q = of.Q + i * of.Q_stride;
-    W sum[rows][vectors] = {};
-    if (of.w)
-        for (int r = 0; r < rows; ++r)
-            for (int v = 0; v < vectors; ++v)
-                sum[r][v] = of.w[i + r] * widened<T, double>(of.G + (i + r) * of.G_stride + j + v * L);
-    const T* R = of.R.data + j;
-    for (Index k = 0; k < of.R.count; ++k, R += of.R.stride) {
-        W x[vectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) x[v] = widened<T, double>(R + v * L);
+    Index j = 0;
+    for (; j + L <= n; j += L) {
+        next.fetch(j);
+        Vector<double> x[rows];
 #pragma GCC unroll 4
-        for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
-            for (int v = 0; v < vectors; ++v) sum[r][v] += Q[r * of.Q_stride + k] * x[v];
+        for (int r = 0; r < rows; ++r) x[r] = widened<T, double>(R + r * R_stride + j);
+        for (Index i = 0; i < p; ++i) {
+            Vector<double>& to = *reinterpret_cast<Vector<double>*>(sums + i * stride + j);
+            Vector<double> sum = to;
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; ++r) sum += Q[i * Q_stride + r] * x[r];
+            to = sum;
+        }
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) store(sum[r][v], of.P + (i + r) * of.P_stride + j + v * L);
+    for (; j < n; ++j)
+        for (Index i = 0; i < p; ++i)
+            for (int r = 0; r < rows; ++r)
+                sums[i * stride + j] += Q[i * Q_stride + r] * static_cast<double>(R[r * R_stride + j]);
 }
 
-/// Columns [j, last) of `rows` rows of P; what vectors leave, one by one.
-template <class T, int rows>
-void combine_rows(const Combination<T>& of, Index i, Index j, Index last, const Next<T>& next) {
-    constexpr int vectors = rows == 1 ? 2 * edge : edge, L = lanes<double>;
-    const Index begin = j;
-    for (; j + vectors * L <= last; j += vectors * L) {
-        for (Index k = 0; k < vectors * L; k += line / static_cast<Index>(sizeof(T))) next.fetch(j - begin + k);
-        combine_tile<T, rows, vectors>(of, i, j);
-    }
-    for (; j + L <= last; j += L) combine_tile<T, rows, 1>(of, i, j);
-    for (; j < last; ++j)
-        for (Index r = i; r < i + rows; ++r) {
-            double sum = of.w ? of.w[r] * static_cast<double>(of.G[r * of.G_stride + j]) : 0;
-            for (Index k = 0; k < of.R.count; ++k)
-                sum += of.Q[r * of.Q_stride + k] * static_cast<double>(of.R.data[k * of.R.stride + j]);
-            of.P[r * of.P_stride + j] = static_cast<T>(sum);
-        }
+constexpr Index gap = 8;  // rows of sums that lie 4 kB apart wait for each other
+
+/// Columns [j, j + n) of rows [i, i + p) of P, whose sums stay in the first-level cache.
+template <class T>
+void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, Index chunk, double* sums) {
+    const Index stride = chunk + gap;
+    for (Index r = 0; r < p; ++r)
+        for (Index c = 0; c < n; ++c)
+            sums[r * stride + c] = of.w ? of.w[i + r] * static_cast<double>(of.G[(i + r) * of.G_stride + j + c]) : 0;
+    const double* const Q = of.Q + i * of.Q_stride;
+    const T* const R = of.R.data + j;
+    Index k = 0;
+    for (; k + edge <= of.R.count; k += edge)
+        add_rows<T, edge>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, rows_after(of.R, k, j, chunk),
+                          sums, stride);
+    for (; k + 2 <= of.R.count; k += 2)
+        add_rows<T, 2>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, {}, sums, stride);
+    if (k < of.R.count) add_rows<T, 1>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, {}, sums, stride);
+    for (Index r = 0; r < p; ++r)
+        for (Index c = 0; c < n; ++c) of.P[(i + r) * of.P_stride + j + c] = static_cast<T>(sums[r * stride + c]);
 }
 
 template <class T>
 void combine(const Combination<T>& of) {
-    const Index chunk = chunk_of<T>(of.R.count);
-    NextChunk<T> next(of.R, (of.p + edge - 1) / edge);
-    for (Index j = 0; j < of.n; j += chunk) {
-        const Index last = of.n - j < chunk ? of.n : j + chunk;
-        next.begin(last);
-        Index i = 0;
-        for (; i + edge <= of.p; i += edge) {
-            combine_rows<T, edge>(of, i, j, last, next.take());
-        }
-        for (; i < of.p; ++i) combine_rows<T, 1>(of, i, j, last, next.take());
-    }
+    constexpr Index words = 3072, most_rows = 16, longest = 1024, step = 64;
+    double sums[words + most_rows * gap];
+    const Index rows = of.p < most_rows ? of.p : most_rows, fitting = words / (rows > 0 ? rows : 1) / step * step;
+    const Index chunk = fitting < longest ? fitting : longest;
+    for (Index j = 0; j < of.n; j += chunk)
+        for (Index i = 0; i < of.p; i += most_rows)
+            combine_some(of, i, of.p - i < most_rows ? of.p - i : most_rows, j, of.n - j < chunk ? of.n - j : chunk,
+                         chunk, sums);
 }
 
 }  // namespace

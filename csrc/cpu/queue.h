@@ -79,6 +79,38 @@ class Queue {
         }
     }
 
+    /// The same for a task of a group with many small ones: single matrices of neighbouring tasks share an item, whose
+    /// part is `whole_tasks` and which counts tasks.
+    static void append_task(std::vector<Item>& items, Index task, Index batch, double cost) {
+        if (batch != 1) return append_batches(items, task, batch, cost);
+        if (!items.empty()) {
+            Item& last = items.back();
+            if (last.part == whole_tasks && last.task + last.count == task && last.cost + cost <= worth_scheduling) {
+                ++last.count, last.cost += cost;
+                return;
+            }
+        }
+        items.push_back({task, 0, 1, whole_tasks, cost});
+    }
+    static constexpr Index whole_tasks = -1;
+    /// Calls f(task, matrix) for all of an item that append_task made.
+    template <class F>
+    static void for_each_matrix(const Item& item, const F& f) {
+        const bool tasks = item.part == whole_tasks;
+        for (Index k = 0; k < item.count; ++k) tasks ? f(item.task + k, Index{0}) : f(item.task, item.first + k);
+    }
+
+    /// What an algorithm works on in one go, so that a thread's caches hold it from kernel to kernel.
+    static constexpr Index piece_bytes = Index{256} << 10;
+    /// Calls work(piece) for pieces of an algorithm that need nothing of each other, each on one thread: what is queued
+    /// meanwhile runs inline.
+    template <class Work>
+    void run_pieces(Index pieces, double cost, const Work& work) const {
+        std::vector<Item> items;
+        for (Index piece = 0; piece < pieces; ++piece) items.push_back({0, piece, 1, 0, cost});
+        run(items, [&](const Item& item) { work(item.first); });
+    }
+
   private:
     static constexpr double worth_waking = 2e5;  // about 20 microseconds of one core
     // An item costs an atomic increment and perhaps a cache line or two. Eight of them a thread or more, and each

@@ -56,6 +56,13 @@ class Queue {
         return copy;
     }
 
+    // An algorithm works on all that it has in one go: a device wants many blocks of threads.
+    static constexpr Index piece_bytes = Index{1} << 62;
+    template <class Work>
+    void run_pieces(Index pieces, double, const Work& work) const {
+        for (Index piece = 0; piece < pieces; ++piece) work(piece);
+    }
+
   private:
     Stream stream_;
     int device_;

@@ -61,7 +61,7 @@ class Grams {
             if (plan.words() == 0) continue;
             const Index batch = group[t].R.batch;
             if (plan.pieces == 1) {
-                Queue::append_batches(items_, t, batch, plan.cost());
+                Queue::append_task(items_, t, batch, plan.cost());
                 continue;
             }
             words_ += batch * plan.pieces * plan.words();
@@ -87,7 +87,11 @@ class Grams {
     }
 
     void work(const Item& item) const {
-        const Gram<T>& task = group_[item.task];
+        Queue::for_each_matrix(item, [&](Index t, Index b) { work(t, b, std::max<Index>(item.part, 0)); });
+    }
+
+    void work(Index t, Index b, Index piece) const {
+        const Gram<T>& task = group_[t];
         const Plan<T> plan(task);
         struct Memory;
         const bool copies = (task.R.column_stride != 1) || (plan.s > 0 && task.V.column_stride != 1);
@@ -95,14 +99,12 @@ class Grams {
         Scratch<Memory> scratch(bytes<double>(plan.words()) + bytes<T>(rows));
         double* const own = scratch.template take<double>(plan.words());
         T* const copy = scratch.template take<T>(rows);
-        for (Index b = item.first; b < item.first + item.count; ++b) {
-            double* const sums = plan.pieces == 1 ? own : slot(item.task, plan, b, item.part);
-            std::fill_n(sums, plan.words(), 0.0);
-            const Index begin = item.part * plan.length, end = std::min(begin + plan.length, plan.n);
-            for (Index k = begin; k < end; k += plan.step)
-                add_step(task, plan, b, k, std::min(plan.step, end - k), copy, sums);
-            if (plan.pieces == 1) store(task, plan, b, sums);
-        }
+        double* const sums = plan.pieces == 1 ? own : slot(t, plan, b, piece);
+        std::fill_n(sums, plan.words(), 0.0);
+        const Index begin = piece * plan.length, end = std::min(begin + plan.length, plan.n);
+        for (Index k = begin; k < end; k += plan.step)
+            add_step(task, plan, b, k, std::min(plan.step, end - k), copy, sums);
+        if (plan.pieces == 1) store(task, plan, b, sums);
     }
 
     /// The products over columns [k, k + count).

@@ -74,7 +74,7 @@ void low_rank_apply(const Queue& queue, std::span<const LowRankApply<T>> group) 
         const Plan plan(task);
         const Index pieces = (task.R.columns + plan.length - 1) / plan.length;
         if (pieces == 1) {
-            Queue::append_batches(items, t, task.P.batch, plan.cost);
+            Queue::append_task(items, t, task.P.batch, plan.cost);
             continue;
         }
         for (Index b = 0; b < task.P.batch; ++b)
@@ -82,10 +82,11 @@ void low_rank_apply(const Queue& queue, std::span<const LowRankApply<T>> group) 
                 items.push_back({t, b, 1, piece, plan.cost / static_cast<double>(pieces)});
     }
     queue.run(items, [&](const Item& item) {
-        const LowRankApply<T>& task = group[item.task];
-        const Plan plan(task);
-        const Index begin = item.part * plan.length, end = std::min(begin + plan.length, task.R.columns);
-        for (Index b = item.first; b < item.first + item.count; ++b) apply(queue.micro(), task, b, begin, end);
+        Queue::for_each_matrix(item, [&](Index t, Index b) {
+            const LowRankApply<T>& task = group[t];
+            const Index length = Plan(task).length, begin = std::max<Index>(item.part, 0) * length;
+            apply(queue.micro(), task, b, begin, std::min(begin + length, task.R.columns));
+        });
     });
 }
 

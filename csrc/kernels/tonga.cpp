@@ -17,18 +17,28 @@ template <class T>
 void tonga_rows(const Queue& queue, std::span<const TongaRows<T>> group) {
     constexpr Index length = 1 << 16;
     std::vector<Item> items;
-    for (Index t = 0; t < static_cast<Index>(group.size()); ++t)
-        for (Index i = 0; i < group[t].X.rows; ++i)
-            for (Index j = 0; j < group[t].X.columns; j += length)
-                items.push_back({t, i, 1, j, 50 + static_cast<double>(std::min(length, group[t].X.columns - j))});
+    for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
+        const Matrix<T>& X = group[t].X;
+        if (X.rows * X.columns <= length) {
+            Queue::append_task(items, t, 1, 50 + 2 * static_cast<double>(X.rows * X.columns));
+            continue;
+        }
+        for (Index i = 0; i < X.rows; ++i)
+            for (Index j = 0; j < X.columns; j += length)
+                items.push_back({t, i, 1, j, 50 + 2 * static_cast<double>(std::min(length, X.columns - j))});
+    }
+    const auto scale_row = [&](const TongaRows<T>& task, Index i, Index begin, Index end) {
+        const double own = task.is_finite[i] > 0 ? task.scale(task.count + i + 1) : 0;
+        for (Index j = begin; j < end; ++j)
+            task.X(i, j) = own > 0 ? static_cast<T>(own * static_cast<double>(task.g(i, j))) : T(0);
+    };
     queue.run(items, [&](const Item& item) {
-        const auto& [scale, count, is_finite, g, X] = group[item.task];
-        const Index i = item.first, begin = item.part, end = std::min(begin + length, X.columns);
-        const double own = is_finite[i] > 0 ? scale(count + i + 1) : 0;
-        if (own == 0)
-            for (Index j = begin; j < end; ++j) X(i, j) = T(0);
-        else
-            for (Index j = begin; j < end; ++j) X(i, j) = static_cast<T>(own * static_cast<double>(g(i, j)));
+        if (item.part != Queue::whole_tasks) {
+            const TongaRows<T>& task = group[item.task];
+            return scale_row(task, item.first, item.part, std::min(item.part + length, task.X.columns));
+        }
+        for (Index t = item.task; t < item.task + item.count; ++t)
+            for (Index i = 0; i < group[t].X.rows; ++i) scale_row(group[t], i, 0, group[t].X.columns);
     });
 }
 

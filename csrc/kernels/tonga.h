@@ -17,8 +17,13 @@ namespace curvblas::CURVBLAS_BACKEND {
 struct TongaScale {
     double decay;
 
-    /// Of the gradient that makes the window `count` long.
-    CURVBLAS_DEVICE double operator()(Index count) const { return pow(decay, -0.5 * static_cast<double>(count)); }
+    /// Of the gradient that makes the window `count` long: by products, because pow took a tenth of a step's time.
+    CURVBLAS_DEVICE double operator()(Index count) const {
+        double power = 1, square = 1 / sqrt(decay);
+        for (; count > 0; count /= 2, square *= square)
+            if (count % 2) power *= square;
+        return power;
+    }
 };
 
 /// Before all else the status is ok; before the first gradient ever K = 0 and the damping is the initial one.
