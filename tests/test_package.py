@@ -51,6 +51,7 @@ def test_examples_in_docstrings_run(name):
         "docs/precondition.md",
         "docs/roots.md",
         "docs/eigenbasis.md",
+        "docs/low_rank.md",
         "docs/cuda.md",
     ],
 )
