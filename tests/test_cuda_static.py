@@ -127,6 +127,26 @@ KERNELS = {
     "pack_tile<double>": (64, {"LDS": 1, "STS": 1}),
     "unpack_tile<float>": (64, {"LDS": 2, "STS": 1}),
     "unpack_tile<double>": (64, {"LDS": 2, "STS": 1}),
+    "multiply_strips<float>": (128, {"FFMA": 16, "DFMA": 16, "SHFL": 5}),
+    "multiply_strips<double>": (128, {"DFMA": 16, "SHFL": 5}),
+    "multiply_slabs<float>": (128, {**TILE, "FFMA": 256}),
+    "multiply_slabs<double>": (255, {**TILE, "DFMA": 256}),
+    "add_slabs<float>": (64, {"DADD": 1}),
+    "add_slabs<double>": (64, {"DADD": 1}),
+    "combine_rows<float>": (64, {"DFMA": 4}),
+    "combine_rows<double>": (64, {"DFMA": 4}),
+    "copy_rows<float>": (64, {}),
+    "copy_rows<double>": (64, {}),
+    "weigh<float>": (64, {}),
+    "weigh<double>": (64, {}),
+    "scale_rows<float>": (64, {}),
+    "scale_rows<double>": (64, {}),
+    "work_on_blocks<TongaBegin>": (64, {}),
+    "work_on_blocks<TongaAppend>": (128, {}),
+    "work_on_blocks<TongaShift>": (64, {}),
+    "work_on_blocks<TongaWeights>": (128, {}),
+    "work_on_blocks<TongaMeanWeights>": (128, {}),
+    "work_on_blocks<TongaTruncation>": (128, {}),
 }
 
 
@@ -148,7 +168,8 @@ def output(*command):
 def kernel_name(mangled):
     """Return "sum_rows<float>" for a kernel in an anonymous namespace."""
     (demangled,) = output("c++filt", mangled).splitlines()
-    name = re.search(r"(\w+(?:<\w+>)?)\(", demangled.replace("(anonymous namespace)", "").split("_cu_")[-1])
+    short = re.sub(r"<curvblas::cuda::(\w+)>", r"<\1>", demangled)
+    name = re.search(r"(\w+(?:<\w+>)?)\(", short.replace("(anonymous namespace)", "").split("_cu_")[-1])
     return re.sub(r"^.*?([a-z]\w*(?:<\w+>)?)$", r"\1", name.group(1))
 
 

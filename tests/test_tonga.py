@@ -69,22 +69,25 @@ def test_takes_several_gradients_in_turn_and_solves_for_their_mean(backend, rng,
     assert max(relative_errors(found, [direct.step(g) for g in batches])) < 1e-11
 
 
-def test_a_block_is_what_it_is_alone(backend, rng):
+@pytest.mark.parametrize("each", [1, 6])
+def test_a_block_is_what_it_is_alone(backend, rng, each):
+    """Also where several gradients go beyond a window."""
     sizes = [1, 5, 5, 20, 33, 2]
-    gradients = rng.standard_normal((9, sum(sizes))).astype(np.float32)
+    gradients = rng.standard_normal((9, each, sum(sizes))).astype(np.float32)
+    gradients = gradients[:, 0] if each == 1 else gradients
 
     together = steps_on(backend, cb.TONGA(sum(sizes), blocks=sizes, **LIMITS), gradients)
 
     first = 0
     for size in sizes:
         own = slice(first, first + size)
-        alone = steps_on(backend, cb.TONGA(size, **LIMITS), np.ascontiguousarray(gradients[:, own]))
-        assert np.array_equal([v[own] for v in together], alone)
+        alone = steps_on(backend, cb.TONGA(size, **LIMITS), np.ascontiguousarray(gradients[..., own]))
+        assert np.array_equal([v[own] for v in together], alone, equal_nan=True)
         first += size
 
 
 def test_has_the_same_bits_for_any_number_of_threads(cpu, rng):
-    sizes = [100_000, 3, 40, 700]
+    sizes = [400_000, 3, 40, 700]
     gradients = rng.standard_normal((10, sum(sizes))).astype(np.float32)
     found = []
 
@@ -182,14 +185,40 @@ class TestBadGradients:
         assert np.array_equal(found, steps_on(backend, cb.TONGA(30, blocks=[10, 10, 10], **LIMITS), gradients))
 
     @pytest.mark.parametrize("size", [1e-20, 1e20])
-    def test_tiny_and_huge_float32_gradients(self, backend, rng, size):
+    @pytest.mark.parametrize("rank", [3, 10])
+    def test_tiny_and_huge_float32_gradients(self, backend, rng, rank, size):
         gradients = rng.standard_normal((9, 15))
-        exact = oracle.Tonga(15, **LIMITS | {"damping": 0.1 * size**2})
-        method = cb.TONGA(15, **LIMITS | {"damping": 0.1 * size**2})
+        limits = LIMITS | {"rank": rank, "damping": 0.1 * size**2}
+        exact, method = oracle.Tonga(15, **limits), cb.TONGA(15, **limits)
 
         found = steps_on(backend, method, (size * gradients).astype(np.float32))
 
         assert max(relative_errors(found, [exact.step(size * g) for g in gradients])) < 1e-4
+
+    def test_more_gradients_than_a_window_in_a_narrow_space(self, cpu, rng):
+        """Their mean cancels down to damping over eigenvalue: accurate as far as that can be, else a status."""
+        gradients = 10 * rng.standard_normal((3, 32, 5)) @ rng.standard_normal((5, 300))
+        exact = oracle.Tonga(300, rank=10, window=20, decay=0.995, damping=1e-3)
+
+        found = steps_on(cpu, cb.TONGA(300), gradients)
+
+        assert max(relative_errors(found, [exact.step(g) for g in gradients])) < 1e-4
+
+    def test_a_mean_that_cancels_beyond_its_dtype_is_inaccurate(self, backend):
+        method = cb.TONGA(4, rank=1, window=2, decay=0.9, damping=1e-12)
+
+        (v,) = steps_on(backend, method, [np.ones((5, 4), np.float32)])
+
+        assert np.isnan(v).all()
+        assert on_host(backend, method.status).tolist() == [Status.INACCURATE]
+
+    def test_a_gradient_whose_square_no_float64_holds(self, cpu, rng):
+        method = cb.TONGA(5, rank=2, window=4)
+        method.step(rng.standard_normal(5))
+
+        assert np.isnan(method.step(np.full(5, 1e160))).all()
+        assert method.status.tolist() == [Status.NOT_FINITE]
+        assert np.isfinite(steps_on(cpu, method, rng.standard_normal((6, 5)))).all()
 
     def test_a_gradient_beyond_its_dtype_is_refused(self, cpu):
         method = cb.TONGA(4, rank=2, window=30, decay=0.5)
@@ -234,6 +263,32 @@ class TestState:
             cb.TONGA(6, **LIMITS).load_state_dict(state)
         with pytest.raises(ValueError, match="state must have basis, squares, damping, count, steps, got count"):
             method.load_state_dict({"count": 0})
+        with pytest.raises(ValueError, match=r"state\['steps'\] = 5 does not fit the other entries"):
+            method.load_state_dict({"count": 1, "steps": 5})
+
+    @pytest.mark.parametrize("name", ["squares", "damping"])
+    def test_of_another_dtype_or_order_is_refused(self, name):
+        method = cb.TONGA(5, blocks=[2, 3], **LIMITS)
+        method.step(np.ones(5))
+
+        for change in (np.float32, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
+            state = method.state_dict()
+            state[name] = change(state[name])
+            other = cb.TONGA(5, blocks=[2, 3], **LIMITS)
+            other.load_state_dict(state)
+            other._memory[name] = state[name]  # a copy would be contiguous
+            with pytest.raises(ValueError, match=f"{name} of the state must be contiguous, writable and float64"):
+                other.step(np.ones(5))
+
+    def test_hands_out_a_copy_of_the_damping(self, rng):
+        method, other = cb.TONGA(5, **LIMITS), cb.TONGA(5, **LIMITS)
+        g = rng.standard_normal(5)
+        for one in (method, other):
+            one.step(g)
+
+        method.damping[:] = -1
+
+        assert np.array_equal(method.step(g), other.step(g))
 
 
 class TestArguments:
@@ -245,7 +300,7 @@ class TestArguments:
             ({"dim": 3, "decay": 0.0}, r"decay must be a number in \(0, 1\], got 0.0"),
             ({"dim": 3, "decay": 0.1, "window": 30}, r"window \|log decay\| must be at most 40, got 69.1"),
             ({"dim": 3, "damping": 0.0}, "damping must be a finite number > 0, got 0.0"),
-            ({"dim": 3, "min_damping": -1.0}, "min_damping must be a finite number >= 0, got -1.0"),
+            ({"dim": 3, "min_damping": 0.0}, "min_damping must be a finite number > 0, got 0.0"),
             ({"dim": 3, "blocks": [1, 1]}, "blocks must add up to dim = 3, got sizes that add up to 2"),
         ],
     )
@@ -257,12 +312,19 @@ class TestArguments:
         with pytest.raises(TypeError, match=r"blocks\[1\] must be an int >= 1, got float"):
             cb.TONGA(3, blocks=[1, 2.0])
 
+    @pytest.mark.parametrize("wrong", [[], [np.ones(3)], (np.ones(3),)])
+    def test_gradients_are_one_array(self, wrong):
+        with pytest.raises(TypeError, match=r"gradients must be one array, got (list|tuple)"):
+            cb.TONGA(3).step(wrong)
+
     def test_gradients_have_one_shape_and_dtype(self):
         method = cb.TONGA(3)
         with pytest.raises(ValueError, match=r"gradients must have shape \(3,\) or \(N, 3\) with N > 0, got \(4,\)"):
             method.step(np.ones(4))
         method.step(np.ones(3))
 
+        with pytest.raises(ValueError, match=r"must have shape \(3,\) or \(N, 3\) with N > 0, got \(\)"):
+            method.step(np.array(1.0))
         with pytest.raises(
             TypeError, match="gradients must be float64 like the first gradients of this object, got float32"
         ):

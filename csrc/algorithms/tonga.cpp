@@ -14,7 +14,7 @@
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-constexpr Index most_together = 8;  // gradients whose products gram forms in float64
+constexpr Index most_together = 8;  // rows whose products gram forms in float64
 
 Stack<const double> read_only(const Stack<double>& A) {
     return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, A.batch, A.batch_stride};
@@ -59,12 +59,14 @@ class Tonga {
   private:
     /// Of scratch, for a block, at any of the steps.
     Index words() const {
-        const Index products = most_together * (slots_ + most_together + 1), weights = 2 * slots_ + 5;
+        const Index products = most_together * (slots_ + most_together + 1), weights = 3 * slots_ + 5;
         return std::max(products, slots_ * slots_ + std::max(weights, (rank_ + 1) * slots_ + 1));
     }
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
     Index columns() const { return step_.begins[blocks_] - step_.begins[0]; }
     Index rows() const { return rank_ + count_; }
+    /// Rows of X beyond it, or whose squares no float64 holds, would spoil the memory.
+    static constexpr double longest = sizeof(T) == 4 ? std::numeric_limits<float>::max() : 1e150;
 
     /// Small matrices, one a block, from the beginning of scratch or behind others.
     Stack<double> take(Index rows, Index columns) {
@@ -85,9 +87,14 @@ class Tonga {
         U* const begin = A.row(first) + step_.begins[0] * A.column_stride;
         return one<U>({begin, count, columns(), A.row_stride, A.column_stride});
     }
-    Stack<const T> kept(Index b, Index count) const {
-        const Matrix<T>& X = memory_.X;
-        return block<const T>({X.data, X.rows, X.columns, X.row_stride, X.column_stride}, b, 0, count);
+    Stack<const T> rows_of(const Matrix<T>& X, Index b, Index first, Index count) const {
+        return block<const T>({X.data, X.rows, X.columns, X.row_stride, X.column_stride}, b, first, count);
+    }
+    Stack<const T> kept(Index b, Index count) const { return rows_of(memory_.X, b, 0, count); }
+    /// X X^T for the rows in use.
+    Stack<const double> squares() const {
+        const Stack<double>& K = memory_.K;
+        return {K.data, rows(), rows(), K.row_stride, K.column_stride, blocks_, K.batch_stride};
     }
     template <class U>
     static Stack<U> of_block(const Stack<U>& A, Index b) {
@@ -113,43 +120,34 @@ class Tonga {
                                 block(memory_.X, b, rows(), some)[0]});
         }
         gram<T>(queue_, products);
-        for_each_block(queue_, blocks_,
-                       TongaAppend{scale_, count_, std::numeric_limits<T>::max(), read_only(P), read_only(S), memory_.K,
-                                   is_finite, step_.status});
+        for_each_block(
+            queue_, blocks_,
+            TongaAppend{scale_, count_, longest, read_only(P), read_only(S), memory_.K, is_finite, step_.status});
         tonga_rows<T>(queue_, appended);
         count_ += some;
-    }
-
-    /// The inverse of X X^T + shift I, and the weights that it gives.
-    void weigh(Index gradients, const Stack<const double>& P, const Stack<double>& Q, const Stack<double>& w) {
-        const Index r = rows();
-        const Stack<double> M = take(r, r), shift = take(1, 1), reports = take(1, 3);
-        const auto status = queue_.template scratch<Status>(blocks_);
-        const auto minor = queue_.template scratch<Index>(blocks_);
-        double* const report = reports.data;
-        for_each_block(queue_, blocks_, TongaShift{scale_, count_, memory_.damping, shift.data});
-        const Stack<double>& K = memory_.K;
-        const DampedInverse<double> inverse{
-            {K.data, r, r, K.row_stride, K.column_stride, blocks_, K.batch_stride},
-            shift.data,
-            M,
-            {status.get(), report, report + blocks_, report + 2 * blocks_, minor.get()}};
-        damped_inverse<double>(queue_, std::span(&inverse, 1), OnFailure::jitter);
-        for_each_block(queue_, blocks_,
-                       TongaWeights{scale_, count_, gradients, step_.factor, read_only(M), P, memory_.damping,
-                                    status.get(), Q, w, step_.status});
     }
 
     /// v for the mean of the last gradients, which are rows of X.
     void solve_for_last(Index gradients) {
         taken_ = 0;
-        const Stack<double> Q = take(1, rows()), w = take(1, 1);
-        weigh(gradients, {}, Q, w);
+        const Index r = rows();
+        const Stack<double> Q = take(1, r), M = take(r, r), shift = take(1, 1), reports = take(1, 3);
+        const auto status = queue_.template scratch<Status>(blocks_);
+        const auto minor = queue_.template scratch<Index>(blocks_);
+        double* const report = reports.data;
+        for_each_block(queue_, blocks_, TongaShift{scale_, count_, memory_.damping, shift.data});
+        const DampedInverse<double> inverse{
+            squares(), shift.data, M, {status.get(), report, report + blocks_, report + 2 * blocks_, minor.get()}};
+        damped_inverse<double>(queue_, std::span(&inverse, 1), OnFailure::jitter);
+        for_each_block(
+            queue_, blocks_,
+            TongaWeights{scale_, count_, gradients, step_.factor, read_only(M), status.get(), Q, step_.status});
         add_up(read_only(Q), nullptr, nullptr);
     }
 
+    /// v for the mean of all gradients, which are not all rows of X.
     void solve_for_mean() {
-        const Index N = step_.G.rows;
+        const Index N = step_.G.rows, r = rows();
         const auto mean = queue_.template scratch<T>(columns());
         const std::vector<double> equal(static_cast<std::size_t>(N), 1 / static_cast<double>(N));
         const auto weights = queue_.copy_of(std::span<const double>(equal));
@@ -160,13 +158,20 @@ class Tonga {
                                                      one<T>({mean.get(), 1, columns(), columns(), 1})}};
         low_rank_apply<T>(queue_, means);
         taken_ = 0;
-        const Stack<double> Q = take(1, rows()), w = take(1, 1), P = take(1, rows());
+        const Stack<double> Q = take(1, r), w = take(1, 1), P = take(1, r), V = take(r, r);
+        const Stack<double> values = take(1, r), residual = take(1, 1);
         const Matrix<const T> g{mean.get(), 1, columns(), columns(), 1};
         std::vector<Gram<T>> products;
         for (Index b = 0; b < blocks_; ++b)
-            products.push_back({block(g, b, 0, 1, step_.begins[0]), kept(b, rows()), {}, of_block(P, b)});
+            products.push_back({block(g, b, 0, 1, step_.begins[0]), kept(b, r), {}, of_block(P, b)});
         gram<T>(queue_, products);
-        weigh(N, read_only(P), Q, w);
+        const auto status = queue_.template scratch<Status>(blocks_);
+        const Eigenbasis<double> basis{squares(), {}, values.data, V, {status.get(), residual.data}};
+        eigenbasis<double>(queue_, std::span(&basis, 1));
+        for_each_block(
+            queue_, blocks_,
+            TongaMeanWeights{scale_, count_, step_.factor, std::numeric_limits<T>::epsilon(), read_only(values),
+                             read_only(V), read_only(P), memory_.damping, status.get(), Q, w, step_.status});
         add_up(read_only(Q), &g, w.data);
     }
 
@@ -185,20 +190,23 @@ class Tonga {
         taken_ = 0;
         const Stack<double> V = take(slots_, slots_), values = take(1, slots_), residual = take(1, 1);
         const auto status = queue_.template scratch<Status>(blocks_);
-        const Stack<const double> K = read_only(memory_.K);
-        const Eigenbasis<double> basis{K, {}, values.data, V, {status.get(), residual.data}};
+        const Eigenbasis<double> basis{squares(), {}, values.data, V, {status.get(), residual.data}};
         eigenbasis<double>(queue_, std::span(&basis, 1));
         const Stack<double> Q = take(rank_, slots_);
         for_each_block(queue_, blocks_,
                        TongaTruncation{scale_, count_, step_.min_damping, read_only(values), read_only(V), status.get(),
-                                       memory_.damping, Q});
+                                       memory_.damping, Q, step_.status});
         std::vector<LowRankApply<T>> rotations;
         std::vector<Gram<T>> products;
         for (Index b = 0; b < blocks_; ++b) {
             rotations.push_back(
                 {of_block(read_only(Q), b), kept(b, slots_), {}, nullptr, block(memory_.X, b, 0, rank_)});
-            const Matrix<double> k = memory_.K[b];
-            products.push_back({kept(b, rank_), {}, one<double>({k.data, rank_, rank_, k.row_stride, 1}), {}});
+            for (Index i = 0; i < rank_; i += most_together) {
+                const Index some = std::min(most_together, rank_ - i);
+                const Matrix<double> k = memory_.K[b];
+                const Matrix<double> strip{k.row(i), some, rank_, k.row_stride, k.column_stride};
+                products.push_back({rows_of(memory_.X, b, i, some), kept(b, rank_), {}, one(strip)});
+            }
         }
         low_rank_apply<T>(queue_, rotations);
         gram<T>(queue_, products);
@@ -227,9 +235,11 @@ struct Piece {
     Index first, last;
 };
 
-/// Neighbouring small blocks whose rows a thread's caches hold together, and large ones, which all threads share.
+/// Neighbouring small blocks, whose rows a thread's second-level cache holds together, and large ones, which all
+/// threads share.
 struct Pieces {
     std::vector<Piece> small, large;
+    double cost = 0;  // of a small one, on average
 
     template <class T>
     explicit Pieces(const TongaStep<T>& step) {
@@ -242,11 +252,13 @@ struct Pieces {
                 large.push_back({b, b + 1});
                 continue;
             }
-            const bool joins = !small.empty() && small.back().last == b &&
-                               (bytes + own <= Queue::piece_bytes || b - small.back().first < least);
-            if (!joins) small.push_back({b, b}), bytes = 0;
+            const bool is_next = !small.empty() && small.back().last == b;
+            const bool are_few = is_next && b - small.back().first < least;
+            if (!is_next || (bytes + own) / (are_few ? 2 : 1) > Queue::piece_bytes) small.push_back({b, b}), bytes = 0;
             small.back().last = b + 1, bytes += own;
+            cost += static_cast<double>(own) / 2 + 1e4;
         }
+        cost /= static_cast<double>(std::max<std::size_t>(small.size(), 1));
     }
 };
 
@@ -257,7 +269,7 @@ Index tonga_step(const Queue& queue, const TongaStep<T>& step) {
     const Pieces pieces(step);
     const auto run = [&](const Piece& piece) { Tonga<T>(queue, blocks_of(step, piece.first, piece.last)).run(); };
     for (const Piece& piece : pieces.large) run(piece);
-    queue.run_pieces(static_cast<Index>(pieces.small.size()), 1e5,
+    queue.run_pieces(static_cast<Index>(pieces.small.size()), pieces.cost,
                      [&](Index k) { run(pieces.small[static_cast<std::size_t>(k)]); });
     return (step.memory.count + step.G.rows) % step.memory.window;
 }

@@ -12,10 +12,10 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// ValueError unless every array has two axes at least.
+/// ValueError unless every array is a matrix, or outside a list a stack of them.
 void require_rows(const Group& rows) {
     for (const Array& a : rows.arrays)
-        if (a.ndim < 2)
+        if (rows.ragged ? a.ndim != 2 : a.ndim < 2)
             wrong_value(a.argument.text(), " must have shape (", rows.ragged ? "" : "..., ", "m, n), got ",
                         a.shape_text());
 }

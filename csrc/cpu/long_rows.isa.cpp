@@ -7,7 +7,6 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-constexpr Index line = 64;                // bytes
 constexpr Index chunk_bytes = 160 << 10;  // of all rows together: they stay in the second-level cache
 constexpr int edge = RowKernels<float>::edge;
 

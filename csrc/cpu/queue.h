@@ -102,8 +102,8 @@ class Queue {
 
     /// What an algorithm works on in one go, so that a thread's caches hold it from kernel to kernel.
     static constexpr Index piece_bytes = Index{256} << 10;
-    /// Calls work(piece) for pieces of an algorithm that need nothing of each other, each on one thread: what is queued
-    /// meanwhile runs inline.
+    /// Calls work(piece) for pieces of an algorithm that need nothing of each other: many of them over the threads, and
+    /// what a piece queues runs inline then.
     template <class Work>
     void run_pieces(Index pieces, double cost, const Work& work) const {
         std::vector<Item> items;

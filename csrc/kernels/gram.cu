@@ -56,7 +56,7 @@ __device__ void sum_pairs(const Matrix<const T>& A, const Matrix<const T>& B, In
 
 template <class T>
 __global__ void __launch_bounds__(pair_threads)
-    multiply_pairs(const Gram<T>* tasks, const Block* blocks, double* slots) {
+    multiply_strips(const Gram<T>* tasks, const Block* blocks, double* slots) {
     const Block block = blocks[blockIdx.x];
     const Gram<T>& task = tasks[block.task];
     const Matrix<const T> A = task.R[block.b], B = others(task, block)[block.b];
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(pair_threads)
 
 template <class T>
 __global__ void __launch_bounds__(Tile<T>::threads, Tile<T>::resident)
-    multiply_tiles(const Gram<T>* tasks, const Block* blocks, double* slots) {
+    multiply_slabs(const Gram<T>* tasks, const Block* blocks, double* slots) {
     const Block block = blocks[blockIdx.x];
     const Gram<T>& task = tasks[block.task];
     const Matrix<const T> A = task.R[block.b], B = others(task, block)[block.b];
@@ -147,8 +147,8 @@ void gram(const Queue& queue, std::span<const Gram<T>> group) {
     if (table.outputs.empty()) return;
     const auto tasks = queue.copy_of(group);
     const auto slots = queue.template scratch<double>(table.words);
-    run<T>(queue, multiply_pairs<T>, table.pairs, pair_threads, most_warps * sizeof(double), tasks.get(), slots.get());
-    run<T>(queue, multiply_tiles<T>, table.tiles, Tile<T>::threads, Tile<T>::shared_bytes, tasks.get(), slots.get());
+    run<T>(queue, multiply_strips<T>, table.pairs, pair_threads, most_warps * sizeof(double), tasks.get(), slots.get());
+    run<T>(queue, multiply_slabs<T>, table.tiles, Tile<T>::threads, Tile<T>::shared_bytes, tasks.get(), slots.get());
     const auto outputs = queue.copy_of(std::span<const Block>(table.outputs));
     launch(add_slabs<T>, dim3(grid_for(table.outputs)), dim3(pair_threads), 0, queue.stream(), tasks.get(),
            outputs.get(), static_cast<const double*>(slots.get()));

@@ -8,15 +8,15 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// K = R R^T and P = R V^T for every matrix of every task, in one pass over R where m <= 32. Shapes: R (batch, m, n), V
-/// (batch, s, n), K (batch, m, m), P (batch, m, s); K or P without data is not wanted. K is written whole and exactly
-/// symmetric. Nothing that is written may overlap R or V.
+/// K = R R^T and P = R V^T for every matrix of every task, on the CPU in one pass over R where m <= 32. Shapes: R
+/// (batch, m, n), V (batch, s, n), K (batch, m, m), P (batch, m, s); K or P without data is not wanted. K is written
+/// whole and exactly symmetric. Nothing that is written may overlap R or V.
 ///
 /// The products for up to 8 rows of R are formed in float64, where memory bounds them anyway: no square of a float32
-/// overflows. Others are formed in T, summed in T over 4 kB of a row (m > 32, and on a device: 4,096 elements), and in
-/// float64 beyond. How n is cut depends on the shape alone: same bits for any number of threads. NaN and Inf
-/// spread to the products of their row. Linear: there is no status.
-/// Cost per matrix: m (m + 1) n + 2 m s n flops; (m + s) n words, read once where m <= 32.
+/// overflows. Others are formed in T (P in strips of 32 rows, the last of which may be short), summed in T over 4 kB of
+/// a row (m > 32, and on a device: 4,096 elements), and in float64 beyond. How n is cut depends on the shape alone:
+/// same bits for any number of threads. NaN and Inf spread to the products of their row. Linear: there is no status.
+/// Cost per matrix: m (m + 1) n + 2 m s n flops; (m + s) n words, which a device reads once for every four rows.
 template <class T>
 struct Gram {
     Stack<const T> R, V;

@@ -16,7 +16,7 @@ struct Block {
 };
 
 template <class T>
-__global__ void __launch_bounds__(threads) combine(const LowRankApply<T>* tasks, const Block* blocks) {
+__global__ void __launch_bounds__(threads) combine_rows(const LowRankApply<T>* tasks, const Block* blocks) {
     const Block block = blocks[blockIdx.x];
     const LowRankApply<T>& task = tasks[block.task];
     const Matrix<const double> Q = task.Q[block.b];
@@ -49,7 +49,7 @@ struct Copy {
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    copy(const LowRankApply<T>* tasks, const Stack<T>* targets, const Copy* copies) {
+    copy_rows(const LowRankApply<T>* tasks, const Stack<T>* targets, const Copy* copies) {
     const Copy block = copies[blockIdx.x];
     const Matrix<T> from = tasks[block.task].P[block.b], to = targets[block.task][block.b];
     const Index j = block.first + threadIdx.x;
@@ -88,11 +88,12 @@ void low_rank_apply(const Queue& queue, std::span<const LowRankApply<T>> group) 
     if (blocks.empty()) return;
     const auto there = queue.copy_of(std::span<const LowRankApply<T>>(tasks));
     const auto table = queue.copy_of(std::span<const Block>(blocks));
-    launch(combine<T>, dim3(grid_for(blocks)), dim3(threads), 0, queue.stream(), there.get(), table.get());
+    launch(combine_rows<T>, dim3(grid_for(blocks)), dim3(threads), 0, queue.stream(), there.get(), table.get());
     if (copies.empty()) return;
     const auto to = queue.copy_of(std::span<const Stack<T>>(targets));
     const auto copy_table = queue.copy_of(std::span<const Copy>(copies));
-    launch(copy<T>, dim3(grid_for(copies)), dim3(threads), 0, queue.stream(), there.get(), to.get(), copy_table.get());
+    launch(copy_rows<T>, dim3(grid_for(copies)), dim3(threads), 0, queue.stream(), there.get(), to.get(),
+           copy_table.get());
 }
 
 template void low_rank_apply(const Queue&, std::span<const LowRankApply<float>>);

@@ -45,6 +45,7 @@ void tonga_rows(const Queue& queue, std::span<const TongaRows<T>> group) {
 template void for_each_block(const Queue&, Index, const TongaBegin&);
 template void for_each_block(const Queue&, Index, const TongaAppend&);
 template void for_each_block(const Queue&, Index, const TongaWeights&);
+template void for_each_block(const Queue&, Index, const TongaMeanWeights&);
 template void for_each_block(const Queue&, Index, const TongaShift&);
 template void for_each_block(const Queue&, Index, const TongaTruncation&);
 template void tonga_rows(const Queue&, std::span<const TongaRows<float>>);

@@ -72,36 +72,60 @@ struct TongaAppend {
     }
 };
 
-/// The weights of what is solved. M = (X X^T + shift I)^-1 (blocks, r, r), r = rank + count, with the shift of
-/// TongaShift. v = Q X for the mean of the last `gradients` gradients of the window; or, with their mean g given by its
-/// products P (blocks, 1, r) with X, v = Q X + w g. Q (blocks, 1, r) and w (blocks, 1, 1) are times `factor`, and NaN
-/// where a status says so: not_finite before, or that of the inverse, which is taken over.
+/// Of what is solved for the mean of the last `gradients` gradients of the window: v = Q X. M = (X X^T + shift I)^-1
+/// (blocks, r, r), r = rank + count, with the shift of TongaShift. Q (blocks, 1, r) is times `factor`, and NaN where a
+/// status says so: not_finite before, or that of the inverse, which is taken over.
 struct TongaWeights {
     TongaScale scale;
     Index count, gradients;
     double factor;
-    Stack<const double> M, P;
-    const double* damping;
+    Stack<const double> M;
     const Status* inverse;
-    Stack<double> Q, w;
+    Stack<double> Q;
     Status* status;
 
     CURVBLAS_DEVICE void work(Index b) const {
         if (status[b] == Status::ok) status[b] = inverse[b];
         const bool good = status[b] <= Status::jittered;
         const Index r = M.rows;
-        const double own = scale(count), weight = P.data ? factor / damping[b] : factor * own * own;
+        const double own = scale(count), weight = factor * own * own;
         for (Index i = 0; i < r; ++i) {
             double sum = 0;
-            if (P.data) {
-                for (Index j = 0; j < r; ++j) sum -= M[b](i, j) * P[b](0, j);
-            } else {
-                for (Index j = 1; j <= gradients; ++j)
-                    sum += M[b](i, r - j) / (static_cast<double>(gradients) * scale(count - j + 1));
-            }
+            for (Index j = 1; j <= gradients; ++j)
+                sum += M[b](i, r - j) / (static_cast<double>(gradients) * scale(count - j + 1));
             Q[b](0, i) = good ? weight * sum : NAN;
         }
-        w[b](0, 0) = good ? weight : NAN;
+    }
+};
+
+/// The same for any g, given by its products P (blocks, 1, r) with X: v = Q X + w g, from X X^T = V diag(values) V^T.
+/// What of g lies in the span of X cancels down to damping / (eigenvalue + damping) of itself: where that is less than
+/// a hundred `eps`, the status is inaccurate.
+struct TongaMeanWeights {
+    TongaScale scale;
+    Index count;
+    double factor, eps;
+    Stack<const double> values, V, P;
+    const double* damping;
+    const Status* basis;
+    Stack<double> Q, w;
+    Status* status;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Index r = V.rows;
+        const double shift = scale(count) * scale(count) * damping[b], largest = values[b](0, r - 1);
+        if (status[b] == Status::ok) status[b] = basis[b];
+        if (status[b] == Status::ok && !(eps * largest <= residual_bound * shift)) status[b] = Status::inaccurate;
+        const bool good = status[b] == Status::ok;
+        const double weight = good ? factor / damping[b] : NAN;
+        for (Index i = 0; i < r; ++i) Q[b](0, i) = 0;
+        for (Index j = 0; j < r; ++j) {
+            double product = 0;
+            for (Index i = 0; i < r; ++i) product += V[b](i, j) * P[b](0, i);
+            product *= weight / (fmax(values[b](0, j), 0.0) + shift);
+            for (Index i = 0; i < r; ++i) Q[b](0, i) -= V[b](i, j) * product;
+        }
+        w[b](0, 0) = weight;
     }
 };
 
@@ -118,7 +142,8 @@ struct TongaShift {
 /// The end of a window: from X X^T = V diag(values) V^T, ascending (values (blocks, 1, slots), V (blocks, slots,
 /// slots)), the weights Q (blocks, rank, slots) that make the eigenvectors kept of the rows of X, the largest first,
 /// each as long as the root of its eigenvalue in the discounted sum. With min_damping >= 0 the damping of a block
-/// becomes the smallest eigenvalue kept, at least min_damping. A block without a basis forgets what it knows.
+/// becomes the smallest eigenvalue kept, at least min_damping. A block without a basis forgets what it knows, and its
+/// status is no_convergence.
 struct TongaTruncation {
     TongaScale scale;
     Index count;
@@ -127,9 +152,11 @@ struct TongaTruncation {
     const Status* basis;
     double* damping;
     Stack<double> Q;
+    Status* status;
 
     CURVBLAS_DEVICE void work(Index b) const {
         const bool good = basis[b] == Status::ok;
+        if (!good) status[b] = Status::no_convergence;
         const double own = scale(count);
         const Index slots = V.rows, rank = Q.rows;
         for (Index i = 0; i < rank; ++i)
@@ -138,7 +165,7 @@ struct TongaTruncation {
     }
 };
 
-/// work(b) for b < blocks, for a TongaBegin, TongaAppend, TongaWeights, TongaShift or TongaTruncation.
+/// work(b) for b < blocks, for a struct of this file with such a method.
 template <class Task>
 void for_each_block(const Queue& queue, Index blocks, const Task& task);
 

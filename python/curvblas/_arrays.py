@@ -59,6 +59,24 @@ def on_cpu_as_numpy(array: Array) -> Array:
     return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else array
 
 
+def copied(array: Array) -> Array:
+    """Return a copy of an array that a class keeps, in the same library and memory.
+
+    Parameters
+    ----------
+    array : array
+        Of NumPy, of a library whose arrays are copied by ``copy()`` or ``clone()``, or of one of our backends.
+
+    Returns
+    -------
+    array
+        Which shares nothing with it.
+    """
+    if hasattr(array, "to_host"):
+        return type(array).to_device(array.to_host())
+    return array.copy() if hasattr(array, "copy") else array.clone()
+
+
 def _from_dlpack(library: str) -> Any:
     # The library is imported already, or its array could not be here; jaxlib's arrays belong to jax.
     if library in {"jax", "jaxlib"}:

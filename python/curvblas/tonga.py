@@ -1,6 +1,5 @@
 """TONGA: the online natural gradient of Le Roux, Manzagol and Bengio."""
 
-import copy
 import math
 import operator
 from collections.abc import Sequence
@@ -8,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, in_kind, on_cpu_as_numpy
+from ._arrays import Array, copied, in_kind, on_cpu_as_numpy
 from ._backend import backend_of
 
 __all__ = ["TONGA"]
 
-_LARGEST_SCALE = 40.0  # of window |log decay|: decay^-window is squared, and multiplied to float32 gradients
+_LARGEST_SCALE = 40.0  # of window |log decay|: gradients are divided by decay^(window / 2), also in float32
 _ARRAYS = ("basis", "squares", "damping")
 _NUMBERS = ("count", "steps")
 
@@ -41,9 +40,9 @@ class TONGA:
         Sizes of consecutive blocks of parameters (neurons, layers) whose products with each other are taken for zero;
         they add up to ``dim``. One block if left out.
     renormalize : bool
-        Multiply v by ``(1 - decay^t) / (1 - decay)`` after t gradients, as if C were their mean times ``1 / (1 -
-        decay)`` from the beginning.
-    min_damping : float >= 0, optional
+        Multiply v by ``f = (1 - decay^t) / (1 - decay)`` after t gradients, the sum of their weights: v is ``(C / f +
+        damping / f I)^-1 g`` then, with a mean instead of a sum.
+    min_damping : float > 0, optional
         If given, the damping of each block becomes its smallest eigenvalue kept, at least this, at the end of each
         window.
 
@@ -52,10 +51,10 @@ class TONGA:
     status : int8 array, shape (blocks,)
         Of the last step, one a block, see `Status`: ``OK``; ``JITTERED``, solved with more damping; ``NOT_FINITE``, a
         gradient of the block holds NaN or Inf, or is too large for its dtype once scaled: it counts as zero, and v of
-        the block is NaN; ``NOT_POSITIVE_DEFINITE`` and ``INACCURATE``, v of the block is NaN. Other blocks are not
-        touched.
+        the block is NaN; ``NOT_POSITIVE_DEFINITE`` and ``INACCURATE``, v of the block is NaN; ``NO_CONVERGENCE``, the
+        memory of the block has no eigenbasis and is forgotten. Other blocks are not touched.
     damping : float64 array, shape (blocks,)
-        In use.
+        What is in use; a copy.
 
     Notes
     -----
@@ -98,8 +97,8 @@ class TONGA:
             )
         if not (0 < damping < math.inf):
             raise ValueError(f"TONGA: damping must be a finite number > 0, got {damping}")
-        if min_damping is not None and not 0 <= min_damping < math.inf:
-            raise ValueError(f"TONGA: min_damping must be a finite number >= 0, got {min_damping}")
+        if min_damping is not None and not 0 < min_damping < math.inf:
+            raise ValueError(f"TONGA: min_damping must be a finite number > 0, got {min_damping}")
         self._decay, self._initial_damping = float(decay), float(damping)
         self._min_damping = -1.0 if min_damping is None else float(min_damping)
         self._renormalize = bool(renormalize)
@@ -110,8 +109,9 @@ class TONGA:
 
     @property
     def damping(self) -> Array:
-        """The damping in use, one a block."""
-        return self._memory.get("damping", np.full(len(self._begins) - 1, self._initial_damping))
+        """The damping in use, one a block; a copy."""
+        initial = np.full(len(self._begins) - 1, self._initial_damping)
+        return copied(self._memory.get("damping", initial))
 
     def step(self, gradients: Array) -> Array:
         """Take one gradient or several, and return the natural gradient of their mean.
@@ -120,7 +120,8 @@ class TONGA:
         ----------
         gradients : float32 or float64 array, shape (dim,) or (N, dim)
             One gradient, or N of them, which enter C one after the other. All calls want one dtype, device and
-            library.
+            library. Where N are more than the window has room for, their mean is not a sum of what is kept: v is
+            accurate to eps times the largest eigenvalue of C over damping then, and ``INACCURATE`` beyond 1e-2.
 
         Returns
         -------
@@ -141,7 +142,7 @@ class TONGA:
         if is_new:
             made = backend.tonga_memory(G, self._rank + self._window, self._begins)
             memory = dict(zip(_ARRAYS, in_kind(list(made), G), strict=True))
-        steps = self._steps + (1 if G.ndim == 1 else G.shape[0])
+        steps = self._steps + (G.shape[0] if getattr(G, "ndim", 0) == 2 else 1)
         v, status, self._count = backend.tonga_step(
             *memory.values(),
             G,
@@ -173,7 +174,11 @@ class TONGA:
             (blocks,) of the memory, copied, unless there was no step; ``count``, gradients in the window; ``steps``,
             all gradients.
         """
-        return {**copy.deepcopy(self._memory), "count": self._count, "steps": self._steps}
+        return {
+            **{name: copied(array) for name, array in self._memory.items()},
+            "count": self._count,
+            "steps": self._steps,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; the parameters of this object must be those of the one that it is from.
@@ -198,7 +203,9 @@ class TONGA:
                 raise ValueError(f"TONGA: state[{name!r}] must have shape {shapes[name]}, got {tuple(array.shape)}")
         if not 0 <= state["count"] < self._window:
             raise ValueError(f"TONGA: state['count'] must be in 0 ... {self._window - 1}, got {state['count']}")
-        self._memory = copy.deepcopy(memory)
+        if state["steps"] < state["count"] or (state["steps"] > 0) != bool(memory):
+            raise ValueError(f"TONGA: state['steps'] = {state['steps']} does not fit the other entries")
+        self._memory = {name: copied(array) for name, array in memory.items()}
         self._count, self._steps = int(state["count"]), int(state["steps"])
 
 

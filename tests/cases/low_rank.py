@@ -38,6 +38,14 @@ CASES = [
         "rows",
     ),
     Case(
+        "gram_products, squares",
+        _products,
+        lambda on, **given: on.gram_products(**given)[0],
+        lambda rows, vectors: oracle.gram(rows),
+        "rows",
+        emulated_sizes=(1, 33),
+    ),
+    Case(
         "low_rank_solve",
         _solve,
         lambda on, **given: on.low_rank_solve(**given, damping=0.1),
