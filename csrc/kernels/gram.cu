@@ -20,7 +20,7 @@ struct Block {
     Index slot;
 };
 
-__device__ constexpr int edge_of(bool by_tiles) { return by_tiles ? Tile<float>::edge : pair_edge; }
+CURVBLAS_DEVICE constexpr int edge_of(bool by_tiles) { return by_tiles ? Tile<float>::edge : pair_edge; }
 
 template <class T>
 __device__ const Stack<const T>& others(const Gram<T>& task, const Block& block) {
