@@ -51,8 +51,9 @@ class TONGA:
     status : int8 array, shape (blocks,)
         Of the last step, one a block, see `Status`: ``OK``; ``JITTERED``, solved with more damping; ``NOT_FINITE``, a
         gradient of the block holds NaN or Inf, or is too large for its dtype once scaled: it counts as zero, and v of
-        the block is NaN; ``NOT_POSITIVE_DEFINITE`` and ``INACCURATE``, v of the block is NaN; ``NO_CONVERGENCE``, the
-        memory of the block has no eigenbasis and is forgotten. Other blocks are not touched.
+        the block is NaN; ``NOT_POSITIVE_DEFINITE``, v of the block is NaN; ``INACCURATE``, so is it, where eigenvalues
+        of C are some 1e14 times the damping; ``NO_CONVERGENCE``, the memory of the block has no eigenbasis and is
+        forgotten. Other blocks are not touched.
     damping : float64 array, shape (blocks,)
         What is in use; a copy.
 
