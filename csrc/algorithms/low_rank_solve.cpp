@@ -5,6 +5,7 @@
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
 #include "kernels/low_rank_weights.h"
+#include "kernels/multiply.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 
@@ -15,12 +16,9 @@ void low_rank_solve(const Queue& queue, std::span<const LowRankSolve<T>> group) 
     const auto scratch = queue.template scratch<double>(size);
     double* next = scratch.get();
     const auto take = [&](Index rows, Index columns, Index batch) {
-        const Stack<double> own{next, rows, columns, columns, 1, batch, rows * columns};
+        const Stack<double> own = contiguous_stack(next, rows, columns, batch);
         next += batch * rows * columns;
         return own;
-    };
-    const auto read_only = [](const Stack<double>& A) {
-        return Stack<const double>{A.data, A.rows, A.columns, A.row_stride, A.column_stride, A.batch, A.batch_stride};
     };
 
     std::vector<Gram<T>> products;

@@ -9,16 +9,13 @@
 #include "kernels/eigenbasis.h"
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
+#include "kernels/multiply.h"
 #include "kernels/tonga.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
 constexpr Index most_together = 8;  // rows whose products gram forms in float64
-
-Stack<const double> read_only(const Stack<double>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, A.batch, A.batch_stride};
-}
 
 template <class T>
 Stack<T> one(const Matrix<T>& A) {
@@ -70,7 +67,7 @@ class Tonga {
 
     /// Small matrices, one a block, from the beginning of scratch or behind others.
     Stack<double> take(Index rows, Index columns) {
-        const Stack<double> own{scratch_.get() + taken_ * blocks_, rows, columns, columns, 1, blocks_, rows * columns};
+        const Stack<double> own = contiguous_stack(scratch_.get() + taken_ * blocks_, rows, columns, blocks_);
         taken_ += rows * columns;
         return own;
     }

@@ -73,6 +73,11 @@ Group Call::group(py::handle object, const char* name) {
     return group;
 }
 
+Group Call::one_array(py::handle object, const char* name) {
+    if (is_list(object)) wrong_type(function_, ": ", name, " must be one array, got ", Py_TYPE(object.ptr())->tp_name);
+    return group(object, name);
+}
+
 Group Call::group_like(const Group& model, const char* model_name, py::handle object, const char* name) {
     const bool is_array_or_list = is_list(object) || Py_TYPE(object.ptr()) == type_;
     const char* const part = is_array_or_list ? nullptr : part_that_was_meant(object);

@@ -82,6 +82,8 @@ class Call {
 
     /// Reads an argument; all arrays of a call must be of one library.
     Group group(py::handle object, const char* name);
+    /// An argument that may not be a list.
+    Group one_array(py::handle object, const char* name);
     /// The same in the form of `model`: a list of the same length, or an array.
     Group group_like(const Group& model, const char* model_name, py::handle object, const char* name);
 

@@ -6,6 +6,7 @@
 #include "bindings/output.h"
 #include "bindings/results.h"
 #include "kernels/gram.h"
+#include "kernels/multiply.h"
 
 namespace curvblas {
 namespace {
@@ -60,11 +61,6 @@ Stack<T> as_columns(Array v, bool is_single, Index batch, Index first) {
     return stack<T>(v, batch, first);
 }
 
-template <class T>
-Stack<T> transposed(const Stack<T>& A) {
-    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride, A.batch, A.batch_stride};
-}
-
 /// The shapes of products with the m rows of each matrix of the model: (..., m, s), or (..., m) for single vectors;
 /// (..., m, m) without vectors.
 Group products_of(const Group& model, const Vectors* vectors) {
@@ -99,7 +95,7 @@ py::tuple multiply(Call& call, const Group& R, const Vectors* vectors) {
             task.K = stack<double>(K.group.arrays[k], count, first);
             if (vectors) {
                 const bool is_single = vectors->are_single[k];
-                task.V = transposed(as_columns<const T>(vectors->group.arrays[k], is_single, count, first));
+                task.V = kernels::transposed(as_columns<const T>(vectors->group.arrays[k], is_single, count, first));
                 task.P = as_columns<double>(P.group.arrays[k], is_single, count, first);
             }
             tasks.push_back(task);

@@ -30,13 +30,6 @@ void require_packed(const Array& flat, const Group& matrices, const char* matric
                 ",), one element for each on or below the diagonals of ", matrices_name, ", got ", flat.shape_text());
 }
 
-/// The one array of an argument that may not be a list.
-Group single_array(Call& call, py::handle object, const char* function, const char* name) {
-    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()))
-        wrong_type(function, ": ", name, " must be one array, got ", Py_TYPE(object.ptr())->tp_name);
-    return call.group(object, name);
-}
-
 Index size_from(py::handle value, const Argument& argument) {
     // The largest whose packed form has a length that fits an Index.
     constexpr Index most = 0x7fffffff;
@@ -87,7 +80,7 @@ py::object pack_symmetric(const py::object& factors, const py::object& out) {
             const Array flat{nullptr, dtype, true, 1, {packed_length(C)}, {1}, {function, "out"}};
             return new_arrays_like(call.queue(), {false, {flat}}, dtype);
         }
-        NewArrays given{out, single_array(call, out, function, "out")};
+        NewArrays given{out, call.one_array(out, "out")};
         require_dtype(given.group, dtype, "factors");
         require_packed(given.group.arrays[0], C, "factors");
         require_output(given.group, {&C});
@@ -113,7 +106,7 @@ py::object pack_symmetric(const py::object& factors, const py::object& out) {
 py::object unpack_symmetric(const py::object& flat, const py::object& sizes, const py::object& out) {
     constexpr const char* function = "unpack_symmetric";
     Call call(function);
-    const Group packed = single_array(call, flat, function, "flat");
+    const Group packed = call.one_array(flat, "flat");
     const DType dtype = require_real(packed);
     const Group asked = matrices_of_sizes(sizes, function);
     const auto C = [&]() -> NewArrays {

@@ -10,16 +10,9 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// An argument that may not be a list.
-Group one_array(Call& call, const py::object& object, const char* name) {
-    if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr()))
-        wrong_type("TONGA.step: ", name, " must be one array, got ", Py_TYPE(object.ptr())->tp_name);
-    return call.group(object, name);
-}
-
 /// A float64 array of the memory, contiguous, which is written.
 Group kept(Call& call, const py::object& object, const char* name) {
-    Group group = one_array(call, object, name);
+    Group group = call.one_array(object, name);
     const Array& a = group.arrays[0];
     Index stride = 1;
     bool contiguous = a.dtype == DType::float64;
@@ -53,7 +46,7 @@ NewArrays new_array(const Queue& queue, std::initializer_list<Index> shape, DTyp
 
 py::tuple tonga_memory(const py::object& gradients, Index slots, const py::array_t<Index>& begins) {
     Call call("TONGA.step");
-    const Group G = one_array(call, gradients, "gradients");
+    const Group G = call.one_array(gradients, "gradients");
     const DType dtype = require_real(G);
     const Index blocks = begins.size() - 1;
     require_gradients(G, begins.at(blocks));
@@ -67,7 +60,7 @@ py::tuple tonga_step(const py::object& basis, const py::object& squares, const p
                      const py::object& gradients, const py::array_t<Index>& begins, Index rank, double decay,
                      double initial_damping, double min_damping, double factor, Index count, bool is_new) {
     Call call("TONGA.step");
-    const Group G = one_array(call, gradients, "gradients"), X = one_array(call, basis, "basis");
+    const Group G = call.one_array(gradients, "gradients"), X = call.one_array(basis, "basis");
     const Group K = kept(call, squares, "squares"), dampings = kept(call, damping, "damping");
     require_writable(X, "");
     const Array &x = X.arrays[0], &k = K.arrays[0];

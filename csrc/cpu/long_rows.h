@@ -12,6 +12,15 @@ struct LongRows {
     Index count, stride;
 };
 
+/// Columns [j, j + count) of A as such rows: as they lie, or a copy of them.
+template <class T>
+LongRows<T> long_rows(const Matrix<const T>& A, Index j, Index count, T* copy, Index stride) {
+    if (A.column_stride == 1) return {A.data + j, A.rows, A.row_stride};
+    for (Index i = 0; i < A.rows; ++i)
+        for (Index c = 0; c < count; ++c) copy[i * stride + c] = A(i, j + c);
+    return {copy, A.rows, stride};
+}
+
 /// P[i, j] = sum_k Q[i, k] R[k, j] + w[i] G[i, j] for p rows and n columns, in float64, rounded once; without w (null)
 /// there is no G. P may not overlap R or G.
 template <class T>

@@ -10,15 +10,6 @@ namespace {
 constexpr Index chunk_bytes = 160 << 10;  // of all rows together: they stay in the second-level cache
 constexpr int edge = RowKernels<float>::edge;
 
-/// Neighbours in memory, as W.
-template <class T, class W>
-inline Vector<W> widened(const T* x) {
-#if defined(__AVX512F__)  // gcc 12 converts each half apart
-    if constexpr (sizeof(T) < sizeof(W)) return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(x));
-#endif
-    return __builtin_convertvector(*reinterpret_cast<const typename Neighbours<W, T>::type*>(x), Vector<W>);
-}
-
 /// The two halves of every group of 2 h lanes added up: first those of x, then those of y.
 template <class W, int h>
 inline Vector<W> add_halves(Vector<W> x, Vector<W> y) {

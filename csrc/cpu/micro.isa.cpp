@@ -53,12 +53,6 @@ int eliminate(Index right, T* U, Index left, T* M, Index ld, T* diagonal) {
     return 0;
 }
 
-template <class T>
-inline Vector<double> widened(const T* x) {
-    typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes<double>), aligned(sizeof(T)), may_alias));
-    return __builtin_convertvector(*reinterpret_cast<const Narrow*>(x), Vector<double>);
-}
-
 // Row i of the lower triangle is also its column: four rows for one load and store of y.
 template <class T, int rows>
 inline void add_rows(Index i, const T* A, Index ld, const double* x, double* y) {
@@ -70,7 +64,7 @@ inline void add_rows(Index i, const T* A, Index ld, const double* x, double* y) 
         V y_j = *reinterpret_cast<const V*>(y + j);
 #pragma GCC unroll 4
         for (int r = 0; r < rows; ++r) {
-            const V a = widened(A + r * ld + j);
+            const V a = widened<T, double>(A + r * ld + j);
             dot[r] += a * x_j, y_j += a * x[i + r];
         }
         *reinterpret_cast<V*>(y + j) = y_j;
@@ -102,7 +96,7 @@ double symmetric_squares(Index first, Index last, const T* A, Index ld, double s
         Index j = 0;
         for (; j + 2 * lanes<double> <= i; j += 2 * lanes<double>)
             for (int k = 0; k < 2; ++k) {
-                const V a = widened(row + j + k * lanes<double>) * scale;
+                const V a = widened<T, double>(row + j + k * lanes<double>) * scale;
                 sum[k] += a * a;
             }
         double below = sum_of<double>(sum[0] + sum[1]);

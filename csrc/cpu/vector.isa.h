@@ -67,6 +67,15 @@ inline Vector<float> square_root(Vector<float> x) { return vsqrtq_f32(x); }
 inline Vector<double> square_root(Vector<double> x) { return vsqrtq_f64(x); }
 #endif
 
+/// Neighbours in memory, as W.
+template <class T, class W>
+inline Vector<W> widened(const T* x) {
+#if defined(__AVX512F__)  // gcc 12 converts each half apart
+    if constexpr (sizeof(T) < sizeof(W)) return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(x));
+#endif
+    return __builtin_convertvector(*reinterpret_cast<const typename Neighbours<W, T>::type*>(x), Vector<W>);
+}
+
 template <class T>
 inline T sum_of(Vector<T> x) {
     T sum = 0;

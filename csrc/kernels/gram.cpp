@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/scratch.h"
+#include "kernels/multiply.h"
 #include "kernels/update_factors.h"
 
 namespace curvblas::cpu {
@@ -110,20 +111,13 @@ class Grams {
     /// The products over columns [k, k + count).
     void add_step(const Gram<T>& task, const Plan<T>& plan, Index b, Index k, Index count, T* copy,
                   double* sums) const {
-        const LongRows<T> R = rows(task.R[b], k, count, copy, plan.step);
-        const LongRows<T> V = plan.s > 0 ? rows(task.V[b], k, count, copy + plan.m * plan.step, plan.step)
+        const LongRows<T> R = long_rows(task.R[b], k, count, copy, plan.step);
+        const LongRows<T> V = plan.s > 0 ? long_rows(task.V[b], k, count, copy + plan.m * plan.step, plan.step)
                                          : LongRows<T>{R.data, 0, R.stride};
         for (Index strip = 0; strip < plan.strips(); ++strip)
             queue_.micro().template row_kernels<T>().add_products(
                 {R.data + strip * most_rows * R.stride, plan.rows_of(strip), R.stride}, V, count, plan.has_pairs,
                 sums + strip * plan.strip_words());
-    }
-
-    static LongRows<T> rows(const Matrix<const T>& A, Index k, Index count, T* copy, Index stride) {
-        if (A.column_stride == 1) return {A.data + k, A.rows, A.row_stride};
-        for (Index i = 0; i < A.rows; ++i)
-            for (Index j = 0; j < count; ++j) copy[i * stride + j] = A(i, k + j);
-        return {copy, A.rows, stride};
     }
 
     /// The sums of all pieces, pairwise.
@@ -176,16 +170,15 @@ void gram_by_tiles(const Queue& queue, std::span<const Gram<T>> group) {
     for (const Gram<T>& task : group) {
         if (!is_for_tiles(task)) continue;
         const Stack<const T>& R = task.R;
-        const Stack<T> moment{next, R.rows, R.rows, R.rows, 1, R.batch, R.rows * R.rows};
+        const Stack<T> moment = contiguous_stack(next, R.rows, R.rows, R.batch);
         next += R.batch * R.rows * R.rows;
-        tasks.push_back(
-            {{moment.data, moment.rows, moment.columns, moment.row_stride, 1, moment.batch, moment.batch_stride},
-             {R.data, dtype_of<T>, R.columns, 1, R.rows, R.column_stride, 0, R.row_stride, R.batch_stride},
-             {},
-             false,
-             zeros.data(),
-             ones.data(),
-             moment});
+        tasks.push_back({read_only(moment),
+                         {R.data, dtype_of<T>, R.columns, 1, R.rows, R.column_stride, 0, R.row_stride, R.batch_stride},
+                         {},
+                         false,
+                         zeros.data(),
+                         ones.data(),
+                         moment});
         targets.push_back(task.K);
     }
     update_factors<T>(queue, tasks);

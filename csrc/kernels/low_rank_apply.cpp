@@ -25,15 +25,6 @@ struct Plan {
     }
 };
 
-/// Rows of neighbours from column j on: those of A, or a copy of them.
-template <class T>
-LongRows<T> rows_from(const Matrix<const T>& A, Index j, Index count, T* copy, Index stride) {
-    if (A.column_stride == 1) return {A.data + j, A.rows, A.row_stride};
-    for (Index k = 0; k < A.rows; ++k)
-        for (Index c = 0; c < count; ++c) copy[k * stride + c] = A(k, j + c);
-    return {copy, A.rows, stride};
-}
-
 /// Columns [begin, end) of P.
 template <class T>
 void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin, Index end) {
@@ -54,8 +45,8 @@ void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin
         for (Index k = 0; k < m; ++k) q[i * m + k] = Q(i, k);
     for (Index j = begin; j < end; j += step) {
         const Index count = std::min(step, end - j);
-        const LongRows<T> rows = rows_from(R, j, count, R_copy, step);
-        const LongRows<T> addend = has_G ? rows_from(G, j, count, G_copy, step) : LongRows<T>{};
+        const LongRows<T> rows = long_rows(R, j, count, R_copy, step);
+        const LongRows<T> addend = has_G ? long_rows(G, j, count, G_copy, step) : LongRows<T>{};
         micro.row_kernels<T>().combine({p, count, q, m, rows, has_G ? task.w + b * p : nullptr, addend.data,
                                         addend.stride, direct ? P.data + j : own, direct ? P.row_stride : step});
         for (Index i = 0; i < p && !direct; ++i)

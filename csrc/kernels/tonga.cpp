@@ -28,9 +28,8 @@ void tonga_rows(const Queue& queue, std::span<const TongaRows<T>> group) {
                 items.push_back({t, i, 1, j, 50 + 2 * static_cast<double>(std::min(length, X.columns - j))});
     }
     const auto scale_row = [&](const TongaRows<T>& task, Index i, Index begin, Index end) {
-        const double own = task.is_finite[i] > 0 ? task.scale(task.count + i + 1) : 0;
-        for (Index j = begin; j < end; ++j)
-            task.X(i, j) = own > 0 ? static_cast<T>(own * static_cast<double>(task.g(i, j))) : T(0);
+        const double factor = task.factor(i);
+        for (Index j = begin; j < end; ++j) task.work(i, j, factor);
     };
     queue.run(items, [&](const Item& item) {
         if (item.part != Queue::whole_tasks) {

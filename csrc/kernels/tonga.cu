@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(row_threads) scale_rows(const TongaRows<T>* ta
     const Block block = blocks[blockIdx.x];
     const TongaRows<T>& task = tasks[block.task];
     const Index j = block.first + threadIdx.x;
-    if (j < task.X.columns) task.work(block.i, j);
+    if (j < task.X.columns) task.work(block.i, j, task.factor(block.i));
 }
 
 }  // namespace

@@ -179,8 +179,10 @@ struct TongaRows {
     Matrix<const T> g;
     Matrix<T> X;
 
-    CURVBLAS_DEVICE void work(Index i, Index j) const {
-        X(i, j) = is_finite[i] > 0 ? static_cast<T>(scale(count + i + 1) * static_cast<double>(g(i, j))) : T(0);
+    /// Of row i; 0 where the gradient is to count as zero, whatever it holds.
+    CURVBLAS_DEVICE double factor(Index i) const { return is_finite[i] > 0 ? scale(count + i + 1) : 0; }
+    CURVBLAS_DEVICE void work(Index i, Index j, double factor) const {
+        X(i, j) = factor > 0 ? static_cast<T>(factor * static_cast<double>(g(i, j))) : T(0);
     }
 };
 
