@@ -1,18 +1,20 @@
-"""Time products of few long rows, and TONGA, a window of steps at a time."""
+"""Time products of few long rows, TONGA by windows of steps, and Kaldi's online natural gradient by its periods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import low_rank_peers
+import online_peers
 import tonga_peers
 from case import Case, Family, Job, Peer
 from low_rank_peers import Products
+from online_peers import Network
 from tonga_peers import BLOCKS, LONG, RANK, WINDOW, Steps
 
 GRAMS = ((8, 4_000_000, 4.6, 0.8, None), (16, 2_000_000, 3.2, None, None), (32, 2_000_000, 2.3, None, 0.5))
 LARGE_GRAM = (128, 500_000, 1.4, None, 0.65)
-STEP_GOAL, STEP_SHARE, LOOP_GOAL, BATCH_GOAL = 1.3, 0.85, 30.0, 4.0
+STEP_GOAL, STEP_SHARE, LOOP_GOAL, BATCH_GOAL, NETWORK_GOAL = 1.3, 0.85, 30.0, 4.0, 2.0
 
 
 def grams() -> list[tuple[Case, tuple[int, int]]]:
@@ -55,36 +57,58 @@ def windows() -> list[tuple[Case, list[int]]]:
     return [(one, [LONG]), (many, BLOCKS)]
 
 
-ROWS, STEPS = grams(), windows()
+def network() -> Case:
+    """Make the case of a network whose sides are preconditioned."""
+    dims = [dim for dim, _ in online_peers.SIDES]
+    per_row = sum(dim * rank for dim, rank in online_peers.SIDES)
+    return Case(
+        f"Kaldi's online natural gradient, {online_peers.PERIOD} calls, float32",
+        f"12 sides, N = {online_peers.ROWS}, D = {min(dims)} ... {max(dims)}",
+        flops=float((4 * online_peers.PERIOD + 2) * online_peers.ROWS * per_row),
+        peers=("curvblas", "numpy", "torch"),
+        goal_slowdown=1 / NETWORK_GOAL,
+    )
+
+
+ROWS, STEPS, NETWORK = grams(), windows(), network()
 SHAPES = {case.name: shape for case, shape in ROWS}
 SIZES = {case.name: sizes for case, sizes in STEPS}
 
 
-def peer(products: Callable[[int, int], Products] | None, steps: Callable[[list[int]], Steps], *packages: str) -> Peer:
+def peer(
+    products: Callable[[int, int], Products] | None,
+    steps: Callable[[list[int]], Steps],
+    layers: Callable[[], Network] | None,
+    *packages: str,
+) -> Peer:
     """Make a peer that does what the case says."""
 
     def job(case: Case) -> Job:
         if products is not None and case.name in SHAPES:
             return products(*SHAPES[case.name]).job()
+        if layers is not None and case.name == NETWORK.name:
+            return layers().job()
         return steps(SIZES[case.name]).job()
 
     return Peer(job, packages)
 
 
 FAMILY = Family(
-    title="Products of few long rows; TONGA",
-    cases=[case for case, _ in (*ROWS, *STEPS)],
+    title="Products of few long rows; TONGA; Kaldi's online natural gradient",
+    cases=[*(case for case, _ in (*ROWS, *STEPS)), NETWORK],
     peers={
-        "curvblas": peer(low_rank_peers.Curvblas, tonga_peers.Curvblas, "curvblas"),
-        "numpy": peer(low_rank_peers.Numpy, tonga_peers.Numpy),
-        "numpy_batched": peer(None, tonga_peers.NumpyBatched),
-        "torch": peer(low_rank_peers.Torch, tonga_peers.Torch, "torch"),
+        "curvblas": peer(low_rank_peers.Curvblas, tonga_peers.Curvblas, online_peers.Curvblas, "curvblas"),
+        "numpy": peer(low_rank_peers.Numpy, tonga_peers.Numpy, online_peers.Numpy),
+        "numpy_batched": peer(None, tonga_peers.NumpyBatched, None),
+        "torch": peer(low_rank_peers.Torch, tonga_peers.Torch, online_peers.Torch, "torch"),
     },
     notes=(
         "R R^T and R v: curvblas in one call, with float64 results; the peers in two products, in float32.",
         f"TONGA: rank {RANK}, {WINDOW} gradients a window, of which one is timed as a whole: {WINDOW} steps and the "
         "eigendecomposition at the end. Peers: the same recursion, rows in float32, what is small in float64. numpy: "
         "block by block; numpy_batched: blocks of one size as a stack; torch: block by block.",
+        "Kaldi: inputs and outputs of six layers, rank 20 and 80; four calls, after one of which the factors change. "
+        "curvblas: one call for all sides; peers: side by side, the efficient form, rows never made orthogonal again.",
         "Memory of TONGA: two reads of the rows in use a step, the least that its recursion can do with.",
     ),
 )

@@ -294,3 +294,50 @@ def relative_error(x, reference):
     """||x - reference|| / ||reference||; the plain norm where the reference is zero."""
     size = np.linalg.norm(reference)
     return np.linalg.norm(np.float64(x) - reference) / (size if size else 1.0)
+
+
+class OnlineNaturalGradient:
+    """Povey et al. 2015 as they define it: F = R^T diag(d) R + rho I, explicit matrices."""
+
+    def __init__(self, dim, *, rank=40, alpha=4.0, history=2000.0, update_period=4, epsilon=1e-10, delta=5e-4):
+        self.rank, self.alpha, self.history, self.period = min(rank, dim - 1), alpha, history, update_period
+        self.epsilon, self.delta, self.calls = epsilon, delta, 0
+        R = np.zeros((self.rank, dim))
+        for r in range(self.rank):
+            R[r, r :: self.rank] = 1
+            R[r, r] = 1.1
+        self.R = R / np.linalg.norm(R, axis=1, keepdims=True)
+        self.d, self.rho = np.full(self.rank, epsilon), epsilon
+
+    def factor(self):
+        return (self.R.T * self.d) @ self.R + self.rho * np.eye(self.R.shape[1])
+
+    def update(self, X):
+        N, D = X.shape
+        eta = min(0.9, 1 - np.exp(-N / self.history))
+        T = eta * X.T @ X / N + (1 - eta) * self.factor()
+        Y = self.R @ T
+        c, U = np.linalg.eigh(Y @ Y.T)
+        c, U = c[::-1], U[:, ::-1]
+        least = (self.rho * (1 - eta)) ** 2
+        roots = np.sqrt(np.maximum(c, least))
+        self.R = (U.T @ Y) / roots[:, None]
+        rho = (np.trace(T) - roots.sum()) / (D - self.rank)
+        floor = max(self.epsilon, self.delta * roots.max())
+        is_floored = c.min() < least or rho < floor or (roots - rho).min() < floor
+        self.d, self.rho = np.maximum(roots - rho, floor), max(rho, floor)
+        overlap = self.R @ self.R.T
+        if (is_floored or c[0] > 1e6 * max(c[-1], least)) and np.abs(overlap - np.eye(self.rank)).max() > 1e-3:
+            self.R = np.linalg.solve(np.linalg.cholesky(overlap), self.R)
+
+    def precondition(self, X):
+        D = X.shape[1]
+        if self.calls == 0:
+            for _ in range(1 if len(X) <= self.rank else 3):
+                self.update(X)
+        trace = self.d.sum() + D * self.rho
+        X_hat = X @ np.linalg.inv(self.factor() + self.alpha / D * trace * np.eye(D))
+        if self.calls <= 10 or (self.calls - 10) % self.period == 0:
+            self.update(X)
+        self.calls += 1
+        return X_hat * np.linalg.norm(X) / np.linalg.norm(X_hat)

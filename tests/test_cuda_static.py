@@ -133,8 +133,8 @@ KERNELS = {
     "multiply_slabs<double>": (255, {**TILE, "DFMA": 256}),
     "add_slabs<float>": (64, {"DADD": 1}),
     "add_slabs<double>": (64, {"DADD": 1}),
-    "combine_rows<float>": (64, {"DFMA": 4}),
-    "combine_rows<double>": (64, {"DFMA": 4}),
+    "combine_rows<float>": (72, {"DFMA": 4}),
+    "combine_rows<double>": (72, {"DFMA": 4}),
     "copy_rows<float>": (64, {}),
     "copy_rows<double>": (64, {}),
     "weigh<float>": (64, {}),
@@ -143,10 +143,21 @@ KERNELS = {
     "scale_rows<double>": (64, {}),
     "work_on_blocks<TongaBegin>": (64, {}),
     "work_on_blocks<TongaAppend>": (128, {}),
-    "work_on_blocks<TongaShift>": (64, {}),
+    "work_on_blocks<TongaSystem>": (64, {}),
     "work_on_blocks<TongaWeights>": (128, {}),
     "work_on_blocks<TongaMeanWeights>": (128, {}),
     "work_on_blocks<TongaTruncation>": (128, {}),
+    "work_on_sides<OngStart<float>>": (64, {}),
+    "work_on_sides<OngStart<double>>": (64, {}),
+    "work_on_sides<OngJudge>": (64, {}),
+    "work_on_sides<OngForm>": (64, {}),
+    "work_on_sides<OngUpdate>": (80, {}),
+    "work_on_sides<OngOrthogonalise<float>>": (80, {}),
+    "work_on_sides<OngOrthogonalise<double>>": (80, {}),
+    "subtract_products<float>": (64, {"DFMA": 2, "SHFL": 10}),
+    "subtract_products<double>": (64, {"DFMA": 2, "SHFL": 10}),
+    "multiply_by_factor<float>": (64, {}),
+    "multiply_by_factor<double>": (64, {}),
 }
 
 
@@ -168,9 +179,10 @@ def output(*command):
 def kernel_name(mangled):
     """Return "sum_rows<float>" for a kernel in an anonymous namespace."""
     (demangled,) = output("c++filt", mangled).splitlines()
-    short = re.sub(r"<curvblas::cuda::(\w+)>", r"<\1>", demangled)
-    name = re.search(r"(\w+(?:<\w+>)?)\(", short.replace("(anonymous namespace)", "").split("_cu_")[-1])
-    return re.sub(r"^.*?([a-z]\w*(?:<\w+>)?)$", r"\1", name.group(1))
+    short = demangled.replace("curvblas::cuda::", "").replace("(anonymous namespace)", "").replace("> >", ">>")
+    arguments = r"(?:<\w+(?:<\w+>)?>)?"
+    name = re.search(rf"(\w+{arguments})\(", short.split("_cu_")[-1])
+    return re.sub(rf"^.*?([a-z]\w*{arguments})$", r"\1", name.group(1))
 
 
 @functools.cache

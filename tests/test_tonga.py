@@ -178,6 +178,21 @@ class TestBadGradients:
 
         assert max(relative_errors(found, [exact.step(size * g) for g in gradients])) < 1e-4
 
+    def test_one_gradient_that_is_much_longer_than_the_rest(self, backend, rng):
+        gradients = rng.standard_normal((9, 6))
+        gradients[1] = 0
+        gradients[1, 2] = 1e9
+        method = cb.TONGA(6, **LIMITS)
+
+        found = steps_on(backend, method, gradients)
+
+        C, others = np.outer(gradients[0], gradients[0]), np.arange(6) != 2
+        for g, v in zip(gradients[1:4], found[1:4], strict=True):
+            C = LIMITS["decay"] * C + np.outer(g, g)
+            assert np.abs(C @ v + LIMITS["damping"] * v - g)[others].max() < 1e-10
+            assert np.abs(v[2]) < 1e-8
+        assert np.isfinite(found).all()
+
     def test_more_gradients_than_a_window_in_a_narrow_space(self, cpu, rng):
         """Their mean cancels down to damping over eigenvalue: accurate as far as that can be, else a status."""
         gradients = 10 * rng.standard_normal((3, 32, 5)) @ rng.standard_normal((5, 300))

@@ -56,8 +56,8 @@ class Tonga {
   private:
     /// Of scratch, for a block, at any of the steps.
     Index words() const {
-        const Index products = most_together * (slots_ + most_together + 1), weights = 3 * slots_ + 5;
-        return std::max(products, slots_ * slots_ + std::max(weights, (rank_ + 1) * slots_ + 1));
+        const Index products = most_together * (slots_ + most_together + 1), square = slots_ * slots_;
+        return std::max({products, 2 * square + 2 * slots_ + 4, square + (rank_ + 1) * slots_ + 1});
     }
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
     Index columns() const { return step_.begins[blocks_] - step_.begins[0]; }
@@ -128,17 +128,18 @@ class Tonga {
     void solve_for_last(Index gradients) {
         taken_ = 0;
         const Index r = rows();
-        const Stack<double> Q = take(1, r), M = take(r, r), shift = take(1, 1), reports = take(1, 3);
+        const Stack<double> S = take(r, r), M = take(r, r), w = take(1, r), Q = take(1, r);
+        const Stack<double> zero = take(1, 1), reports = take(1, 3);
         const auto status = queue_.template scratch<Status>(blocks_);
         const auto minor = queue_.template scratch<Index>(blocks_);
         double* const report = reports.data;
-        for_each_block(queue_, blocks_, TongaShift{scale_, count_, memory_.damping, shift.data});
+        for_each_block(queue_, blocks_, TongaSystem{scale_, count_, memory_.damping, squares(), S, w, zero.data});
         const DampedInverse<double> inverse{
-            squares(), shift.data, M, {status.get(), report, report + blocks_, report + 2 * blocks_, minor.get()}};
+            read_only(S), zero.data, M, {status.get(), report, report + blocks_, report + 2 * blocks_, minor.get()}};
         damped_inverse<double>(queue_, std::span(&inverse, 1), OnFailure::jitter);
-        for_each_block(
-            queue_, blocks_,
-            TongaWeights{scale_, count_, gradients, step_.factor, read_only(M), status.get(), Q, step_.status});
+        for_each_block(queue_, blocks_,
+                       TongaWeights{scale_, count_, gradients, step_.factor, read_only(M), read_only(w), status.get(),
+                                    Q, step_.status});
         add_up(read_only(Q), nullptr, nullptr);
     }
 

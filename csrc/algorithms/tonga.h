@@ -28,11 +28,10 @@ struct TongaMemory {
 /// best approximation of rank `rank` of what the one before left. min_damping: see TongaTruncation, below 0 for none.
 ///
 /// `begins` (blocks + 1) says where blocks begin. v (n) may not overlap anything. Statuses, one a block: ok, jittered;
-/// not_finite (a gradient of the block holds NaN or Inf: it counts as zero, and v of the block is NaN);
-/// not_positive_definite, inaccurate (v is NaN); no_convergence (the memory of the block has no eigenbasis, and is
-/// forgotten); invalid_parameter (a damping that is negative or not finite).
-/// Cost of a gradient: 4 r n flops and 2 r n words for r rows in use, N of up to 8 gradients share the first half; r^3
-/// a block; at the end of a window 2 rank (rank + window) n flops, and 6 (rank + window)^3 a block.
+/// not_finite (a gradient of the block holds NaN or Inf: it counts as zero, and v of the block is NaN; or a damping
+/// does); not_positive_definite, inaccurate (v is NaN); no_convergence (the memory of the block has no eigenbasis, and
+/// is forgotten). Cost of a gradient: 4 r n flops and 2 r n words for r rows in use, N of up to 8 gradients share the
+/// first half; r^3 a block; at the end of a window 2 rank (rank + window) n flops, and 6 (rank + window)^3 a block.
 template <class T>
 struct TongaStep {
     TongaMemory<T> memory;

@@ -9,6 +9,7 @@
 #include "bindings/kronecker.h"
 #include "bindings/low_rank.h"
 #include "bindings/moments.h"
+#include "bindings/online_natural_gradient.h"
 #include "bindings/packing.h"
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
@@ -51,6 +52,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("gram", &gram);
     m.def("gram_products", &gram_products);
     m.def("low_rank_solve", &low_rank_solve);
+    m.def("ong_memory", &ong_memory);
+    m.def("ong_step", &ong_step);
     m.def("tonga_memory", &tonga_memory);
     m.def("tonga_step", &tonga_step);
 

@@ -43,6 +43,10 @@ struct RowKernels {
     /// overflows. Others are summed in T over 4 kB of a row at most, and in float64 beyond.
     void (*add_products)(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums);
     void (*combine)(const Combination<T>& of);
+    /// y = x - y for n elements; adds the sums of squares of x and of the new y, formed in float64, to sums[0] and [1].
+    void (*subtract)(const T* x, T* y, Index n, double* sums);
+    /// x = factor x for n elements, formed in float64.
+    void (*scale)(double factor, T* x, Index n);
 
     static constexpr Index most_exact = 8;
 

@@ -233,11 +233,43 @@ void combine(const Combination<T>& of) {
                          chunk, sums);
 }
 
+template <class T>
+void subtract(const T* x, T* y, Index n, double* sums) {
+    constexpr int L = lanes<double>, unroll = 2;
+    Vector<double> before[unroll] = {}, after[unroll] = {};
+    Index j = 0;
+    for (; j + unroll * L <= n; j += unroll * L)
+#pragma GCC unroll 2
+        for (int u = 0; u < unroll; ++u) {
+            using Narrow = typename Neighbours<double, T>::type;
+            Narrow& to = *reinterpret_cast<Narrow*>(y + j + u * L);
+            to = *reinterpret_cast<const Narrow*>(x + j + u * L) - to;
+            const Vector<double> old = widened<T, double>(x + j + u * L), left = widened<T, double>(y + j + u * L);
+            before[u] += old * old, after[u] += left * left;
+        }
+    sums[0] += sum_of<double>(before[0] + before[1]), sums[1] += sum_of<double>(after[0] + after[1]);
+    for (; j < n; ++j) {
+        y[j] = x[j] - y[j];
+        const double old = static_cast<double>(x[j]), left = static_cast<double>(y[j]);
+        sums[0] += old * old, sums[1] += left * left;
+    }
+}
+
+template <class T>
+void scale(double factor, T* x, Index n) {
+    constexpr int L = lanes<double>;
+    using Narrow = typename Neighbours<double, T>::type;
+    Index j = 0;
+    for (; j + L <= n; j += L)
+        *reinterpret_cast<Narrow*>(x + j) = __builtin_convertvector(factor * widened<T, double>(x + j), Narrow);
+    for (; j < n; ++j) x[j] = static_cast<T>(factor * static_cast<double>(x[j]));
+}
+
 }  // namespace
 
 extern const RowKernels<float> row_kernels_float32;
 extern const RowKernels<double> row_kernels_float64;
-const RowKernels<float> row_kernels_float32 = {add_products<float>, combine<float>};
-const RowKernels<double> row_kernels_float64 = {add_products<double>, combine<double>};
+const RowKernels<float> row_kernels_float32 = {add_products<float>, combine<float>, subtract<float>, scale<float>};
+const RowKernels<double> row_kernels_float64 = {add_products<double>, combine<double>, subtract<double>, scale<double>};
 
 }  // namespace curvblas::cpu::CURVBLAS_ISA

@@ -28,6 +28,7 @@ struct Plan {
 /// Columns [begin, end) of P.
 template <class T>
 void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin, Index end) {
+    if (task.is_wanted && task.is_wanted[b] == 0) return;
     const Index p = task.P.rows, m = task.R.rows;
     const Matrix<const double> Q = task.Q[b];
     const Matrix<const T> R = task.R[b], G = task.G[b];

@@ -19,6 +19,7 @@ template <class T>
 __global__ void __launch_bounds__(threads) combine_rows(const LowRankApply<T>* tasks, const Block* blocks) {
     const Block block = blocks[blockIdx.x];
     const LowRankApply<T>& task = tasks[block.task];
+    if (task.is_wanted && task.is_wanted[block.b] == 0) return;
     const Matrix<const double> Q = task.Q[block.b];
     const Matrix<const T> R = task.R[block.b], G = task.G[block.b];
     const Matrix<T> P = task.P[block.b];
@@ -51,6 +52,8 @@ template <class T>
 __global__ void __launch_bounds__(threads)
     copy_rows(const LowRankApply<T>* tasks, const Stack<T>* targets, const Copy* copies) {
     const Copy block = copies[blockIdx.x];
+    const double* const is_wanted = tasks[block.task].is_wanted;
+    if (is_wanted && is_wanted[block.b] == 0) return;
     const Matrix<T> from = tasks[block.task].P[block.b], to = targets[block.task][block.b];
     const Index j = block.first + threadIdx.x;
     for (Index i = 0; i < to.rows && j < to.columns; ++i) to(i, j) = from(i, j);

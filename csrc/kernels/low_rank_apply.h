@@ -10,15 +10,17 @@ namespace curvblas::CURVBLAS_BACKEND {
 
 /// P = Q R + diag(w) G for every matrix of every task, in float64, rounded to T once. Shapes: Q (batch, p, m), R
 /// (batch, m, n), G and P (batch, p, n), w (batch, p); G may be absent (no data), and w then too. P may be the first p
-/// rows of R (the same data and strides); it may not overlap R or G otherwise. m = 0 gives diag(w) G, or zeros. Linear:
-/// there is no status, NaN spreads within its column, and that of Q everywhere. Cost per matrix: 2 p m n flops; (m + p)
-/// n words, 2 p n more with G. Same bits for any number of threads.
+/// rows of R (the same data and strides); it may not overlap R or G otherwise. m = 0 gives diag(w) G, or zeros. Where
+/// `is_wanted`, one a matrix unless null, is zero, P is left as it is. Linear: there is no status, NaN spreads within
+/// its column, and that of Q everywhere. Cost per matrix: 2 p m n flops; (m + p) n words, 2 p n more with G. Same bits
+/// for any number of threads.
 template <class T>
 struct LowRankApply {
     Stack<const double> Q;
     Stack<const T> R, G;
     const double* w;
     Stack<T> P;
+    const double* is_wanted = nullptr;
 };
 
 template <class T>

@@ -54,7 +54,7 @@ template void for_each_block(const Queue&, Index, const TongaBegin&);
 template void for_each_block(const Queue&, Index, const TongaAppend&);
 template void for_each_block(const Queue&, Index, const TongaWeights&);
 template void for_each_block(const Queue&, Index, const TongaMeanWeights&);
-template void for_each_block(const Queue&, Index, const TongaShift&);
+template void for_each_block(const Queue&, Index, const TongaSystem&);
 template void for_each_block(const Queue&, Index, const TongaTruncation&);
 template void tonga_rows(const Queue&, std::span<const TongaRows<float>>);
 template void tonga_rows(const Queue&, std::span<const TongaRows<double>>);

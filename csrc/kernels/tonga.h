@@ -72,14 +72,36 @@ struct TongaAppend {
     }
 };
 
-/// Of what is solved for the mean of the last `gradients` gradients of the window: v = Q X. M = (X X^T + shift I)^-1
-/// (blocks, r, r), r = rank + count, with the shift of TongaShift. Q (blocks, 1, r) is times `factor`, and NaN where a
-/// status says so: not_finite before, or that of the inverse, which is taken over.
+/// What is to be inverted for C + damping I: S = w (X X^T + scale(count)^2 damping I) w for w = diag^(-1/2) of the sum,
+/// whose ones on the diagonal no length of a gradient departs from. S and K (blocks, r, r), w (blocks, 1, r), zero
+/// (blocks).
+struct TongaSystem {
+    TongaScale scale;
+    Index count;
+    const double* damping;
+    Stack<const double> K;
+    Stack<double> S, w;
+    double* zero;
+
+    CURVBLAS_DEVICE void work(Index b) const {
+        const double shift = scale(count) * scale(count) * damping[b];
+        zero[b] = 0;
+        for (Index i = 0; i < K.rows; ++i) {
+            w[b](0, i) = 1 / sqrt(K[b](i, i) + shift);
+            for (Index j = 0; j < i; ++j) S[b](i, j) = S[b](j, i) = K[b](i, j) * w[b](0, i) * w[b](0, j);
+            S[b](i, i) = shift * 0 == 0 ? 1 : NAN;
+        }
+    }
+};
+
+/// Of what is solved for the mean of the last `gradients` gradients of the window: v = Q X, from the inverse M of S of
+/// TongaSystem (blocks, r, r), r = rank + count. Q (blocks, 1, r) is times `factor`, and NaN where a status says so:
+/// not_finite before, or that of the inverse, which is taken over.
 struct TongaWeights {
     TongaScale scale;
     Index count, gradients;
     double factor;
-    Stack<const double> M;
+    Stack<const double> M, w;
     const Status* inverse;
     Stack<double> Q;
     Status* status;
@@ -92,8 +114,8 @@ struct TongaWeights {
         for (Index i = 0; i < r; ++i) {
             double sum = 0;
             for (Index j = 1; j <= gradients; ++j)
-                sum += M[b](i, r - j) / (static_cast<double>(gradients) * scale(count - j + 1));
-            Q[b](0, i) = good ? weight * sum : NAN;
+                sum += M[b](i, r - j) * w[b](0, r - j) / (static_cast<double>(gradients) * scale(count - j + 1));
+            Q[b](0, i) = good ? weight * w[b](0, i) * sum : NAN;
         }
     }
 };
@@ -127,16 +149,6 @@ struct TongaMeanWeights {
         }
         w[b](0, 0) = weight;
     }
-};
-
-/// shift = scale(count)^2 damping, one a block: what is added to X X^T for C + damping I.
-struct TongaShift {
-    TongaScale scale;
-    Index count;
-    const double* damping;
-    double* shift;
-
-    CURVBLAS_DEVICE void work(Index b) const { shift[b] = scale(count) * scale(count) * damping[b]; }
 };
 
 /// The end of a window: from X X^T = V diag(values) V^T, ascending (values (blocks, 1, slots), V (blocks, slots,

@@ -18,6 +18,7 @@ from .kronecker import (
     update_factors,
 )
 from .low_rank import gram, gram_products, low_rank_solve
+from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
@@ -33,6 +34,7 @@ __all__ = [
     "InverseResult",
     "KronSumResult",
     "NotPositiveDefiniteError",
+    "OnlineNaturalGradient",
     "PreconditionResult",
     "RootResult",
     "Status",

@@ -104,6 +104,21 @@ def update_lagged_factors(
 def gram(rows: Any) -> Any: ...
 def gram_products(rows: Any, vectors: Any) -> tuple[Any, Any]: ...
 def low_rank_solve(basis: Any, values: Any, damping: Any, grads: Any, out: Any) -> Any: ...
+def ong_memory(X: list[Any], columns: list[int], ranks: list[int], is_list: bool) -> tuple[Any, Any, Any]: ...
+def ong_step(
+    X: list[Any],
+    columns: list[int],
+    is_list: bool,
+    rows: list[Any],
+    values: list[Any],
+    rho: list[Any],
+    eta: list[float],
+    updates: bool,
+    passes: list[int],
+    alpha: float,
+    epsilon: float,
+    delta: float,
+) -> tuple[list[Any], Any]: ...
 def tonga_memory(gradients: Any, slots: int, begins: Any) -> tuple[Any, Any, Any]: ...
 def tonga_step(
     basis: Any,

@@ -1,7 +1,6 @@
 """TONGA: the online natural gradient of Le Roux, Manzagol and Bengio."""
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from ._arrays import Array, copied, in_kind, on_cpu_as_numpy
 from ._backend import backend_of
+from ._numbers import count, number
 
 __all__ = ["TONGA"]
 
@@ -51,9 +51,9 @@ class TONGA:
     status : int8 array, shape (blocks,)
         Of the last step, one a block, see `Status`: ``OK``; ``JITTERED``, solved with more damping; ``NOT_FINITE``, a
         gradient of the block holds NaN or Inf, or is too large for its dtype once scaled: it counts as zero, and v of
-        the block is NaN; ``NOT_POSITIVE_DEFINITE``, v of the block is NaN; ``INACCURATE``, so is it, where eigenvalues
-        of C are some 1e14 times the damping; ``NO_CONVERGENCE``, the memory of the block has no eigenbasis and is
-        forgotten. Other blocks are not touched.
+        the block is NaN; ``NOT_POSITIVE_DEFINITE``, v of the block is NaN; ``INACCURATE``, so is it, where gradients
+        that are nearly parallel have squares of some 1e14 times the damping; ``NO_CONVERGENCE``, the memory of the
+        block has no eigenbasis and is forgotten. Other blocks are not touched.
     damping : float64 array, shape (blocks,)
         What is in use; a copy.
 
@@ -88,20 +88,17 @@ class TONGA:
         renormalize: bool = False,
         min_damping: float | None = None,
     ) -> None:
-        self._dim, self._rank, self._window = _count("dim", dim), _count("rank", rank), _count("window", window)
-        if not 0 < decay <= 1:
-            raise ValueError(f"TONGA: decay must be a number in (0, 1], got {decay}")
+        self._dim, self._rank, self._window = (
+            count("TONGA", *named) for named in (("dim", dim), ("rank", rank), ("window", window))
+        )
+        self._decay = number("TONGA", "decay", decay, lambda x: 0 < x <= 1, "a number in (0, 1]")
         if -self._window * math.log(decay) > _LARGEST_SCALE:
             raise ValueError(
                 f"TONGA: window |log decay| must be at most {_LARGEST_SCALE:g}, got "
                 f"{-self._window * math.log(decay):.3g} for window = {window} and decay = {decay}"
             )
-        if not (0 < damping < math.inf):
-            raise ValueError(f"TONGA: damping must be a finite number > 0, got {damping}")
-        if min_damping is not None and not 0 < min_damping < math.inf:
-            raise ValueError(f"TONGA: min_damping must be a finite number > 0, got {min_damping}")
-        self._decay, self._initial_damping = float(decay), float(damping)
-        self._min_damping = -1.0 if min_damping is None else float(min_damping)
+        self._initial_damping = _positive("damping", damping)
+        self._min_damping = -1.0 if min_damping is None else _positive("min_damping", min_damping)
         self._renormalize = bool(renormalize)
         self._begins = _begins(self._dim, blocks)
         self._memory: dict[str, Array] = {}
@@ -210,18 +207,12 @@ class TONGA:
         self._count, self._steps = int(state["count"]), int(state["steps"])
 
 
-def _count(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"TONGA: {name} must be an int >= 1, got {type(value).__name__}") from None
-    if number < 1:
-        raise ValueError(f"TONGA: {name} must be an int >= 1, got {number}")
-    return number
+def _positive(name: str, value: float) -> float:
+    return number("TONGA", name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
 
 
 def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
-    sizes = [dim] if blocks is None else [_count(f"blocks[{k}]", size) for k, size in enumerate(blocks)]
+    sizes = [dim] if blocks is None else [count("TONGA", f"blocks[{k}]", size) for k, size in enumerate(blocks)]
     if sum(sizes) != dim:
         raise ValueError(f"TONGA: blocks must add up to dim = {dim}, got sizes that add up to {sum(sizes)}")
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

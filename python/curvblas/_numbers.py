@@ -1,0 +1,70 @@
+"""Checks of the numbers that objects are made with."""
+
+import numbers
+import operator
+from collections.abc import Callable
+from typing import Any
+
+
+def count(owner: str, name: str, value: Any) -> int:
+    """Return an integer of at least one.
+
+    Parameters
+    ----------
+    owner, name : str
+        The class and the argument, named in errors.
+    value : int >= 1
+        Of any type with ``__index__``.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    TypeError
+        Not an integer.
+    ValueError
+        Less than one.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {name} must be an int >= 1, got {type(value).__name__}") from None
+    if number < 1:
+        raise ValueError(f"{owner}: {name} must be an int >= 1, got {number}")
+    return number
+
+
+def number(owner: str, name: str, value: Any, holds: Callable[[float], bool], wanted: str) -> float:
+    """Return a real number for which a condition holds.
+
+    Parameters
+    ----------
+    owner, name : str
+        The class and the argument, named in errors.
+    value : float
+        Of any real type.
+    holds : callable
+        The condition.
+    wanted : str
+        The same in words: "a number in (0, 1]".
+
+    Returns
+    -------
+    float
+        The value.
+
+    Raises
+    ------
+    TypeError
+        Not a real number.
+    ValueError
+        The condition does not hold.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{owner}: {name} must be {wanted}, got {type(value).__name__}")
+    if not holds(float(value)):
+        raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
+    return float(value)
