@@ -1,20 +1,23 @@
-"""Time products of few long rows, TONGA by windows of steps, and Kaldi's online natural gradient by its periods."""
+"""Time products of few long rows, TONGA by windows, Kaldi's online natural gradient by its periods, and minSR."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import low_rank_peers
+import minsr_peers
 import online_peers
 import tonga_peers
 from case import Case, Family, Job, Peer
 from low_rank_peers import Products
+from minsr_peers import System
 from online_peers import Network
 from tonga_peers import BLOCKS, LONG, RANK, WINDOW, Steps
 
 GRAMS = ((8, 4_000_000, 4.6, 0.8, None), (16, 2_000_000, 3.2, None, None), (32, 2_000_000, 2.3, None, 0.5))
 LARGE_GRAM = (128, 500_000, 1.4, None, 0.65)
-STEP_GOAL, STEP_SHARE, LOOP_GOAL, BATCH_GOAL, NETWORK_GOAL = 1.3, 0.85, 30.0, 4.0, 2.0
+STEP_GOAL, STEP_SHARE, LOOP_GOAL, BATCH_GOAL = 1.3, 0.85, 30.0, 4.0
+NETWORK_GOAL, SAMPLES_GOAL = 2.0, 1.2
 
 
 def grams() -> list[tuple[Case, tuple[int, int]]]:
@@ -70,7 +73,20 @@ def network() -> Case:
     )
 
 
-ROWS, STEPS, NETWORK = grams(), windows(), network()
+def samples() -> Case:
+    """Make the case of a system in the space of samples."""
+    N, P = minsr_peers.ROWS, minsr_peers.COLUMNS
+    return Case(
+        "minSR, float32",
+        f"N = {N}, P = {P:.0e}".replace("e+0", "e"),
+        flops=float(N * (N + 1) * P + 2 * N * P),
+        peers=("curvblas", "numpy", "torch"),
+        goal_slowdown=1 / SAMPLES_GOAL,
+        goal_fma=0.7,
+    )
+
+
+ROWS, STEPS, NETWORK, SAMPLES = grams(), windows(), network(), samples()
 SHAPES = {case.name: shape for case, shape in ROWS}
 SIZES = {case.name: sizes for case, sizes in STEPS}
 
@@ -79,6 +95,7 @@ def peer(
     products: Callable[[int, int], Products] | None,
     steps: Callable[[list[int]], Steps],
     layers: Callable[[], Network] | None,
+    system: Callable[[], System] | None,
     *packages: str,
 ) -> Peer:
     """Make a peer that does what the case says."""
@@ -88,19 +105,23 @@ def peer(
             return products(*SHAPES[case.name]).job()
         if layers is not None and case.name == NETWORK.name:
             return layers().job()
+        if system is not None and case.name == SAMPLES.name:
+            return system().job()
         return steps(SIZES[case.name]).job()
 
     return Peer(job, packages)
 
 
 FAMILY = Family(
-    title="Products of few long rows; TONGA; Kaldi's online natural gradient",
-    cases=[*(case for case, _ in (*ROWS, *STEPS)), NETWORK],
+    title="Products of few long rows; TONGA; Kaldi's online natural gradient; minSR",
+    cases=[*(case for case, _ in (*ROWS, *STEPS)), NETWORK, SAMPLES],
     peers={
-        "curvblas": peer(low_rank_peers.Curvblas, tonga_peers.Curvblas, online_peers.Curvblas, "curvblas"),
-        "numpy": peer(low_rank_peers.Numpy, tonga_peers.Numpy, online_peers.Numpy),
-        "numpy_batched": peer(None, tonga_peers.NumpyBatched, None),
-        "torch": peer(low_rank_peers.Torch, tonga_peers.Torch, online_peers.Torch, "torch"),
+        "curvblas": peer(
+            low_rank_peers.Curvblas, tonga_peers.Curvblas, online_peers.Curvblas, minsr_peers.Curvblas, "curvblas"
+        ),
+        "numpy": peer(low_rank_peers.Numpy, tonga_peers.Numpy, online_peers.Numpy, minsr_peers.Numpy),
+        "numpy_batched": peer(None, tonga_peers.NumpyBatched, None, None),
+        "torch": peer(low_rank_peers.Torch, tonga_peers.Torch, online_peers.Torch, minsr_peers.Torch, "torch"),
     },
     notes=(
         "R R^T and R v: curvblas in one call, with float64 results; the peers in two products, in float32.",
