@@ -48,6 +48,7 @@ FUNCTIONS = {
     "gram": ("rows",),
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
+    "simple_natural_gradient": ("rows",),
     "sample_space_solve": ("jacobian", "rhs", "damping"),
 }
 IN_PLACE = {

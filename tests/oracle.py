@@ -307,6 +307,15 @@ def sample_space_solve(jacobian, rhs, damping, previous=None, momentum=0.0):
     return start + Vh.conj().T @ (filtered * (U.conj().T @ (e - J @ start)))
 
 
+def simple_natural_gradient(X, alpha):
+    """Precondition each row by the moment of the others, inverse by inverse."""
+    X = np.float64(X)
+    N, D = X.shape
+    smoothing = alpha * (X**2).sum() / (N * D) * np.eye(D)
+    rows = [np.linalg.solve(smoothing + (X.T @ X - np.outer(x, x)) / (N - 1), x) for x in X]
+    return np.stack(rows) * np.linalg.norm(X) / np.linalg.norm(rows)
+
+
 class OnlineNaturalGradient:
     """Povey et al. 2015 as they define it: F = R^T diag(d) R + rho I, explicit matrices."""
 

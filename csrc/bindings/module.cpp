@@ -14,6 +14,7 @@
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
 #include "bindings/sample_space.h"
+#include "bindings/simple_natural_gradient.h"
 #include "bindings/tonga.h"
 
 namespace curvblas {
@@ -56,6 +57,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("ong_memory", &ong_memory);
     m.def("ong_step", &ong_step);
     m.def("sample_space_solve", &sample_space_solve);
+    m.def("simple_natural_gradient", &simple_natural_gradient);
     m.def("tonga_memory", &tonga_memory);
     m.def("tonga_step", &tonga_step);
 

@@ -24,6 +24,7 @@ from .preconditioning import PreconditionResult, precondition, precondition_eige
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve
+from .simple_natural_gradient import average_parameters, simple_natural_gradient
 from .tonga import TONGA
 
 __version__ = version("curvblas")
@@ -41,6 +42,7 @@ __all__ = [
     "SampleSpaceResult",
     "Status",
     "all_finite",
+    "average_parameters",
     "cholesky_solve",
     "conv_workspace_bytes",
     "damped_cholesky",
@@ -62,6 +64,7 @@ __all__ = [
     "precondition_with_inner",
     "sample_space_solve",
     "set_num_threads",
+    "simple_natural_gradient",
     "triangular_solve",
     "unpack_symmetric",
     "update_conv_factors",

@@ -69,4 +69,13 @@ CASES = [
         lambda **given: oracle.sample_space_solve(**given, damping=0.5, momentum=0.8),
         "jacobian",
     ),
+    Case(
+        "simple_natural_gradient",
+        lambda rng, n, dtype: {"rows": rng.standard_normal((n + 2 if n else 0, 2 * n // 3 + 1)).astype(dtype)},
+        lambda on, rows, out=None: on.simple_natural_gradient(rows, alpha=0.5, out=out),
+        lambda rows: oracle.simple_natural_gradient(rows, 0.5),
+        "rows",
+        optional=("out",),
+        wrong_shape=(9,),
+    ),
 ]

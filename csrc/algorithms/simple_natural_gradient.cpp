@@ -1,0 +1,95 @@
+#include "algorithms/simple_natural_gradient.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/status.h"
+#include "kernels/damped_inverse.h"
+#include "kernels/gram.h"
+#include "kernels/multiply.h"
+#include "kernels/simple_natural_gradient.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+namespace {
+
+template <class T>
+Stack<T> one(const Matrix<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
+}
+template <class T>
+Matrix<const T> read_only(const Matrix<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
+}
+
+/// One matrix of a task.
+template <class T>
+struct Minibatch {
+    Matrix<const T> X;
+    Matrix<T> X_hat;
+
+    bool is_wide() const { return X.rows <= X.columns; }
+    Index order() const { return std::min(X.rows, X.columns); }
+};
+
+}  // namespace
+
+template <class T>
+void simple_natural_gradient(const Queue& queue, std::span<const SimpleNaturalGradient<T>> group, double alpha) {
+    std::vector<Minibatch<T>> batches;
+    Index squares = 0, rows = 0;
+    for (const auto& [X, X_hat] : group)
+        for (Index b = 0; b < X.batch; ++b) {
+            batches.push_back({X[b], X_hat[b]});
+            squares += batches.back().order() * batches.back().order(), rows += X.rows;
+        }
+    const Index count = static_cast<Index>(batches.size());
+    const auto numbers = queue.template scratch<double>(2 * squares + 2 * rows + 5 * count);
+    const auto rounded = queue.template scratch<T>(squares);
+    const auto status = queue.template scratch<Status>(count);
+    const auto minor = queue.template scratch<Index>(count);
+    double* next = numbers.get();
+    T* next_rounded = rounded.get();
+    const auto take = [&](Index words) {
+        double* const own = next;
+        next += words;
+        return own;
+    };
+
+    std::vector<Gram<T>> grams;
+    std::vector<SimpleShift> shifts;
+    std::vector<DampedInverse<double>> inverses;
+    std::vector<SimpleRound<T>> rounds;
+    std::vector<Product<T>> products;
+    std::vector<SimpleRows<T>> others;
+    std::vector<SimpleGain<T>> gains;
+    for (Index k = 0; k < count; ++k) {
+        const Minibatch<T>& batch = batches[static_cast<std::size_t>(k)];
+        const Index N = batch.X.rows, n = batch.order();
+        const Matrix<double> K{take(n * n), n, n, n, 1}, M{take(n * n), n, n, n, 1};
+        const Matrix<T> own{next_rounded, n, n, n, 1};
+        next_rounded += n * n;
+        double *const shift = take(2), *const reports = take(3), *const sums = take(2 * N);
+        const Stack<const T> X = one(batch.X);
+        grams.push_back({batch.is_wide() ? X : transposed(X), {}, one(K), {}});
+        shifts.push_back({read_only(K), N, batch.X.columns, alpha, shift});
+        inverses.push_back(
+            {one(read_only(K)), shift, one(M), {&status[k], reports, reports + 1, reports + 2, &minor[k]}});
+        rounds.push_back({read_only(M), own});
+        products.push_back(batch.is_wide() ? Product<T>{one(read_only(own)), X, one(batch.X_hat)}
+                                           : Product<T>{X, one(read_only(own)), one(batch.X_hat)});
+        others.push_back({batch.X, batch.is_wide() ? read_only(M) : Matrix<const double>{}, shift, batch.X_hat, sums});
+        gains.push_back({batch.X_hat, shift, sums});
+    }
+    gram<T>(queue, grams);
+    simple_shift(queue, shifts);
+    damped_inverse<double>(queue, inverses, OnFailure::jitter);
+    simple_round<T>(queue, rounds);
+    multiply<T>(queue, products);
+    simple_rows<T>(queue, others);
+    simple_gain<T>(queue, gains);
+}
+
+template void simple_natural_gradient(const Queue&, std::span<const SimpleNaturalGradient<float>>, double);
+template void simple_natural_gradient(const Queue&, std::span<const SimpleNaturalGradient<double>>, double);
+
+}  // namespace curvblas::CURVBLAS_BACKEND
