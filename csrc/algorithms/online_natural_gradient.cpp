@@ -13,19 +13,6 @@
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-template <class T>
-Stack<T> one(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
-}
-template <class T>
-Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-template <class T>
-Matrix<T> transposed(const Matrix<T>& A) {
-    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride};
-}
-
 /// Matrices one after the other in memory of one allocation.
 template <class T>
 class Matrices {
@@ -84,8 +71,8 @@ class Sides {
         for (std::size_t s = 0; s < sides_.size(); ++s) {
             const Side& of = sides_[s];
             const Work& w = work_[s];
-            to_rank.push_back({one(of.X), one(transposed(read_only(W(s)))), one(w.H)});
-            back.push_back({one(read_only(w.H)), one(read_only(W(s))), one(of.X_hat)});
+            to_rank.push_back({as_stack(of.X), as_stack(transposed(read_only(W(s)))), as_stack(w.H)});
+            back.push_back({as_stack(read_only(w.H)), as_stack(read_only(W(s))), as_stack(of.X_hat)});
             differences.push_back({of.X, of.X_hat, w.sums.data});
             judges.push_back({w.side, w.sums.data, w.sums.rows});
         }
@@ -111,10 +98,15 @@ class Sides {
         for (const std::size_t s : updated()) {
             const Work& w = work_[s];
             const Status* const basis = &basis_status_[s];
-            bases.push_back({one(read_only(w.Z)), {}, w.c.data, one(w.U), {&basis_status_[s], &found_[s].residual}});
+            bases.push_back(
+                {as_stack(read_only(w.Z)), {}, w.c.data, as_stack(w.U), {&basis_status_[s], &found_[s].residual}});
             updates.push_back({w.side, w.c.data, read_only(w.U), basis, w.Q});
-            rotations.push_back(
-                {one(read_only(w.Q)), one(read_only(sides_[s].rows)), {}, nullptr, one(W(s)), &found_[s].is_wanted});
+            rotations.push_back({as_stack(read_only(w.Q)),
+                                 as_stack(read_only(sides_[s].rows)),
+                                 {},
+                                 nullptr,
+                                 as_stack(W(s)),
+                                 &found_[s].is_wanted});
         }
         eigenbasis<double>(queue_, bases);
         for_each_side<OngUpdate>(queue_, updates);
@@ -159,9 +151,9 @@ class Sides {
         for (const std::size_t s : updated()) {
             const Work& w = work_[s];
             scales.push_back({w.H, &found_[s].unit});
-            products.push_back({one(transposed(read_only(w.H))), one(sides_[s].X), one(J(s))});
-            squares.push_back({one(transposed(read_only(w.H))), {}, one(w.L), {}});
-            squares.push_back({one(read_only(J(s))), {}, one(w.K), {}});
+            products.push_back({as_stack(transposed(read_only(w.H))), as_stack(sides_[s].X), as_stack(J(s))});
+            squares.push_back({as_stack(transposed(read_only(w.H))), {}, as_stack(w.L), {}});
+            squares.push_back({as_stack(read_only(J(s))), {}, as_stack(w.K), {}});
             forms.push_back({w.side, read_only(w.K), read_only(w.L), w.Z});
         }
         ong_scale<T>(queue_, scales);
@@ -176,10 +168,14 @@ class Sides {
         std::vector<LowRankApply<T>> rotations;
         for (const std::size_t s : updated()) {
             const Work& w = work_[s];
-            squares.push_back({one(read_only(W(s))), {}, one(w.K), {}});
+            squares.push_back({as_stack(read_only(W(s))), {}, as_stack(w.K), {}});
             systems.push_back({w.side, w.K, w.C, W(s)});
-            rotations.push_back(
-                {one(read_only(w.C)), one(read_only(W(s))), {}, nullptr, one(W(s)), &found_[s].is_skewed});
+            rotations.push_back({as_stack(read_only(w.C)),
+                                 as_stack(read_only(W(s))),
+                                 {},
+                                 nullptr,
+                                 as_stack(W(s)),
+                                 &found_[s].is_skewed});
         }
         gram<T>(queue_, squares);
         for_each_side<OngOrthogonalise<T>>(queue_, systems);

@@ -19,14 +19,6 @@ namespace {
 constexpr Index block_bytes = Index{128} << 20;  // of J, between two visits to K
 
 template <class T>
-Stack<T> one(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
-}
-template <class T>
-Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-template <class T>
 Matrix<const T> columns_of(const Matrix<const T>& A, Index first, Index count) {
     return {A.data + first * A.column_stride, A.data ? A.rows : 0, count, A.row_stride, A.column_stride};
 }
@@ -140,12 +132,12 @@ class SampleSpace {
                 const Matrix<T> imaginary{own.data + 2 * s.width(), s.rows(), s.rows(), s.rows(), 1};
                 turns.push_back({J, S});
                 if (V.data) parts.push_back({V, own}), V = read_only(own);
-                products.push_back({one(read_only(S)), transposed(one(J)), one(imaginary)});
+                products.push_back({as_stack(read_only(S)), transposed(as_stack(J)), as_stack(imaginary)});
                 I = read_only(imaginary);
             }
             const Matrix<double> P{w.P.data, s.rows(), V.data ? V.rows : 0, V.data ? V.rows : 1, 1};
-            squares.push_back(
-                {one(J), V.data ? one(V) : Stack<const T>{}, one(w.R), V.data ? one(P) : Stack<double>{}});
+            squares.push_back({as_stack(J), V.data ? as_stack(V) : Stack<const T>{}, as_stack(w.R),
+                               V.data ? as_stack(P) : Stack<double>{}});
             sums.push_back({read_only(w.R), read_only(P), I, block == 0, w.K, w.y});
         });
         for_each_element<SampleSpaceTurn<T>>(queue_, turns);
@@ -168,12 +160,12 @@ class SampleSpace {
             const Work& w = work_[k];
             const Index M = s.unknowns();
             rights.push_back({s.rhs, s.is_complex, s.previous.data ? mu_ : 0, w.y, w.e});
-            factors.push_back({one(read_only(w.K)),
+            factors.push_back({as_stack(read_only(w.K)),
                                s.damping,
-                               one(w.L),
+                               as_stack(w.L),
                                {&factor_status_[k], reports.get() + k, reports.get() + count() + k, minor.get() + k}});
-            solves.push_back({one(read_only(w.L)), one(Matrix<const double>{w.e, M, 1, 1, 1}),
-                              one(Matrix<double>{w.w, M, 1, 1, 1})});
+            solves.push_back({as_stack(read_only(w.L)), as_stack(Matrix<const double>{w.e, M, 1, 1, 1}),
+                              as_stack(Matrix<double>{w.w, M, 1, 1, 1})});
             judges.push_back(
                 {read_only(w.K), read_only(w.L), w.e, s.damping, eps, &factor_status_[k], s.status, &needs_basis_[k]});
         }
@@ -200,7 +192,8 @@ class SampleSpace {
             const System<T>& s = systems_[k];
             const Work& w = work_[k];
             double* const own = std::exchange(next, next + s.unknowns());
-            bases.push_back({one(read_only(w.K)), {}, own, one(w.L), {&factor_status_[k], residuals.get() + k}});
+            bases.push_back(
+                {as_stack(read_only(w.K)), {}, own, as_stack(w.L), {&factor_status_[k], residuals.get() + k}});
             projections.push_back({read_only(w.L), own, w.e, s.damping, eps, &factor_status_[k], w.y, s.status});
             expansions.push_back({read_only(w.L), w.y, w.w});
         }
@@ -227,12 +220,16 @@ class SampleSpace {
             const Matrix<T> x{s.x.data + first * s.x.column_stride, 1, length, s.x.row_stride, s.x.column_stride};
             if (s.is_complex) {
                 const Matrix<T> U{w.block, 2, length, length, 1};
-                sums.push_back({one(Matrix<const double>{w.w, 2, s.rows(), s.rows(), 1}), one(J), {}, nullptr, one(U)});
+                sums.push_back({as_stack(Matrix<const double>{w.w, 2, s.rows(), s.rows(), 1}),
+                                as_stack(J),
+                                {},
+                                nullptr,
+                                as_stack(U)});
                 joins.push_back({read_only(U), V, s.previous.data ? mu_ : 0, x});
                 return;
             }
-            sums.push_back({one(Matrix<const double>{w.w, 1, s.rows(), s.rows(), 1}), one(J),
-                            V.data ? one(V) : Stack<const T>{}, V.data ? momentum_.get() : nullptr, one(x)});
+            sums.push_back({as_stack(Matrix<const double>{w.w, 1, s.rows(), s.rows(), 1}), as_stack(J),
+                            V.data ? as_stack(V) : Stack<const T>{}, V.data ? momentum_.get() : nullptr, as_stack(x)});
         });
         low_rank_apply<T>(queue_, sums);
         for_each_element<SampleSpaceJoin<T>>(queue_, joins);

@@ -12,15 +12,6 @@
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-template <class T>
-Stack<T> one(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
-}
-template <class T>
-Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-
 /// One matrix of a task.
 template <class T>
 struct Minibatch {
@@ -69,14 +60,14 @@ void simple_natural_gradient(const Queue& queue, std::span<const SimpleNaturalGr
         const Matrix<T> own{next_rounded, n, n, n, 1};
         next_rounded += n * n;
         double *const shift = take(2), *const reports = take(3), *const sums = take(2 * N);
-        const Stack<const T> X = one(batch.X);
-        grams.push_back({batch.is_wide() ? X : transposed(X), {}, one(K), {}});
+        const Stack<const T> X = as_stack(batch.X);
+        grams.push_back({batch.is_wide() ? X : transposed(X), {}, as_stack(K), {}});
         shifts.push_back({read_only(K), N, batch.X.columns, alpha, shift});
         inverses.push_back(
-            {one(read_only(K)), shift, one(M), {&status[k], reports, reports + 1, reports + 2, &minor[k]}});
+            {as_stack(read_only(K)), shift, as_stack(M), {&status[k], reports, reports + 1, reports + 2, &minor[k]}});
         rounds.push_back({read_only(M), own});
-        products.push_back(batch.is_wide() ? Product<T>{one(read_only(own)), X, one(batch.X_hat)}
-                                           : Product<T>{X, one(read_only(own)), one(batch.X_hat)});
+        products.push_back(batch.is_wide() ? Product<T>{as_stack(read_only(own)), X, as_stack(batch.X_hat)}
+                                           : Product<T>{X, as_stack(read_only(own)), as_stack(batch.X_hat)});
         others.push_back({batch.X, batch.is_wide() ? read_only(M) : Matrix<const double>{}, shift, batch.X_hat, sums});
         gains.push_back({batch.X_hat, shift, sums});
     }

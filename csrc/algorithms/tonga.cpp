@@ -17,11 +17,6 @@ namespace {
 
 constexpr Index most_together = 8;  // rows whose products gram forms in float64
 
-template <class T>
-Stack<T> one(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
-}
-
 /// A step of some neighbouring blocks.
 template <class T>
 class Tonga {
@@ -76,13 +71,13 @@ class Tonga {
     template <class U>
     Stack<U> block(const Matrix<U>& A, Index b, Index first, Index count, Index origin = 0) const {
         U* const begin = A.row(first) + (step_.begins[b] - origin) * A.column_stride;
-        return one<U>({begin, count, size(b), A.row_stride, A.column_stride});
+        return as_stack<U>({begin, count, size(b), A.row_stride, A.column_stride});
     }
     /// The same for all blocks.
     template <class U>
     Stack<U> all(const Matrix<U>& A, Index first, Index count) const {
         U* const begin = A.row(first) + step_.begins[0] * A.column_stride;
-        return one<U>({begin, count, columns(), A.row_stride, A.column_stride});
+        return as_stack<U>({begin, count, columns(), A.row_stride, A.column_stride});
     }
     Stack<const T> rows_of(const Matrix<T>& X, Index b, Index first, Index count) const {
         return block<const T>({X.data, X.rows, X.columns, X.row_stride, X.column_stride}, b, first, count);
@@ -95,7 +90,7 @@ class Tonga {
     }
     template <class U>
     static Stack<U> of_block(const Stack<U>& A, Index b) {
-        return one<U>(A[b]);
+        return as_stack<U>(A[b]);
     }
 
     void clear_rows() {
@@ -149,11 +144,11 @@ class Tonga {
         const auto mean = queue_.template scratch<T>(columns());
         const std::vector<double> equal(static_cast<std::size_t>(N), 1 / static_cast<double>(N));
         const auto weights = queue_.copy_of(std::span<const double>(equal));
-        const std::vector<LowRankApply<T>> means = {{one<const double>({weights.get(), 1, N, N, 1}),
+        const std::vector<LowRankApply<T>> means = {{as_stack<const double>({weights.get(), 1, N, N, 1}),
                                                      all(step_.G, 0, N),
                                                      {},
                                                      nullptr,
-                                                     one<T>({mean.get(), 1, columns(), columns(), 1})}};
+                                                     as_stack<T>({mean.get(), 1, columns(), columns(), 1})}};
         low_rank_apply<T>(queue_, means);
         taken_ = 0;
         const Stack<double> Q = take(1, r), w = take(1, 1), P = take(1, r), V = take(r, r);
@@ -203,7 +198,7 @@ class Tonga {
                 const Index some = std::min(most_together, rank_ - i);
                 const Matrix<double> k = memory_.K[b];
                 const Matrix<double> strip{k.row(i), some, rank_, k.row_stride, k.column_stride};
-                products.push_back({rows_of(memory_.X, b, i, some), kept(b, rank_), {}, one(strip)});
+                products.push_back({rows_of(memory_.X, b, i, some), kept(b, rank_), {}, as_stack(strip)});
             }
         }
         low_rank_apply<T>(queue_, rotations);

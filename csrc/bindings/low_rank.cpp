@@ -95,7 +95,7 @@ py::tuple multiply(Call& call, const Group& R, const Vectors* vectors) {
             task.K = stack<double>(K.group.arrays[k], count, first);
             if (vectors) {
                 const bool is_single = vectors->are_single[k];
-                task.V = kernels::transposed(as_columns<const T>(vectors->group.arrays[k], is_single, count, first));
+                task.V = transposed(as_columns<const T>(vectors->group.arrays[k], is_single, count, first));
                 task.P = as_columns<double>(P.group.arrays[k], is_single, count, first);
             }
             tasks.push_back(task);

@@ -53,6 +53,38 @@ struct Stack {
     }
 };
 
+template <class T>
+CURVBLAS_DEVICE Matrix<const T> read_only(const Matrix<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
+}
+
+template <class T>
+CURVBLAS_DEVICE Stack<const T> read_only(const Stack<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, A.batch, A.batch_stride};
+}
+
+template <class T>
+CURVBLAS_DEVICE Matrix<T> transposed(const Matrix<T>& A) {
+    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride};
+}
+
+template <class T>
+CURVBLAS_DEVICE Stack<T> transposed(const Stack<T>& A) {
+    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride, A.batch, A.batch_stride};
+}
+
+/// A stack of one.
+template <class T>
+CURVBLAS_DEVICE Stack<T> as_stack(const Matrix<T>& A) {
+    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, 1, 0};
+}
+
+/// `batch` contiguous matrices one after the other.
+template <class T>
+CURVBLAS_DEVICE Stack<T> contiguous_stack(T* data, Index rows, Index columns, Index batch) {
+    return {data, rows, columns, columns, 1, batch, rows * columns};
+}
+
 /// `batch` sets of N x T rows of length d, of any row dtype. T counts the positions that share weights (1 if none).
 /// `data == nullptr` means that the argument is absent.
 struct Rows {

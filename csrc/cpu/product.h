@@ -24,14 +24,4 @@ double cost_of_products(double count, Index m, Index k, Index n) {
     return count * (150 + 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n) / per_unit);
 }
 
-template <class T>
-Matrix<const T> read_only(const Matrix<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride};
-}
-
-template <class T>
-Matrix<T> transposed(const Matrix<T>& A) {
-    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride};
-}
-
 }  // namespace curvblas::cpu

@@ -19,20 +19,4 @@ struct Product {
 template <class T>
 void multiply(const Queue& queue, std::span<const Product<T>> group);
 
-/// `batch` contiguous matrices one after the other.
-template <class T>
-Stack<T> contiguous_stack(T* data, Index rows, Index columns, Index batch) {
-    return {data, rows, columns, columns, 1, batch, rows * columns};
-}
-
-template <class T>
-Stack<const T> read_only(const Stack<T>& A) {
-    return {A.data, A.rows, A.columns, A.row_stride, A.column_stride, A.batch, A.batch_stride};
-}
-
-template <class T>
-Stack<T> transposed(const Stack<T>& A) {
-    return {A.data, A.columns, A.rows, A.column_stride, A.row_stride, A.batch, A.batch_stride};
-}
-
 }  // namespace curvblas::CURVBLAS_BACKEND
