@@ -7,6 +7,7 @@
 #include "kernels/damped_cholesky.h"
 #include "kernels/gram.h"
 #include "kernels/kalman.h"
+#include "kernels/low_rank_apply.h"
 #include "kernels/multiply.h"
 #include "kernels/triangular_solve.h"
 #include "kernels/update_factors.h"
@@ -44,14 +45,19 @@ class Kalman {
           memory_(queue.template scratch<double>(words())),
           next_(memory_.get()),
           status_(queue.template scratch<Status>(blocks_)),
-          minors_(queue.template scratch<Index>(blocks_)) {
+          minors_(queue.template scratch<Index>(blocks_)),
+          narrow_(queue.template scratch<T>(is_wide ? 0 : outputs_ * columns())),
+          W_(take(outputs_, columns() + blocks_)),
+          X_(take(outputs_, columns() + blocks_)),
+          S_(contiguous_stack(take(blocks_ * outputs_ * outputs_), outputs_, outputs_, blocks_)),
+          L_(contiguous_stack(take(blocks_ * outputs_ * outputs_), outputs_, outputs_, blocks_)) {
         T* P = step.P;
         for (Index b = 0; b < blocks_; P += size(b) * size(b), ++b) P_.push_back(square(P, size(b)));
     }
 
     void run() {
-        widen();
         multiply_by_covariance();
+        set_up_systems();
         factorise();
         judge();
         subtract();
@@ -62,10 +68,12 @@ class Kalman {
 
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
     Index columns() const { return step_.begins[blocks_] - step_.begins[0]; }
-    /// H unless it is wide already; H P and X, with a column more each; S and L; numbers.
+    /// Whether products of H are formed in float64, where memory bounds them anyway; gram's limit.
+    bool are_few() const { return outputs_ <= 8; }
+    /// W and X, with a column more each; H in float64; S and L; numbers.
     Index words() const {
-        const Index o = outputs_;
-        return (is_wide ? 0 : o * columns()) + 2 * o * (columns() + blocks_) + blocks_ * (2 * o * o + 5);
+        const Index o = outputs_, copy = !is_wide && are_few() ? o * columns() : 0;
+        return 2 * o * (columns() + blocks_) + copy + blocks_ * (2 * o * o + 4);
     }
     double* take(Index words) { return std::exchange(next_, next_ + words); }
     Matrix<double> take(Index rows, Index columns) { return {take(rows * columns), rows, columns, columns, 1}; }
@@ -75,38 +83,59 @@ class Kalman {
     Matrix<double> with_error(const Matrix<double>& A, Index b) const {
         return columns_of(A, step_.begins[b] - step_.begins[0] + b, size(b) + 1);
     }
+    /// H P of block b in T.
+    Matrix<T> W(Index b) const {
+        if constexpr (is_wide)
+            return own(W_, b);
+        else
+            return columns_of(Matrix<T>{narrow_.get(), outputs_, columns(), columns(), 1},
+                              step_.begins[b] - step_.begins[0], size(b));
+    }
     Matrix<double> own(const Matrix<double>& A, Index b) const { return columns_of(with_error(A, b), 0, size(b)); }
     Matrix<double> error(const Matrix<double>& A, Index b) const { return columns_of(with_error(A, b), size(b), 1); }
 
-    /// H in float64.
-    void widen() {
-        const Matrix<const T> all = columns_of(step_.H, step_.begins[0], columns());
+    /// A in float64: A itself, or a copy.
+    Matrix<const double> widened(const Matrix<const T>& A) {
         if constexpr (is_wide) {
-            H_ = all;
+            return A;
         } else {
-            const Matrix<double> wide = take(outputs_, columns());
-            const KalmanWiden<T> task{all, wide};
+            const Matrix<double> wide = take(A.rows, A.columns);
+            const KalmanWiden<T> task{A, wide};
             for_each_entry<KalmanWiden<T>>(queue_, std::span(&task, 1));
-            H_ = read_only(wide);
+            return read_only(wide);
         }
     }
 
-    /// W = H P, whose rows have products with those of H that make S.
+    /// W = H P.
     void multiply_by_covariance() {
-        W_ = take(outputs_, columns() + blocks_), X_ = take(outputs_, columns() + blocks_);
-        S_ = contiguous_stack(take(blocks_ * outputs_ * outputs_), outputs_, outputs_, blocks_);
-        L_ = contiguous_stack(take(blocks_ * outputs_ * outputs_), outputs_, outputs_, blocks_);
-        std::vector<Gram<T>> products;
-        std::vector<Gram<double>> squares;
+        if (are_few()) {
+            const Matrix<const double> H = widened(columns_of(step_.H, step_.begins[0], columns()));
+            std::vector<LowRankApply<T>> sums;
+            for (Index b = 0; b < blocks_; ++b)
+                sums.push_back({one(columns_of(H, step_.begins[b] - step_.begins[0], size(b))),
+                                one(read_only(P_[b])),
+                                {},
+                                nullptr,
+                                one(W(b))});
+            return low_rank_apply<T>(queue_, sums);
+        }
+        std::vector<Product<T>> products;
+        for (Index b = 0; b < blocks_; ++b) products.push_back({one(H(b)), one(read_only(P_[b])), one(W(b))});
+        multiply<T>(queue_, products);
+    }
+
+    /// S from the products of the rows of H with those of W; and W in float64, with the error beside it.
+    void set_up_systems() {
+        std::vector<Gram<T>> squares;
+        std::vector<KalmanWiden<T>> copies;
         std::vector<KalmanSystem<T>> systems;
         for (Index b = 0; b < blocks_; ++b) {
-            const Matrix<const double> wide = columns_of(H_, step_.begins[b] - step_.begins[0], size(b));
-            products.push_back({one(H(b)), one(read_only(P_[b])), {}, one(own(W_, b))});
-            squares.push_back({one(wide), one(read_only(own(W_, b))), {}, one(S_[b])});
+            squares.push_back({one(H(b)), one(read_only(W(b))), {}, one(S_[b])});
+            if constexpr (!is_wide) copies.push_back({read_only(W(b)), own(W_, b)});
             systems.push_back({step_.R, step_.e, step_.is_diagonal, growth_, S_[b], error(W_, b)});
         }
-        gram<T>(queue_, products);
-        gram<double>(queue_, squares);
+        gram<T>(queue_, squares);
+        if constexpr (!is_wide) for_each_entry<KalmanWiden<T>>(queue_, copies);
         for_each_entry<KalmanSystem<T>>(queue_, systems);
     }
 
@@ -159,10 +188,10 @@ class Kalman {
     double *next_, *keep_ = nullptr, *add_ = nullptr;
     decltype(std::declval<Queue>().template scratch<Status>(0)) status_;
     decltype(std::declval<Queue>().template scratch<Index>(0)) minors_;
+    decltype(std::declval<Queue>().template scratch<T>(0)) narrow_;
+    const Matrix<double> W_, X_;
+    const Stack<double> S_, L_;
     std::vector<Matrix<T>> P_;
-    Matrix<const double> H_{};
-    Matrix<double> W_{}, X_{};
-    Stack<double> S_{}, L_{};
 };
 
 /// Blocks [first, last) of a step; their covariances begin at `offset`.

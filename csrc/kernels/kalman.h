@@ -1,5 +1,5 @@
 // The small work of Kalman filters of parameters (Ollivier 2017): a block of parameters a filter with a covariance P
-// (n, n), o outputs. What is as large as P is that of gram and update_factors. See algorithms/kalman.h.
+// (n, n), o outputs. What is as large as P is that of products and update_factors. See algorithms/kalman.h.
 #pragma once
 
 #include <cmath>
@@ -26,16 +26,16 @@ struct KalmanStart {
     }
 };
 
-/// H in float64.
+/// H, or W = H P (o, n), in float64.
 template <class T>
 struct KalmanWiden {
-    Matrix<const T> H;
+    Matrix<const T> narrow;
     Matrix<double> wide;
 
-    CURVBLAS_DEVICE Index count() const { return H.rows * H.columns; }
+    CURVBLAS_DEVICE Index count() const { return narrow.rows * narrow.columns; }
     CURVBLAS_DEVICE void work(Index k) const {
-        const Index i = k / H.columns, j = k % H.columns;
-        wide(i, j) = static_cast<double>(H(i, j));
+        const Index i = k / narrow.columns, j = k % narrow.columns;
+        wide(i, j) = static_cast<double>(narrow(i, j));
     }
 };
 

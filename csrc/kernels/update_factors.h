@@ -19,10 +19,11 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// own matrix. Rows of any dtype are converted to T, which is what they are multiplied and accumulated in; sums over
 /// more than 4,096 rows are added up in float64, or enter the average every so often. So float32 sums of rows that vary
 /// err below 1e-6; those of equal rows, whose rounding errors all have one sign, by 3e-6 on the CPU and more on a
-/// device. How the rows are cut depends on the shape alone. Cost per matrix: N T n (n + 1) flops; N T d + n^2 (read) +
-/// n^2 (written) words. Scratch on the CPU: below 1.5 MB a thread, and 32 MiB, or what one matrix needs, for the sums
-/// of ranges of rows and as much for packed rows; on a device, one tile of 64 x 64 words a range of at least 2,048
-/// rows, 64 MiB at a time. Same bits for any number of threads.
+/// device. How the rows are cut depends on the shape alone.
+/// Cost per matrix: N T n (n + 1) flops; N T d + n^2 (read) + n^2 (written) words. Scratch on the CPU: below 1.5 MB a
+/// thread, and 32 MiB, or what one matrix needs, for the sums of ranges of rows and as much for packed rows; on a
+/// device, one tile of 64 x 64 words a range of at least 2,048 rows, 64 MiB at a time. Same bits for any number of
+/// threads.
 template <class T>
 struct UpdateFactors {
     Stack<const T> C;
