@@ -62,6 +62,21 @@ class TestState:
         with pytest.raises(ValueError, match=r"state\['steps'\] = 5 does not fit the other entries"):
             method.load_state_dict({"steps": 5})
 
+    def test_of_another_dtype_or_order_is_refused(self, rng):
+        (seen,) = observations(rng, 1, 2, 5)
+        method = cb.KalmanNaturalGradient(5)
+        method.step(*seen)
+        state = method.state_dict()
+
+        method.load_state_dict({**state, "covariance": state["covariance"].astype(np.float32)})
+        with pytest.raises(TypeError, match="jacobian must be float32 like the first jacobian of this object"):
+            method.step(*seen)
+        method._memory = np.repeat(state["covariance"], 2)[::2]  # a copy would be contiguous
+        with pytest.raises(
+            ValueError, match=r"covariance of the state must be contiguous, writable and of shape \(25,\)"
+        ):
+            method.step(*seen)
+
     def test_hands_out_copies(self, rng):
         first, second = observations(rng, 2, 2, 5)
         method, other = cb.KalmanNaturalGradient(5), cb.KalmanNaturalGradient(5)

@@ -15,11 +15,11 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// in place; `begins` (blocks + 1, on the host) says where blocks begin; H (o, n); e (o, 1); R (o, o), of which the
 /// lower triangle is read, or (o, 1), its diagonal; update (n). Nothing that is written may overlap anything.
 ///
-/// P stays exactly symmetric: X^T X is subtracted, X = L^-1 H P for S = L L^T. H P, S and X are in float64, but for
-/// products of more than 8 outputs, which are those of gram; X is rounded to T. Statuses, one a block: ok; not_finite
-/// (H P H^T, R or L^-1 e is not) and not_positive_definite (S has no factor): P of the block is left as it is, its
-/// update is NaN. Cost per block: 3 n_b^2 o flops and 3 o^2 n_b; P is read one and a half times, written once. Same
-/// bits for any number of threads, and for a block alone.
+/// P stays exactly symmetric: X^T X is subtracted, X = L^-1 H P for S = L L^T. H P and S are products of up to 8 rows
+/// formed in float64, of more in T (S in float64 beyond gram's pieces); H P and X are rounded to T, all that is o x o
+/// is float64. Statuses, one a block: ok; not_finite (H P H^T, R or L^-1 e is not) and not_positive_definite (S has no
+/// factor): P of the block is left as it is, its update is NaN. Cost per block: 3 n_b^2 o flops and 3 o^2 n_b; P is
+/// read one and a half times, written once. Same bits for any number of threads, and for a block alone.
 template <class T>
 struct KalmanStep {
     T* P;

@@ -47,13 +47,13 @@ class KalmanNaturalGradient:
         holds NaN or Inf, or products of them overflow; ``NOT_POSITIVE_DEFINITE``, S has no Cholesky factor in float64.
         Where it is not ``OK``, P of the block is left as it was, and its update is NaN.
     covariance : array of shape (dim, dim), or list of arrays (n_b, n_b)
-        P, exactly symmetric; copies, float64 before the first step, and those of our device arrays on the host.
+        P, exactly symmetric; copies, float64 before the first step. NumPy's for what the CPU and our device arrays hold.
 
     Notes
     -----
     For o outputs a step costs 3 n^2 o + 3 n o^2 flops a block, and reads P one and a half times and writes it once. P
-    is in the dtype of the jacobian; H P, S and its factor are formed in float64, but products of more than 8 outputs
-    in that dtype. Results have the same bits for any number of threads, and a block the same as alone.
+    is in the dtype of the jacobian, and so is H P; what is o x o is float64, and products are summed in float64 for up
+    to 8 outputs. Results have the same bits for any number of threads, and a block the same as alone.
 
     With ``fading``, P grows by ``1 / (1 - fading)`` a step in directions that are not observed, without bound; what
     then overflows is ``NOT_FINITE``. In float32, P may lose its definiteness where variances fall by more than 1e6.
