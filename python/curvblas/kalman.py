@@ -47,7 +47,7 @@ class KalmanNaturalGradient:
         holds NaN or Inf, or products of them overflow; ``NOT_POSITIVE_DEFINITE``, S has no Cholesky factor in float64.
         Where it is not ``OK``, P of the block is left as it was, and its update is NaN.
     covariance : array of shape (dim, dim), or list of arrays (n_b, n_b)
-        P, exactly symmetric; copies, float64 before the first step. NumPy's for what the CPU and our device arrays hold.
+        P, exactly symmetric; copies, float64 before the first step. NumPy's on the CPU and for our device arrays.
 
     Notes
     -----
