@@ -221,6 +221,35 @@ class Tonga:
         return np.linalg.solve(self.C + self.damping * np.eye(len(self.C)), np.float64(G).mean(axis=0))
 
 
+class Kalman:
+    """The extended Kalman filter of static parameters."""
+
+    def __init__(self, covariance, fading=0.0):
+        self.P, self.fading = np.float64(covariance), fading
+
+    def step(self, H, e, R):
+        H, e, R = map(np.float64, (H, e, R))
+        R = np.diag(R) if R.ndim == 1 else R
+        P = self.P / (1 - self.fading)
+        K = P @ H.T @ np.linalg.inv(H @ P @ H.T + R)
+        self.P = symmetric(P - K @ H @ P)
+        return K @ e
+
+
+class FisherAverage:
+    """Online natural gradient: J <- (1 - eta) J + eta H^T R^-1 H, and -eta J^-1 grad for the gradient -H^T R^-1 e."""
+
+    def __init__(self, J, fading=0.0):
+        self.J, self.fading, self.inverse_rate = np.float64(J), fading, 1.0
+
+    def step(self, H, e, R):
+        R = np.diag(R) if R.ndim == 1 else R
+        self.inverse_rate = 1 + (1 - self.fading) * self.inverse_rate
+        eta = 1 / self.inverse_rate
+        self.J = (1 - eta) * self.J + eta * H.T @ np.linalg.solve(R, H)
+        return eta * np.linalg.solve(self.J, H.T @ np.linalg.solve(R, e))
+
+
 def precondition(grads, A_inv, G_inv):
     """G_inv V A_inv."""
     return np.float64(G_inv) @ np.float64(grads) @ np.float64(A_inv)

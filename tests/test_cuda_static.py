@@ -179,6 +179,14 @@ KERNELS = {
     "subtract_products<double>": (64, {"DFMA": 2, "SHFL": 10}),
     "multiply_by_factor<float>": (64, {}),
     "multiply_by_factor<double>": (64, {}),
+    "work_on_entries<KalmanStart<float>>": (64, {}),
+    "work_on_entries<KalmanStart<double>>": (64, {}),
+    "work_on_entries<KalmanWiden<float>>": (64, {}),
+    "work_on_entries<KalmanSystem<float>>": (64, {}),
+    "work_on_entries<KalmanSystem<double>>": (64, {}),
+    "work_on_entries<KalmanJudge>": (64, {}),
+    "work_on_entries<KalmanGain<float>>": (64, {}),
+    "work_on_entries<KalmanGain<double>>": (64, {}),
 }
 
 

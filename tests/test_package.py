@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = [
     "curvblas",
     "curvblas.inverse_free",
+    "curvblas.kalman",
     "curvblas.kron_sum",
     "curvblas.kronecker",
     "curvblas.cholesky",

@@ -6,6 +6,7 @@
 #include "bindings/convolution.h"
 #include "bindings/eigen.h"
 #include "bindings/inverse_free.h"
+#include "bindings/kalman.h"
 #include "bindings/kronecker.h"
 #include "bindings/low_rank.h"
 #include "bindings/moments.h"
@@ -54,6 +55,8 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("gram", &gram);
     m.def("gram_products", &gram_products);
     m.def("low_rank_solve", &low_rank_solve);
+    m.def("kalman_memory", &kalman_memory);
+    m.def("kalman_step", &kalman_step);
     m.def("ong_memory", &ong_memory);
     m.def("ong_step", &ong_step);
     m.def("sample_space_solve", &sample_space_solve);

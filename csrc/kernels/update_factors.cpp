@@ -17,7 +17,9 @@ class RowPanels {
     static Index most_packed() { return std::numeric_limits<Index>::max(); }
     static Index scratch_bytes() { return 0; }
     bool weighted() const { return task_.w.data != nullptr; }
-    MovingAverage<T> average() const { return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N}; }
+    MovingAverage<T> average() const {
+        return {task_.decay[b_], task_.scale ? &task_.scale[b_] : nullptr, task_.R.N, task_.most_decay};
+    }
 
     bool in_panels() const {
         const Rows& R = task_.R;

@@ -41,7 +41,8 @@ class RowPanels {
 
 template <class T>
 __device__ void finish(const UpdateFactors<T>& task, const TileSum& block, Tile<T>& tile) {
-    const MovingAverage<T> average(task.decay[block.b], task.scale ? task.scale + block.b : nullptr, task.R.N);
+    const MovingAverage<T> average(task.decay[block.b], task.scale ? task.scale + block.b : nullptr, task.R.N,
+                                   task.most_decay);
     finish_tile(tile, average, task.C[block.b], task.updated[block.b], block.i, block.j);
 }
 

@@ -10,6 +10,7 @@ from .eigen import Eigenbasis, eigenbasis
 from .ekfac import update_ekfac_moments
 from .errors import NotPositiveDefiniteError, Status
 from .inverse_free import update_inverse_free
+from .kalman import KalmanNaturalGradient
 from .kron_sum import KronSumResult, kron_sum_solve
 from .kronecker import (
     InverseResult,
@@ -34,6 +35,7 @@ __all__ = [
     "CholeskyResult",
     "Eigenbasis",
     "InverseResult",
+    "KalmanNaturalGradient",
     "KronSumResult",
     "NotPositiveDefiniteError",
     "OnlineNaturalGradient",
