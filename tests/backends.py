@@ -22,7 +22,7 @@ GROUPS = {"factors", "rows", "inputs", "weights", "A", "G", "grads", "A_inv", "G
 GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_start", "rhs", "matrices"}
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
 GROUPS |= {"B", "D", "Z"}
-GROUPS |= {"vectors", "basis", "values"}
+GROUPS |= {"vectors", "basis", "values", "jacobian", "previous"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -48,6 +48,7 @@ FUNCTIONS = {
     "gram": ("rows",),
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
+    "sample_space_solve": ("jacobian", "rhs", "damping"),
 }
 IN_PLACE = {
     "update_factors": "factors",

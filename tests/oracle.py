@@ -296,6 +296,17 @@ def relative_error(x, reference):
     return np.linalg.norm(np.float64(x) - reference) / (size if size else 1.0)
 
 
+def sample_space_solve(jacobian, rhs, damping, previous=None, momentum=0.0):
+    """Minimise |J x - rhs|^2 + damping |x - momentum previous|^2 by singular values; least norm without damping."""
+    wide = np.result_type(jacobian, np.float64)
+    J, e = jacobian.astype(wide), rhs.astype(wide)
+    start = np.zeros(J.shape[1], wide) if previous is None else momentum * previous.astype(wide)
+    U, s, Vh = np.linalg.svd(J, full_matrices=False)
+    kept = s**2 + damping > 16 * np.finfo(jacobian.dtype).eps * ((s**2).max(initial=0) + damping)
+    filtered = np.where(kept, s / np.where(kept, s**2 + damping, 1), 0)
+    return start + Vh.conj().T @ (filtered * (U.conj().T @ (e - J @ start)))
+
+
 class OnlineNaturalGradient:
     """Povey et al. 2015 as they define it: F = R^T diag(d) R + rho I, explicit matrices."""
 

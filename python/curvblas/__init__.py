@@ -23,6 +23,7 @@ from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
+from .sample_space import SampleSpaceResult, sample_space_solve
 from .tonga import TONGA
 
 __version__ = version("curvblas")
@@ -37,6 +38,7 @@ __all__ = [
     "OnlineNaturalGradient",
     "PreconditionResult",
     "RootResult",
+    "SampleSpaceResult",
     "Status",
     "all_finite",
     "cholesky_solve",
@@ -58,6 +60,7 @@ __all__ = [
     "precondition",
     "precondition_eigen",
     "precondition_with_inner",
+    "sample_space_solve",
     "set_num_threads",
     "triangular_solve",
     "unpack_symmetric",

@@ -98,6 +98,9 @@ def ong_step(
     epsilon: float,
     delta: float,
 ) -> tuple[list[Any], Any]: ...
+def sample_space_solve(
+    jacobian: Any, rhs: Any, damping: Any, previous: Any, momentum: Any, is_complex: bool
+) -> tuple[Any, Any]: ...
 def tonga_memory(gradients: Any, slots: int, begins: Any) -> tuple[Any, Any, Any]: ...
 def tonga_step(
     basis: Any,

@@ -28,6 +28,15 @@ def _solve(rng, n, dtype):
     }
 
 
+def _system(rng, n, dtype):
+    jacobian = rng.standard_normal((n, 3 * n + 5)).astype(dtype)
+    return {
+        "jacobian": jacobian,
+        "rhs": rng.standard_normal(n).astype(dtype),
+        "previous": rng.standard_normal(jacobian.shape[1]).astype(dtype),
+    }
+
+
 CASES = [
     Case("gram", _rows, lambda on, **given: on.gram(**given), oracle.gram, "rows", wrong_shape=(9,)),
     Case(
@@ -52,5 +61,12 @@ CASES = [
         lambda **given: oracle.low_rank_solve(**given, damping=0.1),
         "basis",
         optional=("out",),
+    ),
+    Case(
+        "sample_space_solve",
+        _system,
+        lambda on, **given: on.sample_space_solve(**given, damping=0.5, momentum=0.8).solution,
+        lambda **given: oracle.sample_space_solve(**given, damping=0.5, momentum=0.8),
+        "jacobian",
     ),
 ]
