@@ -49,6 +49,8 @@ FUNCTIONS = {
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
     "sample_space_solve": ("jacobian", "rhs", "damping"),
+    "layer_gram": ("A_rows", "G_rows"),
+    "sample_space_solve_layers": ("A_rows", "G_rows", "rhs", "damping"),
 }
 IN_PLACE = {
     "update_factors": "factors",

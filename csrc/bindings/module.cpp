@@ -14,6 +14,7 @@
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
 #include "bindings/sample_space.h"
+#include "bindings/sample_space_layers.h"
 #include "bindings/tonga.h"
 
 namespace curvblas {
@@ -55,7 +56,9 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("low_rank_solve", &low_rank_solve);
     m.def("ong_memory", &ong_memory);
     m.def("ong_step", &ong_step);
+    m.def("layer_gram", &layer_gram);
     m.def("sample_space_solve", &sample_space_solve);
+    m.def("sample_space_solve_layers", &sample_space_solve_layers);
     m.def("tonga_memory", &tonga_memory);
     m.def("tonga_step", &tonga_step);
 

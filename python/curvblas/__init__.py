@@ -24,6 +24,7 @@ from .preconditioning import PreconditionResult, precondition, precondition_eige
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve
+from .sample_space_layers import layer_gram, sample_space_solve_layers
 from .tonga import TONGA
 
 __version__ = version("curvblas")
@@ -54,6 +55,7 @@ __all__ = [
     "info",
     "inverse_root",
     "kron_sum_solve",
+    "layer_gram",
     "low_rank_solve",
     "newton_schulz",
     "pack_symmetric",
@@ -61,6 +63,7 @@ __all__ = [
     "precondition_eigen",
     "precondition_with_inner",
     "sample_space_solve",
+    "sample_space_solve_layers",
     "set_num_threads",
     "triangular_solve",
     "unpack_symmetric",
