@@ -159,7 +159,7 @@ KERNELS = {
     "work_on_elements<SampleSpaceJoin<float>>": (64, {}),
     "work_on_elements<SampleSpaceJoin<double>>": (64, {}),
     "work_on_elements<LayerClear>": (64, {}),
-    "work_on_elements<LayerPairs>": (64, {}),
+    "work_on_elements<LayerPairs>": (80, {"DFMA": 1}),
     "work_on_elements<LayerCopy<float>>": (64, {}),
     "work_on_elements<LayerCopy<double>>": (64, {}),
     "work_on_sides<OngStart<float>>": (64, {}),
