@@ -100,8 +100,10 @@ class Layers {
 
     /// Rows as a matrix, copied where no single stride walks them.
     Matrix<const T> walked(const Rows& rows, std::vector<LayerCopy<T>>& copies) {
+        // The stride of a single row may be any number, and the BLAS wants a sensible one.
+        const Index stride = rows.count() > 1 ? rows.row_stride() : std::max<Index>(rows.d, 1);
         if (rows.has_one_stride())
-            return {static_cast<const T*>(rows.data), rows.count(), rows.d, rows.row_stride(), rows.d_stride};
+            return {static_cast<const T*>(rows.data), rows.count(), rows.d, stride, rows.d_stride};
         const Matrix<T> copy = copies_.take(rows.count(), rows.d);
         copies.push_back({rows, nullptr, copy});
         return read_only(copy);

@@ -129,7 +129,7 @@ def _in_parts(arrays: Arrays) -> Arrays:
     """Return complex arrays as real ones whose last axis has real and imaginary parts in turn."""
 
     def parts(x: Array) -> Array:
-        if isinstance(x, np.ndarray) and x.ndim and x.strides[-1] != x.itemsize:
+        if isinstance(x, np.ndarray) and (x.ndim == 0 or x.strides[-1] != x.itemsize):
             x = np.ascontiguousarray(x)
         return x.view(x.real.dtype)
 
