@@ -50,6 +50,8 @@ FUNCTIONS = {
     "low_rank_solve": ("basis", "values", "damping", "grads"),
     "simple_natural_gradient": ("rows",),
     "sample_space_solve": ("jacobian", "rhs", "damping"),
+    "layer_gram": ("A_rows", "G_rows"),
+    "sample_space_solve_layers": ("A_rows", "G_rows", "rhs", "damping"),
 }
 IN_PLACE = {
     "update_factors": "factors",

@@ -345,6 +345,17 @@ def simple_natural_gradient(X, alpha):
     return np.stack(rows) * np.linalg.norm(X) / np.linalg.norm(rows)
 
 
+def layer_jacobian(A_rows, G_rows, bias):
+    """Return the gradients of all layers, a row for each case: sum over t of g_t (a_t, 1)^T."""
+    columns = []
+    for a, g, has_bias in zip(A_rows, G_rows, bias, strict=True):
+        a, g = (np.float64(x).reshape(len(x), -1, x.shape[-1]) for x in (a, g))
+        if has_bias:
+            a = np.concatenate([a, np.ones((*a.shape[:2], 1))], axis=2)
+        columns.append(np.einsum("ntq,ntp->nqp", g, a).reshape(len(a), -1))
+    return np.concatenate(columns, axis=1)
+
+
 class OnlineNaturalGradient:
     """Povey et al. 2015 as they define it: F = R^T diag(d) R + rho I, explicit matrices."""
 

@@ -29,7 +29,10 @@ MODULES = [
     "curvblas.ekfac",
     "curvblas.preconditioning",
     "curvblas.recurrent",
+    "curvblas.low_rank",
     "curvblas.roots",
+    "curvblas.sample_space",
+    "curvblas.sample_space_layers",
     "curvblas.errors",
     "curvblas._backend",
 ]

@@ -23,11 +23,7 @@ def distance(x, expected):
 def solve_on(on, jacobian, rhs, damping, **options):
     """Solve on a backend, whose own arrays are real: complex ones go there as their parts."""
     if not hasattr(on, "to_device") or np.dtype(jacobian.dtype).kind != "c":
-        return (
-            on.sample_space_solve(jacobian, rhs, damping, **options)
-            if options
-            else on.sample_space_solve(jacobian, rhs, damping)
-        )
+        return on.sample_space_solve(jacobian, rhs, damping, **options)
     previous, momentum = options.get("previous"), options.get("momentum", 0.0)
     parts = [None if x is None else on.to_device(x.view(x.real.dtype)) for x in (jacobian, rhs, previous)]
     x, status = on._module.sample_space_solve(parts[0], parts[1], damping, parts[2], momentum, True)
@@ -95,6 +91,34 @@ def test_rows_that_depend_on_each_other_give_the_least_norm(backend, rng, dtype)
     assert distance(found.solution, expected) < (1e-12 if dtype == np.float64 else 1e-5)
 
 
+def test_momentum_zero_reads_no_previous_solution(backend, rng):
+    J, e = rng.standard_normal((6, 20)), rng.standard_normal(6)
+
+    found = backend.sample_space_solve(J, e, 0.1, previous=np.full(20, np.nan), momentum=0.0)
+
+    assert np.array_equal(found.solution, backend.sample_space_solve(J, e, 0.1).solution)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_groups_have_the_bits_of_single_matrices(cpu, rng, dtype):
+    sizes = [(3, 40), (40, 2000), (17, 9)]
+    J, e = [draw(rng, dtype, *size) for size in sizes], [draw(rng, dtype, N) for N, _ in sizes]
+    found = []
+
+    for threads in (1, 2, 3, 7):
+        cb.set_num_threads(threads)
+        found.append(cpu.sample_space_solve(J, e, 0.1).solution)
+
+    alone = [cpu.sample_space_solve(*given, 0.1).solution for given in zip(J, e, strict=True)]
+    assert all(np.array_equal(a, b) for other in (*found[1:], alone) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("name", ["gram", "damped_inverse"])
+def test_other_functions_refuse_complex_arrays(name):
+    with pytest.raises(TypeError, match=r"must be float64 or float32 .*, got dtype complex128"):
+        getattr(cb, name)(np.eye(2) + 0j, *([1.0] if name == "damped_inverse" else []))
+
+
 def test_more_rows_than_columns_without_damping(backend, rng):
     J, e = rng.standard_normal((50, 20)), rng.standard_normal(50)
 
@@ -146,7 +170,7 @@ def test_one_damping_a_matrix_of_which_one_is_bad(backend, rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_many_columns_are_read_in_blocks_from_a_file(cpu, rng, dtype, tmp_path):
-    """128 MB of J are a block."""
+    """32 MB of J are a block."""
     N, P = 40, 1_000_001
     path = tmp_path / "jacobian"
     written = np.memmap(path, dtype, "w+", shape=(N, P))
@@ -205,8 +229,8 @@ class TestArguments:
     def test_numbers_are_looked_at(self):
         with pytest.raises(ValueError, match="damping must be a finite number >= 0, got -1"):
             cb.sample_space_solve(np.eye(2), np.ones(2), -1.0)
-        with pytest.raises(ValueError, match=r"momentum must be a number in \[0, 1\], got 2"):
-            cb.sample_space_solve(np.eye(2), np.ones(2), 1.0, previous=np.ones(2), momentum=2.0)
+        with pytest.raises(ValueError, match=r"momentum must be a number in \[0, 1\), got 1"):
+            cb.sample_space_solve(np.eye(2), np.ones(2), 1.0, previous=np.ones(2), momentum=1.0)
 
     def test_complex_arguments_are_all_complex(self):
         with pytest.raises(TypeError, match="rhs must be complex128 like jacobian, got float64"):

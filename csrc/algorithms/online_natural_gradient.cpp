@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/workspace.h"
 #include "kernels/eigenbasis.h"
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
@@ -12,22 +13,6 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
-
-/// Matrices one after the other in memory of one allocation.
-template <class T>
-class Matrices {
-  public:
-    Matrices(const Queue& queue, Index words) : memory_(queue.template scratch<T>(words)), next_(memory_.get()) {}
-    Matrix<T> take(Index rows, Index columns) {
-        const Matrix<T> own{next_, rows, columns, columns, 1};
-        next_ += rows * columns;
-        return own;
-    }
-
-  private:
-    decltype(std::declval<Queue>().template scratch<T>(0)) memory_;
-    T* next_;
-};
 
 /// Some sides of a call, all of them step by step.
 template <class T>
@@ -184,8 +169,8 @@ class Sides {
 
     const Queue& queue_;
     const std::vector<Side>& sides_;
-    Matrices<T> rows_;
-    Matrices<double> numbers_;
+    Workspace<T> rows_;
+    Workspace<double> numbers_;
     decltype(std::declval<Queue>().template scratch<OngNumbers>(0)) found_;
     decltype(std::declval<Queue>().template scratch<Status>(0)) basis_status_;
     std::vector<Work> work_;

@@ -15,16 +15,14 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// and x (batch, 1, P); damping one a matrix, mu one for all. `is_complex`: J, rhs, previous and x hold real and
 /// imaginary parts as neighbours, 2 P columns and 2 N elements of the real T. x may not overlap an input.
 ///
-/// J is read in blocks of columns, once for K = J J^H and J previous, and once for J^H: what memory cannot hold is
-/// mapped. K is formed as by gram, summed over blocks and factorised in float64; complex K as [[Re K, -Im K], [Im K, Re
-/// K]]. Where a row depends on those before it as far as 16 eps of T tell, K's eigenvectors solve instead, without
-/// those of eigenvalues (with damping) below 16 eps times the largest: the solution of least norm if damping is 0. A
-/// device is waited for, once, to know where.
+/// J is read in blocks of columns, of 32 MB each, once for K = J J^H and J previous, and once for J^H: what memory
+/// cannot hold is mapped. K is formed as by gram, summed over blocks in float64; complex K as [[Re K, -Im K], [Im K, Re
+/// K]], the squares of the real rows (J; -i J), which a block is copied to. It is solved, with statuses, as
+/// sample_system.h says; an overflow of K is not_finite too. A device is waited for, once, or once for every 256 MB of
+/// such copies.
 ///
-/// Statuses: ok; jittered (directions were left out); not_finite (J, rhs or previous hold NaN or Inf, or K overflows);
-/// invalid_parameter (damping negative or not finite); no_convergence (of the eigenproblem). x is NaN for all but the
-/// first two. Cost: N^2 P + 4 N P flops (3 N^2 P + 8 N P multiply-adds if complex), N^3 / 3; 2 N P words. Same bits for
-/// any number of threads.
+/// Cost: N^2 P + 4 N P flops, N^3 / 3 (complex: 8 N^2 P + 16 N P, 8 N^3 / 3); 2 N P words. Same bits for any number of
+/// threads.
 template <class T>
 struct SampleSpaceSolve {
     Stack<const T> J, rhs, previous;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "algorithms/workspace.h"
 #include "core/status.h"
 #include "kernels/damped_inverse.h"
 #include "kernels/gram.h"
@@ -34,17 +35,10 @@ void simple_natural_gradient(const Queue& queue, std::span<const SimpleNaturalGr
             squares += batches.back().order() * batches.back().order(), rows += X.rows;
         }
     const Index count = static_cast<Index>(batches.size());
-    const auto numbers = queue.template scratch<double>(2 * squares + 2 * rows + 5 * count);
-    const auto rounded = queue.template scratch<T>(squares);
+    Workspace<double> numbers(queue, 2 * squares + 2 * rows + 5 * count);
+    Workspace<T> rounded(queue, squares);
     const auto status = queue.template scratch<Status>(count);
     const auto minor = queue.template scratch<Index>(count);
-    double* next = numbers.get();
-    T* next_rounded = rounded.get();
-    const auto take = [&](Index words) {
-        double* const own = next;
-        next += words;
-        return own;
-    };
 
     std::vector<Gram<T>> grams;
     std::vector<SimpleShift> shifts;
@@ -56,10 +50,9 @@ void simple_natural_gradient(const Queue& queue, std::span<const SimpleNaturalGr
     for (Index k = 0; k < count; ++k) {
         const Minibatch<T>& batch = batches[static_cast<std::size_t>(k)];
         const Index N = batch.X.rows, n = batch.order();
-        const Matrix<double> K{take(n * n), n, n, n, 1}, M{take(n * n), n, n, n, 1};
-        const Matrix<T> own{next_rounded, n, n, n, 1};
-        next_rounded += n * n;
-        double *const shift = take(2), *const reports = take(3), *const sums = take(2 * N);
+        const Matrix<double> K = numbers.take(n, n), M = numbers.take(n, n);
+        const Matrix<T> own = rounded.take(n, n);
+        double *const shift = numbers.take(2), *const reports = numbers.take(3), *const sums = numbers.take(2 * N);
         const Stack<const T> X = as_stack(batch.X);
         grams.push_back({batch.is_wide() ? X : transposed(X), {}, as_stack(K), {}});
         shifts.push_back({read_only(K), N, batch.X.columns, alpha, shift});

@@ -15,6 +15,7 @@
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
 #include "bindings/sample_space.h"
+#include "bindings/sample_space_layers.h"
 #include "bindings/simple_natural_gradient.h"
 #include "bindings/tonga.h"
 
@@ -59,7 +60,9 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("kalman_step", &kalman_step);
     m.def("ong_memory", &ong_memory);
     m.def("ong_step", &ong_step);
+    m.def("layer_gram", &layer_gram);
     m.def("sample_space_solve", &sample_space_solve);
+    m.def("sample_space_solve_layers", &sample_space_solve_layers);
     m.def("simple_natural_gradient", &simple_natural_gradient);
     m.def("tonga_memory", &tonga_memory);
     m.def("tonga_step", &tonga_step);

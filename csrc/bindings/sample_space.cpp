@@ -9,6 +9,7 @@ namespace curvblas {
 namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
+const Range below_one{[](double x) { return x >= 0 && x < 1; }, "a number in [0, 1)"};
 
 /// The shape as the caller knows it: `parts` real numbers are one element.
 std::string shape_text(Array a, Index parts) {
@@ -65,7 +66,8 @@ py::tuple sample_space_solve(const py::object& jacobian, const py::object& rhs, 
     const bool has_previous = !previous.is_none();
     const Group before = has_previous ? call.group_like(J, "jacobian", previous, "previous") : Group{J.ragged, {}};
     if (has_previous) require_dtype(before, dtype, "jacobian"), require_vectors(J, before, 1, parts);
-    const double mu = call.number(momentum, "momentum", fraction);
+    const double mu = call.number(momentum, "momentum", below_one);
+    const bool uses_previous = has_previous && mu != 0;  // 0 times NaN is none of the caller's business
     const Numbers dampings = call.parameter(damping, "damping", J, 2, non_negative);
     const Queue queue = call.queue();
     const NewArrays x = new_arrays_like(queue, solutions_of(J), dtype);
@@ -76,7 +78,7 @@ py::tuple sample_space_solve(const py::object& jacobian, const py::object& rhs, 
         std::vector<kernels::SampleSpaceSolve<T>> tasks;
         for_each_stack(J, {&e_rows, &before_rows, &x_rows}, [&](std::size_t k, Index count, Index first, Index matrix) {
             tasks.push_back({stack<const T>(J.arrays[k], count, first), stack<const T>(e_rows.arrays[k], count, first),
-                             has_previous ? stack<const T>(before_rows.arrays[k], count, first) : Stack<const T>{},
+                             uses_previous ? stack<const T>(before_rows.arrays[k], count, first) : Stack<const T>{},
                              &dampings[matrix], stack<T>(x_rows.arrays[k], count, first), status.data + matrix,
                              is_complex});
         });

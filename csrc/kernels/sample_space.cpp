@@ -27,12 +27,9 @@ void for_each_element(const Queue& queue, std::span<const Task> tasks) {
 
 std::vector<double> on_host(const Queue&, const double* numbers, Index count) { return {numbers, numbers + count}; }
 
-template void for_each_element(const Queue&, std::span<const SampleSpaceAdd<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceAdd<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceTurn<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceTurn<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceParts<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceParts<double>>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceRight<float>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceRight<double>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJudge>);
@@ -41,5 +38,9 @@ template void for_each_element(const Queue&, std::span<const SampleSpaceExpand>)
 template void for_each_element(const Queue&, std::span<const SampleSpaceRefuse>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<float>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<double>>);
+template void for_each_element(const Queue&, std::span<const LayerClear>);
+template void for_each_element(const Queue&, std::span<const LayerPairs>);
+template void for_each_element(const Queue&, std::span<const LayerCopy<float>>);
+template void for_each_element(const Queue&, std::span<const LayerCopy<double>>);
 
 }  // namespace curvblas::cpu

@@ -40,12 +40,9 @@ std::vector<double> on_host(const Queue& queue, const double* numbers, Index cou
     return copy;
 }
 
-template void for_each_element(const Queue&, std::span<const SampleSpaceAdd<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceAdd<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceTurn<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceTurn<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceParts<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceParts<double>>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceRight<float>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceRight<double>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJudge>);
@@ -54,5 +51,9 @@ template void for_each_element(const Queue&, std::span<const SampleSpaceExpand>)
 template void for_each_element(const Queue&, std::span<const SampleSpaceRefuse>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<float>>);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<double>>);
+template void for_each_element(const Queue&, std::span<const LayerClear>);
+template void for_each_element(const Queue&, std::span<const LayerPairs>);
+template void for_each_element(const Queue&, std::span<const LayerCopy<float>>);
+template void for_each_element(const Queue&, std::span<const LayerCopy<double>>);
 
 }  // namespace curvblas::CURVBLAS_BACKEND

@@ -12,52 +12,43 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// K and y += what a block of columns gives: its squares R (N, N), imaginary parts I (N, N; no data: real), products P
-/// with the previous solution (N, 1 or 2; no data: none). Only the lower triangle of K is written where K is complex.
-template <class T>
+/// K and y += the squares R (M, M) of a block of columns and, if there is a previous solution, its products P (M, 1).
 struct SampleSpaceAdd {
     Matrix<const double> R, P;
-    Matrix<const T> I;
     bool is_first;
     Matrix<double> K;
     double* y;
 
     CURVBLAS_DEVICE Index count() const { return R.rows * R.rows; }
     CURVBLAS_DEVICE void work(Index k) const {
-        const Index N = R.rows, n = k / N, m = k % N;
-        add(K(n, m), R(n, m));
-        if (I.data) add(K(N + n, N + m), R(n, m)), add(K(N + n, m), static_cast<double>(I(n, m)));
-        for (Index c = 0; c < P.columns && m == 0; ++c) add(y[c * N + n], P(n, c));
+        const Index n = k / R.rows, m = k % R.rows;
+        K(n, m) = is_first ? R(n, m) : K(n, m) + R(n, m);
+        if (m == 0 && P.columns > 0) y[n] = is_first ? P(n, 0) : y[n] + P(n, 0);
     }
-
-  private:
-    CURVBLAS_DEVICE void add(double& sum, double x) const { sum = is_first ? x : sum + x; }
 };
 
-/// S = -i J, of rows whose real and imaginary parts are neighbours: Im K = S J^T, with the parts as real numbers.
+/// S = (J; -i J; conj previous), of rows whose real and imaginary parts are neighbours: with the parts as real numbers,
+/// products of the first 2 N rows with each other are [[Re K, -Im K], [Im K, Re K]], and with the last row the real and
+/// the imaginary parts of J previous. Without previous (no data) S has no last row.
 template <class T>
-struct SampleSpaceTurn {
-    Matrix<const T> J;
+struct SampleSpaceEmbed {
+    Matrix<const T> J, previous;
     Matrix<T> S;
 
-    CURVBLAS_DEVICE Index count() const { return J.rows * (J.columns / 2); }
+    static constexpr Index run = 4;  // elements at a time: a division each would take longer than the copy
+    CURVBLAS_DEVICE Index runs() const { return (J.columns / 2 + run - 1) / run; }
+    CURVBLAS_DEVICE Index count() const { return (J.rows + (previous.data ? 1 : 0)) * runs(); }
     CURVBLAS_DEVICE void work(Index k) const {
-        const Index n = k / (J.columns / 2), p = k % (J.columns / 2) * 2;
-        S(n, p) = J(n, p + 1), S(n, p + 1) = -J(n, p);
-    }
-};
-
-/// V (2, columns), whose products with a row of J are the real and the imaginary part of its product with x.
-template <class T>
-struct SampleSpaceParts {
-    Matrix<const T> x;
-    Matrix<T> V;
-
-    CURVBLAS_DEVICE Index count() const { return x.columns / 2; }
-    CURVBLAS_DEVICE void work(Index k) const {
-        const Index p = 2 * k;
-        V(0, p) = x(0, p), V(0, p + 1) = -x(0, p + 1);
-        V(1, p) = x(0, p + 1), V(1, p + 1) = x(0, p);
+        const Index N = J.rows, n = k / runs(), begin = k % runs() * 2 * run;
+        for (Index p = begin; p < begin + 2 * run && p < J.columns; p += 2) {
+            if (n == N) {
+                S(2 * N, p) = previous(0, p), S(2 * N, p + 1) = -previous(0, p + 1);
+                continue;
+            }
+            const T real = J(n, p), imaginary = J(n, p + 1);
+            S(n, p) = real, S(n, p + 1) = imaginary;
+            S(N + n, p) = imaginary, S(N + n, p + 1) = -real;
+        }
     }
 };
 
@@ -166,6 +157,53 @@ struct SampleSpaceJoin {
 
   private:
     CURVBLAS_DEVICE double part(Index p) const { return mu != 0 ? mu * static_cast<double>(previous(0, p)) : 0; }
+};
+
+/// K = 0.
+struct LayerClear {
+    Matrix<double> K;
+
+    CURVBLAS_DEVICE Index count() const { return K.rows * K.columns; }
+    CURVBLAS_DEVICE void work(Index k) const { K(k / K.columns, k % K.columns) = 0; }
+};
+
+/// K_nm and K_mn += sum over t, u < T of (a_nt . a_mu + shift) (g_nt . g_mu), n of the cases from `first` on and m up
+/// to n. A and G are the products of their rows with each other, A_before and G_before those with the rows of earlier
+/// cases.
+struct LayerPairs {
+    Matrix<const double> A, A_before, G, G_before;
+    Index T, first;
+    double shift;
+    Matrix<double> K;
+
+    CURVBLAS_DEVICE Index count() const { return T > 0 ? A.rows / T * (first + A.rows / T) : 0; }
+    CURVBLAS_DEVICE void work(Index k) const {
+        const Index width = first + A.rows / T, n = k / width, m = k % width;
+        if (m > first + n) return;
+        const bool is_before = m < first;
+        const Index column = (is_before ? m : m - first) * T;
+        const Matrix<const double>&a = is_before ? A_before : A, &g = is_before ? G_before : G;
+        double sum = 0;
+        for (Index i = n * T; i < n * T + T; ++i)
+            for (Index j = column; j < column + T; ++j) sum += (a(i, j) + shift) * g(i, j);
+        K(first + n, m) += sum;
+        if (m != first + n) K(m, first + n) = K(first + n, m);
+    }
+};
+
+/// S (N T, d) = rows, each times the weight w of its case unless that is null.
+template <class T>
+struct LayerCopy {
+    Rows rows;
+    const double* w;
+    Matrix<T> S;
+
+    CURVBLAS_DEVICE Index count() const { return S.rows * S.columns; }
+    CURVBLAS_DEVICE void work(Index k) const {
+        const Index r = k / rows.d, j = k % rows.d;
+        const T x = static_cast<const T*>(rows.row(0, r))[j * rows.d_stride];
+        S(r, j) = w ? static_cast<T>(w[r / rows.T] * static_cast<double>(x)) : x;
+    }
 };
 
 /// Calls work(k) for k < count() of each, for a struct of this file with such methods.

@@ -25,6 +25,7 @@ from .preconditioning import PreconditionResult, precondition, precondition_eige
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve
+from .sample_space_layers import layer_gram, sample_space_solve_layers
 from .simple_natural_gradient import average_parameters, simple_natural_gradient
 from .tonga import TONGA
 
@@ -58,6 +59,7 @@ __all__ = [
     "info",
     "inverse_root",
     "kron_sum_solve",
+    "layer_gram",
     "low_rank_solve",
     "newton_schulz",
     "pack_symmetric",
@@ -65,6 +67,7 @@ __all__ = [
     "precondition_eigen",
     "precondition_with_inner",
     "sample_space_solve",
+    "sample_space_solve_layers",
     "set_num_threads",
     "simple_natural_gradient",
     "triangular_solve",

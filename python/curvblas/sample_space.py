@@ -57,8 +57,8 @@ def sample_space_solve(
         In the unit of the squares of J.
     previous : array, shape (..., P), or list of arrays (P_i,), optional
         The solution of the step before.
-    momentum : float in [0, 1]
-        mu, what is kept of ``previous``.
+    momentum : float in [0, 1)
+        mu, what is kept of ``previous``; 0 does not read it.
 
     Returns
     -------
@@ -74,12 +74,13 @@ def sample_space_solve(
 
     Notes
     -----
-    ``J J^H`` is formed as by `gram` (in the dtype of J, in float64 for up to 8 rows), added up and solved in float64 by
-    Cholesky. Where a row depends on those before it within 16 eps of its dtype, eigenvectors solve instead, and
-    directions of less than 16 eps of the largest eigenvalue are left out: damping 0 gives the solution of least norm.
-    On a device the call waits to know where. The term ``1 1^T / N`` that SPRING adds to the matrix of a centred J, to
-    keep it regular, is not needed then and left out. Cost per matrix: N^2 P + 4 N P + N^3 / 3 flops, three times as
-    many if complex; 2 N P words. The result has the same bits for any number of threads, alone or in a group.
+    ``J J^H`` is formed as by `gram` (in the dtype of J; in float64 for up to 8 rows, 4 if complex), added up and solved
+    in float64 by Cholesky. Where a row depends on those before it within 16 eps of its dtype, eigenvectors solve
+    instead, and directions of less than N eps (at least 16 eps) of the largest eigenvalue are left out: damping 0 gives
+    the solution of least norm. On a device the call waits to know where. The term ``1 1^T / N`` that SPRING adds to the
+    matrix of a centred J, to keep it regular, is not needed then and left out. Cost per matrix: N^2 P + 4 N P + N^3 / 3
+    flops, eight times as many if complex; 2 N P words. The result has the same bits for any number of threads, alone or
+    in a group.
 
     Source: Chen and Heyl 2024 (minSR); Goldshlager, Abrahamsen and Lin 2024 (SPRING); the matrix inversion lemma.
 
@@ -128,7 +129,7 @@ def _in_parts(arrays: Arrays) -> Arrays:
     """Return complex arrays as real ones whose last axis has real and imaginary parts in turn."""
 
     def parts(x: Array) -> Array:
-        if isinstance(x, np.ndarray) and x.ndim and x.strides[-1] != x.itemsize:
+        if isinstance(x, np.ndarray) and (x.ndim == 0 or x.strides[-1] != x.itemsize):
             x = np.ascontiguousarray(x)
         return x.view(x.real.dtype)
 
