@@ -9,7 +9,7 @@ from rich.table import Table
 
 from curvblas.examples.kfac import KERNELS
 from curvblas.examples.summary import Comparison, Promise, Row, phase_shares
-from curvblas.examples.tasks import KFAC, SETTING, Task
+from curvblas.examples.tasks import KFAC, Task
 from curvblas.examples.tuning import Tuned
 
 
@@ -40,9 +40,11 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
 
 
 def _grids(tuned: list[Tuned]) -> str:
-    grids = [f"{t.optimiser} {SETTING[t.optimiser]} {t.grid[0]:g} to {t.grid[-1]:g}" for t in tuned]
+    grids = [
+        f"{t.optimiser} {setting} {values[0]:g} to {values[-1]:g}" for t in tuned for setting, values in t.axes.items()
+    ]
     last = "Last five, over seeds: the median of the last five evaluations, which also chooses the best value."
-    return f"Best of {len(tuned[0].grid)} values each: {', '.join(grids)}. {last}"
+    return f"Best of {len(tuned[0].trials)} values each: {', '.join(grids)}. {last}"
 
 
 def _table(title: str, caption: list[str]) -> Table:
@@ -63,7 +65,7 @@ def _cells(t: Tuned, row: Row) -> list[str]:
     low, high = row.spread
     return [
         t.optimiser,
-        f"{t.best:g}",
+        ", ".join(f"{number:g}" for number in t.best),
         _short(row.loss_at_equal_steps),
         _short(row.loss_at_equal_time),
         _short(row.final_loss),
@@ -91,7 +93,7 @@ def _verdict(comparison: Comparison) -> str:
 
 def _warnings(tuned: list[Tuned]) -> list[str]:
     edge = "[red]WARNING: the best {} of {} lies at the edge of its grid: a better one may lie outside.[/]"
-    lines = [edge.format(SETTING[t.optimiser], t.optimiser) for t in tuned if t.at_edge]
+    lines = [edge.format(setting, t.optimiser) for t in tuned for setting in t.at_edge]
     for t in tuned:
         lines += [f"[red]WARNING: {t.optimiser}, seed {run.seed}: {run.failure}[/]" for run in t.runs if run.failure]
     repaired = sum(run.repaired for t in tuned for run in t.runs)
