@@ -22,6 +22,7 @@ from curvblas.examples.report import comparison_table, phase_table, promise_line
 from curvblas.examples.summary import compare, promises
 from curvblas.examples.tasks import KFAC, Task, all_tasks
 from curvblas.examples.tasks import quick as quick_version
+from curvblas.examples.trial import run_trial
 from curvblas.examples.tuning import Tuned, steps_to_take, tune
 
 SEEDS = (0, 1, 2)
@@ -85,11 +86,20 @@ def train(tasks: Sequence[Contest], seeds: tuple[int, ...], console: Console) ->
     # Redrawn twice a second: the bar runs in a thread that takes its time from the optimisers.
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
         bar = progress.add_task("", total=sum(steps_to_take(task, seeds) for task in tasks))
+
+        def advance(steps: int) -> None:
+            progress.advance(bar, steps)
+
         for task in tasks:
             tuned = []
             for name in task.axes:
                 progress.update(bar, description=f"{task.name}: {name}")
-                tuned.append(tune(task, name, seeds, lambda steps: progress.advance(bar, steps)))
+                tuned.append(tune(task, name, seeds[0], advance))
+            # By turns, so that what else the machine does meanwhile slows all of them.
+            for seed in seeds[1:]:
+                for t in tuned:
+                    progress.update(bar, description=f"{task.name}: {t.optimiser}")
+                    t.runs.append(run_trial(task, t.optimiser, t.best, seed, advance))
             results.append(tuned)
     return results
 

@@ -16,7 +16,8 @@ EVALUATIONS = 75
 class Run:
     """What one run did.
 
-    ``losses[i]`` was measured after ``steps[i]`` steps, which took ``seconds[i]``, evaluation not counted.
+    ``losses[i]`` was measured after ``steps[i]`` steps, which took ``seconds[i]``, evaluation not counted. That is
+    processor time of the one thread, because other work on the machine would lengthen the time on the wall.
     ``failure`` tells why a run ended early, and is empty otherwise.
     """
 

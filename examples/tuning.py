@@ -25,11 +25,11 @@ class Tuned:
     def at_edge(self) -> list[str]:
         """The settings whose best value is the first or last that was tried, so that a better one may lie outside."""
         tried = zip(self.axes.items(), self.best, strict=True)
-        return [setting for (setting, values), best in tried if best in {values[0], values[-1]}]
+        return [setting for (setting, values), best in tried if len(values) > 1 and best in {values[0], values[-1]}]
 
 
 def steps_to_take(contest: Contest, seeds: Sequence[int]) -> int:
-    """Count the steps that `tune` takes for all optimisers together.
+    """Count the steps of all trials, and of the best of each optimiser on all seeds.
 
     Parameters
     ----------
@@ -44,25 +44,24 @@ def steps_to_take(contest: Contest, seeds: Sequence[int]) -> int:
     return sum(contest.steps_of(name) * (count + len(seeds) - 1) for name, count in trials.items())
 
 
-def tune(contest: Contest, name: str, seeds: Sequence[int], advance: Callable[[int], None]) -> Tuned:
-    """Try every combination of settings on the first seed, and the best of them on the others too.
+def tune(contest: Contest, name: str, seed: int, advance: Callable[[int], None]) -> Tuned:
+    """Try every combination of settings on one seed.
 
     Parameters
     ----------
     contest : Contest
     name : str
         One of its optimisers.
-    seeds : sequence of int
+    seed : int
     advance : callable
         Told now and then how many steps more are behind us.
 
     Returns
     -------
     Tuned
-        The best value has the smallest final loss.
+        The best value has the smallest final loss; its run is the first of ``runs``.
     """
     axes = contest.axes[name]
-    trials = [run_trial(contest, name, value, seeds[0], advance) for value in product(*axes.values())]
+    trials = [run_trial(contest, name, value, seed, advance) for value in product(*axes.values())]
     best = min(trials, key=lambda run: run.final_loss)
-    others = [run_trial(contest, name, best.value, seed, advance) for seed in seeds[1:]]
-    return Tuned(name, axes, trials, best.value, [best, *others])
+    return Tuned(name, axes, trials, best.value, [best])
