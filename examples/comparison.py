@@ -16,11 +16,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from threadpoolctl import threadpool_limits
 
 import curvblas as cb
-from curvblas.examples.contest import Contest
+from curvblas.examples.contest import KFAC, Contest
 from curvblas.examples.plot import save_plot
 from curvblas.examples.report import comparison_table, phase_table, promise_lines
 from curvblas.examples.summary import compare, promises
-from curvblas.examples.tasks import KFAC, Task, all_tasks
+from curvblas.examples.tasks import Task, all_tasks
 from curvblas.examples.tasks import quick as quick_version
 from curvblas.examples.trial import run_trial
 from curvblas.examples.tuning import Tuned, steps_to_take, tune

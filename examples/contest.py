@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+SGD, ADAM, KFAC, TONGA, KALDI = "SGD + momentum", "Adam", "K-FAC", "TONGA", "Kaldi NG-SGD"
+GAUSS_NEWTON, MINSR, SPRING = "Gauss-Newton", "minSR", "SPRING"
+
 Value: TypeAlias = tuple[float, ...]
 """One number for each setting of an optimiser."""
 

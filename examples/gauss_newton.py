@@ -13,11 +13,10 @@ from time import thread_time
 import numpy as np
 
 import curvblas as cb
-from curvblas.examples.contest import Contest, Training, Value
+from curvblas.examples.contest import ADAM, GAUSS_NEWTON, SGD, Contest, Training, Value
 from curvblas.examples.first_order import Adam, Momentum
 from curvblas.examples.network import Array
 from curvblas.examples.poisson import Poisson, initial_parameters
-from curvblas.examples.tasks import ADAM, GAUSS_NEWTON, SGD
 
 LENGTHS = 0.5 ** np.arange(6)
 SMALLEST_DAMPING = 1e-13
@@ -169,6 +168,6 @@ def poisson_contest() -> PoissonContest:
         axes={
             SGD: {"rate": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "momentum": (0.9, 0.99, 0.999)},
             ADAM: {"rate": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "beta1": (0.9, 0.99, 0.999)},
-            GAUSS_NEWTON: {"damping": (1e-2, 1e-1, 1.0, 10.0, 100.0), "cut": (4.0, 8.0, 16.0)},
+            GAUSS_NEWTON: {"damping": (1e-2, 1e-1, 1.0, 10.0, 100.0), "cut": (4.0, 16.0, 64.0)},
         },
     )

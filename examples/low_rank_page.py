@@ -10,11 +10,10 @@ from statistics import median
 from rich.table import Table
 
 import curvblas as cb
-from curvblas.examples.contest import Contest
+from curvblas.examples.contest import ADAM, MINSR, SGD, SPRING, Contest
 from curvblas.examples.low_rank_words import DIGITS, HEAD, ISING, POISSON, READING
 from curvblas.examples.report import cells, headings, plain_table
 from curvblas.examples.summary import compare, ratios
-from curvblas.examples.tasks import ADAM, MINSR, SGD, SPRING
 from curvblas.examples.tuning import Tuned
 
 
@@ -48,7 +47,7 @@ def write_page(contests: list[Contest], tuned: list[list[Tuned]], seconds: float
         Two of digits, Poisson's equation, the chain of spins.
     tuned : list of lists of Tuned
     seconds : float
-        What everything took.
+        Processor time of everything.
     path : pathlib.Path
     """
     parts = [_part(contest, results) for contest, results in zip(contests, tuned, strict=True)]
@@ -91,7 +90,7 @@ def _sentences(tuned: list[Tuned]) -> list[str]:
             lines += [_sentence(ours, by_name[rival]) for rival in rivals if rival in by_name]
     comparison = compare(tuned)
     at_time = min(comparison.rows, key=lambda row: row.loss_at_equal_time)
-    return [*lines, f"After {comparison.equal_seconds:.2g} s each, {at_time.optimiser} is ahead."]
+    return [*lines, f"After {comparison.equal_seconds:.2g} s each, the lowest is that of {at_time.optimiser}."]
 
 
 def _sentence(ours: Tuned, rival: Tuned) -> str:
@@ -102,7 +101,7 @@ def _sentence(ours: Tuned, rival: Tuned) -> str:
             f"{ours.optimiser} reaches the final loss of {rival.optimiser} in {len(reached)} of {len(measured)} seeds."
         )
     steps, time = (median(pair[k] for pair in measured) for k in (0, 1))
-    words = f"in {_share(steps)} of its steps and {_share(time)} of its time"
+    words = f"in {_share(steps)} its steps and {_share(time)} its time"
     missed = "" if len(reached) == len(measured) else f" ({len(reached)} of {len(measured)} seeds reach it)"
     return f"{ours.optimiser} reaches the final loss of {rival.optimiser} {words}{missed}."
 
@@ -110,7 +109,7 @@ def _sentence(ours: Tuned, rival: Tuned) -> str:
 def _share(ratio: float) -> str:
     if ratio < 1:
         return f"{1 / ratio:.1f} times"
-    return f"1/{ratio:.1f}" if ratio < 10 else f"1/{ratio:.0f}"
+    return f"1/{ratio:.1f} of" if ratio < 10 else f"1/{ratio:.0f} of"
 
 
 def _edges(tuned: list[Tuned]) -> list[str]:

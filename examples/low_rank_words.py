@@ -4,7 +4,7 @@ HEAD = """# Low-rank natural gradients at work
 
 Three problems in plain NumPy over [TONGA, OnlineNaturalGradient and sample_space_solve](low_rank.md). This page and
 its plots are written by `python -m curvblas low-rank --output docs` (which needs `pip install '.[demo]'`), not by
-hand. Measured on {machine}, {seconds:.0f} s in all.
+hand. Measured on {machine}; {seconds:.0f} s of processor time in all.
 
 Every optimiser has two settings and {trials} combinations of them, tried on one seed; the best goes on to {seeds}
 seeds. Lines and numbers are medians over these, bands and "over seeds" their range. "Last five" is the median of the
@@ -25,7 +25,8 @@ scikit-learn's 1,797 digits. Both methods put their direction in the place of th
   its outputs. One call of `OnlineNaturalGradient.precondition` has all of them; products of what comes back are the
   direction. Settings are its rate and alpha.
 
-SGD may choose its rate and its momentum, and takes twice the steps.
+SGD may choose its rate and its momentum, and takes twice the steps. The losses of the classifier are those of the scans
+that it is trained on, down to where they no longer say anything about others: see the accuracies on the test scans.
 
 ![Loss of the two networks against steps and against seconds](low_rank_digits.png)
 """

@@ -14,11 +14,10 @@ from time import thread_time
 import numpy as np
 
 import curvblas as cb
-from curvblas.examples.contest import Contest, Training, Value
+from curvblas.examples.contest import MINSR, SGD, SPRING, Contest, Training, Value
 from curvblas.examples.first_order import Momentum
 from curvblas.examples.ising import HIDDEN, SPINS, Sampler, WaveFunction, ground_state_energy
 from curvblas.examples.network import Array
-from curvblas.examples.tasks import MINSR, SGD, SPRING
 
 SPRING_MOMENTUM = 0.9
 

@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from curvblas.examples.contest import Contest
+from curvblas.examples.contest import ADAM, GAUSS_NEWTON, KALDI, KFAC, MINSR, SGD, SPRING, TONGA, Contest
 from curvblas.examples.summary import Promise
-from curvblas.examples.tasks import ADAM, GAUSS_NEWTON, KALDI, KFAC, MINSR, SGD, SPRING, TONGA, Task
+from curvblas.examples.tasks import Task
 from curvblas.examples.tuning import Tuned
 
 # Hues of Okabe and Ito, which people with any colour vision can tell apart; one for what is solved in sample space.

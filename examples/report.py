@@ -7,9 +7,10 @@ from statistics import median
 from rich import box
 from rich.table import Table
 
+from curvblas.examples.contest import KFAC
 from curvblas.examples.kfac import KERNELS
 from curvblas.examples.summary import Comparison, Promise, Row, phase_shares
-from curvblas.examples.tasks import KFAC, Task
+from curvblas.examples.tasks import Task
 from curvblas.examples.tuning import Tuned
 
 

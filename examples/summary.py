@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from curvblas.examples.tasks import ADAM, KFAC, SGD
+from curvblas.examples.contest import ADAM, KFAC, SGD
 from curvblas.examples.trial import Run
 from curvblas.examples.tuning import Tuned
 

@@ -8,16 +8,13 @@ from typing import TypeVar
 import numpy as np
 
 from curvblas.examples import kfac
-from curvblas.examples.contest import Contest, Value
+from curvblas.examples.contest import ADAM, KALDI, KFAC, SGD, TONGA, Contest, Value
 from curvblas.examples.data import Data, digits_to_classify, digits_to_reconstruct, patches_to_reconstruct
 from curvblas.examples.descent import Descent, Optimiser
 from curvblas.examples.first_order import Adam, FirstOrder, Momentum
 from curvblas.examples.natural import Kaldi, Tonga
 from curvblas.examples.network import Layers, initial_weights
 from curvblas.examples.outputs import BERNOULLI, GAUSSIAN, SOFTMAX, Output
-
-SGD, ADAM, KFAC, TONGA, KALDI = "SGD + momentum", "Adam", "K-FAC", "TONGA", "Kaldi NG-SGD"
-GAUSS_NEWTON, MINSR, SPRING = "Gauss-Newton", "minSR", "SPRING"
 
 C = TypeVar("C", bound=Contest)
 
