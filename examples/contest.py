@@ -21,7 +21,7 @@ class Training(ABC):
 
     @abstractmethod
     def advance(self, count: int) -> float:
-        """Take some steps, and return the seconds that the optimiser itself took."""
+        """Take some steps, and return the seconds of processor time that the optimiser itself took."""
 
     @abstractmethod
     def loss(self) -> float:

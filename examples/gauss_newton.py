@@ -19,7 +19,7 @@ from curvblas.examples.network import Array
 from curvblas.examples.poisson import Poisson, initial_parameters
 
 LENGTHS = 0.5 ** np.arange(6)
-SMALLEST_DAMPING = 1e-13
+SMALLEST_DAMPING = 1e-13  # J J^T has eigenvalues of about 1e2, and as much rounding
 
 
 class FirstOrderOnPoisson(Training):

@@ -50,7 +50,7 @@ class Task(Contest):
         Parameters
         ----------
         optimiser : str
-            One of those named above.
+            SGD, ADAM, KFAC, TONGA or KALDI.
         value : tuple of float
             Initial damping for K-FAC; the learning rate of the others first, and what else their classes have.
         seed : int
