@@ -13,7 +13,7 @@ def main(quick: bool, output: Path) -> None:
     Parameters
     ----------
     quick : bool
-        One seed, a fifth of the steps and smaller grids: ten seconds instead of two minutes.
+        One seed, a fifth of the steps and smaller grids: ten seconds instead of three minutes.
     output : pathlib.Path
         Directory of the page and its plots; made if need be.
     """
