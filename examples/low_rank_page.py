@@ -30,7 +30,7 @@ def outcome_table(contest: Contest, tuned: list[Tuned]) -> Table:
     rich.table.Table
     """
     comparison = compare(tuned)
-    table = plain_table(f"{contest.name}: {contest.loss}", [*_sentences(tuned), *_edges(tuned)])
+    table = plain_table(f"{contest.name}: {contest.loss}", [*_sentences(tuned), *_warnings(tuned)])
     for heading in headings(comparison):
         table.add_column(heading, no_wrap=True)
     for t, row in zip(tuned, comparison.rows, strict=True):
@@ -76,7 +76,7 @@ def _part(contest: Contest, tuned: list[Tuned]) -> list[str]:
         "",
         *(f"| {' | '.join(line)} |" for line in (head, rule, *rows)),
         "",
-        *(f"* {line}" for line in (*_sentences(tuned), *_edges(tuned))),
+        *(f"* {line}" for line in (*_sentences(tuned), *_warnings(tuned))),
         "",
     ]
 
@@ -112,7 +112,18 @@ def _share(ratio: float) -> str:
     return f"1/{ratio:.1f} of" if ratio < 10 else f"1/{ratio:.0f} of"
 
 
-def _edges(tuned: list[Tuned]) -> list[str]:
+def _warnings(tuned: list[Tuned]) -> list[str]:
     edges = [f"{setting} of {t.optimiser}" for t in tuned for setting in t.at_edge]
     failures = [f"{t.optimiser}, seed {run.seed}: {run.failure}." for t in tuned for run in t.runs if run.failure]
-    return [*([f"At the edge of what was tried: {', '.join(edges)}."] if edges else []), *failures]
+    lucky = [line for t in tuned for line in _luck(t)]
+    return [*([f"At the edge of what was tried: {', '.join(edges)}."] if edges else []), *lucky, *failures]
+
+
+def _luck(t: Tuned) -> list[str]:
+    # The best of 15 trials may be so for its seed alone.
+    tried, *others = (run.final_loss for run in t.runs)
+    if not others or tried > min(others) / 2:
+        return []
+    return [
+        f"{t.optimiser} ends at {tried:.1e} on the seed of the trials, and at {min(others):.1e} or more on the others."
+    ]
