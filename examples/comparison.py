@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +16,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from threadpoolctl import threadpool_limits
 
 import curvblas as cb
+from curvblas.examples.contest import KFAC, Contest
 from curvblas.examples.plot import save_plot
 from curvblas.examples.report import comparison_table, phase_table, promise_lines
 from curvblas.examples.summary import compare, promises
-from curvblas.examples.tasks import KFAC, OPTIMISERS, Task, all_tasks
+from curvblas.examples.tasks import Task, all_tasks
 from curvblas.examples.tasks import quick as quick_version
+from curvblas.examples.trial import run_trial
 from curvblas.examples.tuning import Tuned, steps_to_take, tune
 
 SEEDS = (0, 1, 2)
@@ -65,30 +67,39 @@ def one_thread() -> Iterator[None]:
         cb.set_num_threads(before)
 
 
-def train(tasks: list[Task], seeds: tuple[int, ...], console: Console) -> list[list[Tuned]]:
+def train(tasks: Sequence[Contest], seeds: tuple[int, ...], console: Console) -> list[list[Tuned]]:
     """Tune and run every optimiser on every task, with a progress bar.
 
     Parameters
     ----------
-    tasks : list of Task
+    tasks : sequence of Contest
     seeds : tuple of int
     console : rich.console.Console
 
     Returns
     -------
     list of lists of Tuned
-        The optimisers of each task, in the order of `tasks.OPTIMISERS`.
+        The optimisers of each task, in the order of its ``axes``.
     """
     columns = (TextColumn("{task.description:32}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     results = []
     # Redrawn twice a second: the bar runs in a thread that takes its time from the optimisers.
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
         bar = progress.add_task("", total=sum(steps_to_take(task, seeds) for task in tasks))
+
+        def advance(steps: int) -> None:
+            progress.advance(bar, steps)
+
         for task in tasks:
             tuned = []
-            for name in OPTIMISERS:
+            for name in task.axes:
                 progress.update(bar, description=f"{task.name}: {name}")
-                tuned.append(tune(task, name, seeds, lambda steps: progress.advance(bar, steps)))
+                tuned.append(tune(task, name, seeds[0], advance))
+            # By turns, so that what else the machine does meanwhile slows all of them.
+            for seed in seeds[1:]:
+                for t in tuned:
+                    progress.update(bar, description=f"{task.name}: {t.optimiser}")
+                    t.runs.append(run_trial(task, t.optimiser, t.best, seed, advance))
             results.append(tuned)
     return results
 

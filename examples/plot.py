@@ -11,12 +11,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from curvblas.examples.contest import ADAM, GAUSS_NEWTON, KALDI, KFAC, MINSR, SGD, SPRING, TONGA, Contest
 from curvblas.examples.summary import Promise
-from curvblas.examples.tasks import ADAM, KFAC, SGD, Task
+from curvblas.examples.tasks import Task
 from curvblas.examples.tuning import Tuned
 
-# Three hues of Okabe and Ito, which people with any colour vision can tell apart.
-COLOURS = {SGD: "#0072B2", ADAM: "#009E73", KFAC: "#D55E00"}
+# Hues of Okabe and Ito, which people with any colour vision can tell apart; one for what is solved in sample space.
+COLOURS = {
+    SGD: "#0072B2",
+    ADAM: "#009E73",
+    KFAC: "#D55E00",
+    TONGA: "#CC79A7",
+    KALDI: "#E69F00",
+    GAUSS_NEWTON: "#000000",
+    MINSR: "#000000",
+    SPRING: "#D55E00",
+}
 INK = "#444444"
 STYLE: dict[Any, Any] = {
     "font.size": 12,
@@ -50,9 +60,9 @@ def save_plot(tasks: list[Task], tuned: list[list[Tuned]], promise: Promise, pat
         for column, (task, results) in enumerate(zip(tasks, tuned, strict=True)):
             above, below = panels[:, column]
             above.set_title(task.name)
-            limits = _loss_limits(results)
-            _draw(above, task, results, "steps", limits)
-            _draw(below, task, results, "seconds", limits)
+            limits = loss_limits(results)
+            draw_curves(above, task, results, "steps", limits)
+            draw_curves(below, task, results, "seconds", limits)
         rival = next(t for t in tuned[0] if t.optimiser == promise.rival)
         _mark_promise(panels[0, 0], rival, "steps", promise.steps, "in 1/{:.0f} of the steps")
         _mark_promise(panels[1, 0], rival, "seconds", promise.time, "in 1/{:.1f} of the time")
@@ -61,7 +71,17 @@ def save_plot(tasks: list[Task], tuned: list[list[Tuned]], promise: Promise, pat
         figure.savefig(path, dpi=130)
 
 
-def _loss_limits(results: list[Tuned]) -> tuple[float, float]:
+def loss_limits(results: list[Tuned]) -> tuple[float, float]:
+    """Choose the range of the axis of losses.
+
+    Parameters
+    ----------
+    results : list of Tuned
+
+    Returns
+    -------
+    lowest, highest : float
+    """
     losses = np.array([loss for t in results for run in t.runs for loss in run.losses])
     losses = losses[np.isfinite(losses)]
     lowest, highest = losses.min(), np.quantile(losses, 0.99)
@@ -69,7 +89,18 @@ def _loss_limits(results: list[Tuned]) -> tuple[float, float]:
     return (lowest, highest) if lowest < 0.1 else (0.98 * lowest, 1.35 * lowest)
 
 
-def _draw(axes: Any, task: Task, results: list[Tuned], against: str, limits: tuple[float, float]) -> None:
+def draw_curves(axes: Any, task: Contest, results: list[Tuned], against: str, limits: tuple[float, float]) -> None:
+    """Draw the losses of one contest: medians over the seeds, and their range.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    task : Contest
+    results : list of Tuned
+    against : {"steps", "seconds"}
+    limits : (float, float)
+        From `loss_limits`.
+    """
     left = np.inf
     for t in results:
         runs = [run for run in t.runs if not run.failure]

@@ -7,9 +7,10 @@ from statistics import median
 from rich import box
 from rich.table import Table
 
+from curvblas.examples.contest import KFAC
 from curvblas.examples.kfac import KERNELS
 from curvblas.examples.summary import Comparison, Promise, Row, phase_shares
-from curvblas.examples.tasks import KFAC, SETTING, Task
+from curvblas.examples.tasks import Task
 from curvblas.examples.tuning import Tuned
 
 
@@ -27,25 +28,54 @@ def comparison_table(task: Task, tuned: list[Tuned], comparison: Comparison) -> 
     rich.table.Table
     """
     caption = [_grids(tuned), _verdict(comparison), *_warnings(tuned)]
-    table = _table(f"{task.name}: loss in {task.loss}", caption)
-    after = [f"after\n{comparison.equal_steps} steps", f"after\n{comparison.equal_seconds:.2g} s"]
-    with_accuracy = any(row.accuracy is not None for row in comparison.rows)
-    table.add_column("\noptimiser", no_wrap=True)
-    for heading in ["\nbest", *after, "last\nfive", "\nover seeds", "ms a\nstep", *["test\nacc."] * with_accuracy]:
+    table = plain_table(f"{task.name}: loss in {task.loss}", caption)
+    first, *others = headings(comparison)
+    table.add_column(first, no_wrap=True)
+    for heading in others:
         table.add_column(heading, justify="right", overflow="fold")
     for t, row in zip(tuned, comparison.rows, strict=True):
-        cells = _cells(t, row)
-        table.add_row(*(cells if with_accuracy else cells[:-1]), style="bold" if t.optimiser == KFAC else "")
+        table.add_row(*cells(t, row), style="bold" if t.optimiser == KFAC else "")
     return table
 
 
+def headings(comparison: Comparison) -> list[str]:
+    """Name the columns of `cells`, on two lines each.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    list of str
+    """
+    after = [f"after\n{comparison.equal_steps} steps", f"after\n{comparison.equal_seconds:.2g} s"]
+    with_accuracy = any(row.accuracy is not None for row in comparison.rows)
+    last = ["last\nfive", "\nover seeds", "ms a\nstep", *["test\nacc."] * with_accuracy]
+    return ["\noptimiser", "\nbest", *after, *last]
+
+
 def _grids(tuned: list[Tuned]) -> str:
-    grids = [f"{t.optimiser} {SETTING[t.optimiser]} {t.grid[0]:g} to {t.grid[-1]:g}" for t in tuned]
+    grids = [
+        f"{t.optimiser} {setting} {values[0]:g} to {values[-1]:g}" for t in tuned for setting, values in t.axes.items()
+    ]
     last = "Last five, over seeds: the median of the last five evaluations, which also chooses the best value."
-    return f"Best of {len(tuned[0].grid)} values each: {', '.join(grids)}. {last}"
+    return f"Best of {len(tuned[0].trials)} values each: {', '.join(grids)}. {last}"
 
 
-def _table(title: str, caption: list[str]) -> Table:
+def plain_table(title: str, caption: list[str]) -> Table:
+    """Make a table without columns yet.
+
+    Parameters
+    ----------
+    title : str
+    caption : list of str
+        Its lines.
+
+    Returns
+    -------
+    rich.table.Table
+    """
     return Table(
         title=f"\n{title}",
         box=box.SIMPLE_HEAD,
@@ -59,17 +89,28 @@ def _table(title: str, caption: list[str]) -> Table:
     )
 
 
-def _cells(t: Tuned, row: Row) -> list[str]:
+def cells(t: Tuned, row: Row) -> list[str]:
+    """Write what a table says of one optimiser.
+
+    Parameters
+    ----------
+    t : Tuned
+    row : Row
+
+    Returns
+    -------
+    list of str
+    """
     low, high = row.spread
     return [
         t.optimiser,
-        f"{t.best:g}",
+        ", ".join(f"{number:g}" for number in t.best),
         _short(row.loss_at_equal_steps),
         _short(row.loss_at_equal_time),
         _short(row.final_loss),
         f"{_short(low)}–{_short(high)}" if len(t.runs) > 1 else "one seed",
         f"{row.milliseconds:.2f}",
-        "" if row.accuracy is None else f"{row.accuracy:.1%}",
+        *([] if row.accuracy is None else [f"{row.accuracy:.1%}"]),
     ]
 
 
@@ -91,7 +132,7 @@ def _verdict(comparison: Comparison) -> str:
 
 def _warnings(tuned: list[Tuned]) -> list[str]:
     edge = "[red]WARNING: the best {} of {} lies at the edge of its grid: a better one may lie outside.[/]"
-    lines = [edge.format(SETTING[t.optimiser], t.optimiser) for t in tuned if t.at_edge]
+    lines = [edge.format(setting, t.optimiser) for t in tuned for setting in t.at_edge]
     for t in tuned:
         lines += [f"[red]WARNING: {t.optimiser}, seed {run.seed}: {run.failure}[/]" for run in t.runs if run.failure]
     repaired = sum(run.repaired for t in tuned for run in t.runs)
@@ -110,7 +151,7 @@ def phase_table(columns: dict[str, Tuned]) -> Table:
     -------
     rich.table.Table
     """
-    table = _table("where the time of a K-FAC step goes", ["bold: kernels of curvblas"])
+    table = plain_table("where the time of a K-FAC step goes", ["bold: kernels of curvblas"])
     table.add_column("phase")
     for name in columns:
         table.add_column(name, justify="right")

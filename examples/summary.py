@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from curvblas.examples.tasks import ADAM, KFAC, SGD
+from curvblas.examples.contest import ADAM, KFAC, SGD
 from curvblas.examples.trial import Run
 from curvblas.examples.tuning import Tuned
 
@@ -101,13 +101,24 @@ def promises(tuned: list[Tuned]) -> list[Promise]:
     runs = {t.optimiser: t.runs for t in tuned}
     result = []
     for rival, steps_asked, time_asked in ((SGD, 8.0, 2.0), (ADAM, 5.0, 0.0)):
-        ratios = [_ratios(ours, theirs) for ours, theirs in zip(runs[KFAC], runs[rival], strict=True)]
-        steps, time = zip(*ratios, strict=True)
+        measured = [ratios(ours, theirs) for ours, theirs in zip(runs[KFAC], runs[rival], strict=True)]
+        steps, time = zip(*measured, strict=True)
         result.append(Promise(rival, steps_asked, time_asked, list(steps), list(time)))
     return result
 
 
-def _ratios(ours: Run, theirs: Run) -> tuple[float, float]:
+def ratios(ours: Run, theirs: Run) -> tuple[float, float]:
+    """Tell how many times fewer steps and less time we needed for the final loss of a rival.
+
+    Parameters
+    ----------
+    ours, theirs : Run
+
+    Returns
+    -------
+    steps, time : float
+        0 where that loss was not reached.
+    """
     for step, seconds, loss in zip(ours.steps, ours.seconds, ours.losses, strict=True):
         # A rival that failed has an infinite loss, which is reached before the first step and says nothing.
         if step > 0 and not theirs.failure and loss <= theirs.final_loss:

@@ -4,60 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
-from curvblas.examples.tasks import OPTIMISERS, Task
+from curvblas.examples.contest import Axes, Contest, Value
 from curvblas.examples.trial import Run, run_trial
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """One optimiser on one task: a trial of each value of its grid, and the runs of the best, one a seed."""
+    """One optimiser in one contest: a trial of every combination of its settings, and the best runs, one a seed."""
 
     optimiser: str
-    grid: tuple[float, ...]
+    axes: Axes
     trials: list[Run]
-    best: float
+    best: Value
     runs: list[Run]
 
     @property
-    def at_edge(self) -> bool:
-        """Whether the best value is the first or last of the grid, so that a better one may lie outside."""
-        return self.best in {self.grid[0], self.grid[-1]}
+    def at_edge(self) -> list[str]:
+        """The settings whose best value is the first or last that was tried, so that a better one may lie outside."""
+        tried = zip(self.axes.items(), self.best, strict=True)
+        return [setting for (setting, values), best in tried if len(values) > 1 and best in {values[0], values[-1]}]
 
 
-def steps_to_take(task: Task, seeds: Sequence[int]) -> int:
-    """Count the steps that `tune` takes for all optimisers together.
+def steps_to_take(contest: Contest, seeds: Sequence[int]) -> int:
+    """Count the steps of all trials, and of the best of each optimiser on all seeds.
 
     Parameters
     ----------
-    task : Task
+    contest : Contest
     seeds : sequence of int
 
     Returns
     -------
     int
     """
-    return sum(task.steps_of(name) * (len(task.grids[name]) + len(seeds) - 1) for name in OPTIMISERS)
+    trials = {name: prod(map(len, axes.values())) for name, axes in contest.axes.items()}
+    return sum(contest.steps_of(name) * (count + len(seeds) - 1) for name, count in trials.items())
 
 
-def tune(task: Task, name: str, seeds: Sequence[int], advance: Callable[[int], None]) -> Tuned:
-    """Try every value of the grid on the first seed, and the best of them on the others too.
+def tune(contest: Contest, name: str, seed: int, advance: Callable[[int], None]) -> Tuned:
+    """Try every combination of settings on one seed.
 
     Parameters
     ----------
-    task : Task
+    contest : Contest
     name : str
-        One of `tasks.OPTIMISERS`.
-    seeds : sequence of int
+        One of its optimisers.
+    seed : int
     advance : callable
         Told now and then how many steps more are behind us.
 
     Returns
     -------
     Tuned
-        The best value has the smallest final loss.
+        The best value has the smallest final loss; its run is the first of ``runs``.
     """
-    trials = [run_trial(task, name, value, seeds[0], advance) for value in task.grids[name]]
+    axes = contest.axes[name]
+    trials = [run_trial(contest, name, value, seed, advance) for value in product(*axes.values())]
     best = min(trials, key=lambda run: run.final_loss)
-    others = [run_trial(task, name, best.value, seed, advance) for seed in seeds[1:]]
-    return Tuned(name, task.grids[name], trials, best.value, [best, *others])
+    return Tuned(name, axes, trials, best.value, [best])

@@ -1,4 +1,4 @@
-"""The command line: ``python -m curvblas info`` and ``python -m curvblas demo``."""
+"""The command line: ``python -m curvblas info``, ``demo`` and ``low-rank``."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,11 +21,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     demo = commands.add_parser("demo", help="train on real data with SGD, Adam and K-FAC, and compare them")
     demo.add_argument("--quick", action="store_true", help="under 20 seconds: fewer steps, one seed, smaller grids")
     demo.add_argument("--output", type=Path, default=Path("demo-results"), help="folder for the plot and the numbers")
+    low_rank = commands.add_parser(
+        "low-rank", help="low-rank natural gradients: digits, Poisson's equation, a spin chain"
+    )
+    low_rank.add_argument("--quick", action="store_true", help="ten seconds: fewer steps, one seed, smaller grids")
+    low_rank.add_argument(
+        "--output", type=Path, default=Path("low-rank-results"), help="folder for the page and its plots"
+    )
     options = parser.parse_args(arguments)
     if options.command == "info":
         _print_info()
+    elif options.command == "low-rank":
+        from .examples.low_rank import main as run_low_rank  # not above: it needs the extra `demo`
+
+        run_low_rank(quick=options.quick, output=options.output)
     else:
-        from .examples.demo import main as run_demo  # not above: it needs the extra `demo`
+        from .examples.demo import main as run_demo  # likewise
 
         run_demo(quick=options.quick, output=options.output)
 
