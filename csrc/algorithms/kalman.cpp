@@ -93,7 +93,7 @@ class Kalman {
         } else {
             const Matrix<double> wide = take(A.rows, A.columns);
             const KalmanWiden<T> task{A, wide};
-            for_each_entry<KalmanWiden<T>>(queue_, std::span(&task, 1));
+            for_each_element<KalmanWiden<T>>(queue_, std::span(&task, 1));
             return read_only(wide);
         }
     }
@@ -128,8 +128,8 @@ class Kalman {
             systems.push_back({step_.R, step_.e, step_.is_diagonal, growth_, S_[b], error(W_, b)});
         }
         gram<T>(queue_, squares);
-        if constexpr (!is_wide) for_each_entry<KalmanWiden<T>>(queue_, copies);
-        for_each_entry<KalmanSystem<T>>(queue_, systems);
+        if constexpr (!is_wide) for_each_element<KalmanWiden<T>>(queue_, copies);
+        for_each_element<KalmanSystem<T>>(queue_, systems);
     }
 
     /// X, y = L^-1 (W, e).
@@ -157,8 +157,8 @@ class Kalman {
                               keep_ + b, add_ + b});
             gains.push_back({own(X_, b), y, growth_, step_.status + b, step_.update + step_.begins[b]});
         }
-        for_each_entry<KalmanJudge>(queue_, judges);
-        for_each_entry<KalmanGain<T>>(queue_, gains);
+        for_each_element<KalmanJudge>(queue_, judges);
+        for_each_element<KalmanGain<T>>(queue_, gains);
     }
 
     /// P <- keep P + add X^T X.
@@ -251,7 +251,7 @@ void kalman_start(const Queue& queue, T* P, std::span<const Index> begins, std::
         starts.push_back({square(from, n), variance, square(P + offset, n)});
         offset += n * n;
     }
-    for_each_entry<KalmanStart<T>>(queue, starts);
+    for_each_element<KalmanStart<T>>(queue, starts);
 }
 
 template void kalman_step(const Queue&, const KalmanStep<float>&);

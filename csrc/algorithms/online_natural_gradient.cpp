@@ -45,7 +45,7 @@ class Sides {
     void start() {
         std::vector<OngStart<T>> starts;
         for (std::size_t s = 0; s < sides_.size(); ++s) starts.push_back({work_[s].side, W(s)});
-        for_each_side<OngStart<T>>(queue_, starts);
+        for_each_element<OngStart<T>>(queue_, starts, ong_cost);
     }
 
     /// H = X W^T, X_hat = X - H W, and what that says about X.
@@ -64,7 +64,7 @@ class Sides {
         multiply<T>(queue_, to_rank);
         multiply<T>(queue_, back);
         ong_subtract<T>(queue_, differences);
-        for_each_side<OngJudge>(queue_, judges);
+        for_each_element<OngJudge>(queue_, judges, ong_cost);
     }
 
     /// X_hat with the norm of X.
@@ -94,7 +94,7 @@ class Sides {
                                  &found_[s].is_wanted});
         }
         eigenbasis<double>(queue_, bases);
-        for_each_side<OngUpdate>(queue_, updates);
+        for_each_element<OngUpdate>(queue_, updates, ong_cost);
         low_rank_apply<T>(queue_, rotations);
         orthogonalise();
     }
@@ -144,7 +144,7 @@ class Sides {
         ong_scale<T>(queue_, scales);
         multiply<T>(queue_, products);
         gram<T>(queue_, squares);
-        for_each_side<OngForm>(queue_, forms);
+        for_each_element<OngForm>(queue_, forms, ong_cost);
     }
 
     void orthogonalise() {
@@ -163,7 +163,7 @@ class Sides {
                                  &found_[s].is_skewed});
         }
         gram<T>(queue_, squares);
-        for_each_side<OngOrthogonalise<T>>(queue_, systems);
+        for_each_element<OngOrthogonalise<T>>(queue_, systems, ong_cost);
         low_rank_apply<T>(queue_, rotations);
     }
 

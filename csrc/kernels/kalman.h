@@ -7,6 +7,7 @@
 
 #include "core/status.h"
 #include "core/view.h"
+#include "kernels/for_each_element.h"
 #include "queue.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
@@ -108,10 +109,5 @@ struct KalmanGain {
         update[j] = static_cast<T>(growth * sum);
     }
 };
-
-/// work(k) for k < count() of each task, for a struct of this file; the tasks and their elements need nothing of each
-/// other.
-template <class Task>
-void for_each_entry(const Queue& queue, std::span<const Task> tasks);
 
 }  // namespace curvblas::CURVBLAS_BACKEND

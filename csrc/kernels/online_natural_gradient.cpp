@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/for_each_element.h"
 #include "cpu/scratch.h"
 
 namespace curvblas::cpu {
@@ -23,15 +24,6 @@ std::vector<Item> chunks_of(std::span<const Task> group, Matrix<typename Task::E
 }
 
 }  // namespace
-
-template <class Task>
-void for_each_side(const Queue& queue, std::span<const Task> tasks) {
-    std::vector<Item> items;
-    for (Index t = 0; t < static_cast<Index>(tasks.size()); ++t) Queue::append_task(items, t, 1, 2e4);
-    queue.run(items, [&](const Item& item) {
-        Queue::for_each_matrix(item, [&](Index t, Index) { tasks[static_cast<std::size_t>(t)].work(); });
-    });
-}
 
 template <class T>
 void ong_subtract(const Queue& queue, std::span<const OngSubtract<T>> group) {
@@ -64,13 +56,13 @@ void ong_scale(const Queue& queue, std::span<const OngScale<T>> group) {
     });
 }
 
-template void for_each_side(const Queue&, std::span<const OngStart<float>>);
-template void for_each_side(const Queue&, std::span<const OngStart<double>>);
-template void for_each_side(const Queue&, std::span<const OngJudge>);
-template void for_each_side(const Queue&, std::span<const OngForm>);
-template void for_each_side(const Queue&, std::span<const OngUpdate>);
-template void for_each_side(const Queue&, std::span<const OngOrthogonalise<float>>);
-template void for_each_side(const Queue&, std::span<const OngOrthogonalise<double>>);
+template void for_each_element(const Queue&, std::span<const OngStart<float>>, double);
+template void for_each_element(const Queue&, std::span<const OngStart<double>>, double);
+template void for_each_element(const Queue&, std::span<const OngJudge>, double);
+template void for_each_element(const Queue&, std::span<const OngForm>, double);
+template void for_each_element(const Queue&, std::span<const OngUpdate>, double);
+template void for_each_element(const Queue&, std::span<const OngOrthogonalise<float>>, double);
+template void for_each_element(const Queue&, std::span<const OngOrthogonalise<double>>, double);
 template void ong_subtract(const Queue&, std::span<const OngSubtract<float>>);
 template void ong_subtract(const Queue&, std::span<const OngSubtract<double>>);
 template void ong_scale(const Queue&, std::span<const OngScale<float>>);

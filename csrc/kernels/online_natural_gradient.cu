@@ -3,17 +3,12 @@
 #include <vector>
 
 #include "cuda/block.cuh"
+#include "cuda/for_each_element.cuh"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-constexpr int side_threads = 32, threads = 256;
-
-template <class Task>
-__global__ void __launch_bounds__(side_threads) work_on_sides(const Task* tasks, int count) {
-    const int t = static_cast<int>(blockIdx.x * side_threads + threadIdx.x);
-    if (t < count) tasks[t].work();
-}
+constexpr int threads = 256;
 
 /// Rows [first, first + count) of one side, its chunk number `index`.
 struct Chunk {
@@ -63,15 +58,6 @@ std::vector<Chunk> chunks_of(std::span<const Task> group, Matrix<T> Task::* rows
 
 }  // namespace
 
-template <class Task>
-void for_each_side(const Queue& queue, std::span<const Task> tasks) {
-    if (tasks.empty()) return;
-    const int count = counted(static_cast<Index>(tasks.size()));
-    const auto there = queue.copy_of(tasks);
-    const auto grid = static_cast<unsigned>((count + side_threads - 1) / side_threads);
-    launch(work_on_sides<Task>, dim3(grid), dim3(side_threads), 0, queue.stream(), there.get(), count);
-}
-
 template <class T>
 void ong_subtract(const Queue& queue, std::span<const OngSubtract<T>> group) {
     const std::vector<Chunk> chunks = chunks_of(group, &OngSubtract<T>::Y);
@@ -91,13 +77,13 @@ void ong_scale(const Queue& queue, std::span<const OngScale<T>> group) {
     launch(multiply_by_factor<T>, dim3(grid_for(chunks)), dim3(threads), 0, queue.stream(), tasks.get(), table.get());
 }
 
-template void for_each_side(const Queue&, std::span<const OngStart<float>>);
-template void for_each_side(const Queue&, std::span<const OngStart<double>>);
-template void for_each_side(const Queue&, std::span<const OngJudge>);
-template void for_each_side(const Queue&, std::span<const OngForm>);
-template void for_each_side(const Queue&, std::span<const OngUpdate>);
-template void for_each_side(const Queue&, std::span<const OngOrthogonalise<float>>);
-template void for_each_side(const Queue&, std::span<const OngOrthogonalise<double>>);
+template void for_each_element(const Queue&, std::span<const OngStart<float>>, double);
+template void for_each_element(const Queue&, std::span<const OngStart<double>>, double);
+template void for_each_element(const Queue&, std::span<const OngJudge>, double);
+template void for_each_element(const Queue&, std::span<const OngForm>, double);
+template void for_each_element(const Queue&, std::span<const OngUpdate>, double);
+template void for_each_element(const Queue&, std::span<const OngOrthogonalise<float>>, double);
+template void for_each_element(const Queue&, std::span<const OngOrthogonalise<double>>, double);
 template void ong_subtract(const Queue&, std::span<const OngSubtract<float>>);
 template void ong_subtract(const Queue&, std::span<const OngSubtract<double>>);
 template void ong_scale(const Queue&, std::span<const OngScale<float>>);

@@ -7,6 +7,7 @@
 
 #include "core/status.h"
 #include "core/view.h"
+#include "kernels/for_each_element.h"
 #include "queue.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
@@ -55,7 +56,8 @@ struct OngStart {
     OngSide side;
     Matrix<T> W;
 
-    CURVBLAS_DEVICE void work() const {
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
         for (Index r = 0; r < side.rank; ++r) side.d[r] = side.epsilon;
         *side.rho = side.epsilon;
         set_first_rows(side, W);
@@ -70,7 +72,8 @@ struct OngJudge {
     const double* sums;
     Index chunks;
 
-    CURVBLAS_DEVICE void work() const {
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
         double before = 0, after = 0;
         for (Index k = 0; k < chunks; ++k) before += sums[2 * k], after += sums[2 * k + 1];
         const bool is_finite = before * 0 == 0 && after * 0 == 0;
@@ -90,7 +93,8 @@ struct OngForm {
     Matrix<const double> K, L;
     Matrix<double> Z;
 
-    CURVBLAS_DEVICE void work() const {
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
         const double beta = side.beta(), b = 1 - side.eta;
         const double a = side.eta / (static_cast<double>(side.N) * side.of->unit);
         for (Index i = 0; i < side.rank; ++i) {
@@ -116,7 +120,8 @@ struct OngUpdate {
     const Status* basis;
     Matrix<double> Q;
 
-    CURVBLAS_DEVICE void work() const {
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
         OngNumbers& of = *side.of;
         of.is_skewed = 0;
         if (of.is_wanted == 0) return;
@@ -161,7 +166,8 @@ struct OngOrthogonalise {
     Matrix<double> G, Q;
     Matrix<T> W;
 
-    CURVBLAS_DEVICE void work() const {
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
         double& is_skewed = side.of->is_skewed;
         if (is_skewed == 0) return;
         const Index rank = side.rank;
@@ -209,9 +215,7 @@ struct OngOrthogonalise {
     }
 };
 
-/// Calls work() of each, for a struct of this file with such a method.
-template <class Task>
-void for_each_side(const Queue& queue, std::span<const Task> tasks);
+constexpr double ong_cost = 2e4;  // of one side, for for_each_element
 
 /// Rows of a side that are summed together: some 32,768 elements.
 inline Index ong_chunk(Index columns) { return columns < 32768 ? 32768 / columns : 1; }

@@ -1,38 +1,8 @@
 #include "kernels/sample_space.h"
 
-#include "cuda/dialect.h"
+#include "cuda/for_each_element.cuh"
 
 namespace curvblas::CURVBLAS_BACKEND {
-namespace {
-
-constexpr int threads = 128;
-
-/// A thread for each of 128 elements of one task, from element `first` on.
-struct Block {
-    int task;
-    Index first;
-};
-
-template <class Task>
-__global__ void __launch_bounds__(threads) work_on_elements(const Task* tasks, const Block* blocks) {
-    const Block block = blocks[blockIdx.x];
-    const Index k = block.first + threadIdx.x;
-    if (k < tasks[block.task].count()) tasks[block.task].work(k);
-}
-
-}  // namespace
-
-template <class Task>
-void for_each_element(const Queue& queue, std::span<const Task> tasks) {
-    std::vector<Block> blocks;
-    for (int t = 0; t < static_cast<int>(tasks.size()); ++t)
-        for (Index first = 0; first < tasks[static_cast<std::size_t>(t)].count(); first += threads)
-            blocks.push_back({t, first});
-    if (blocks.empty()) return;
-    const auto there = queue.copy_of(tasks);
-    const auto table = queue.copy_of(std::span<const Block>(blocks));
-    launch(work_on_elements<Task>, dim3(grid_for(blocks)), dim3(threads), 0, queue.stream(), there.get(), table.get());
-}
 
 std::vector<double> on_host(const Queue& queue, const double* numbers, Index count) {
     std::vector<double> copy(static_cast<std::size_t>(count));
@@ -40,20 +10,20 @@ std::vector<double> on_host(const Queue& queue, const double* numbers, Index cou
     return copy;
 }
 
-template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceRight<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceRight<double>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceJudge>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceProject>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceExpand>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceRefuse>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<float>>);
-template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<double>>);
-template void for_each_element(const Queue&, std::span<const LayerClear>);
-template void for_each_element(const Queue&, std::span<const LayerPairs>);
-template void for_each_element(const Queue&, std::span<const LayerCopy<float>>);
-template void for_each_element(const Queue&, std::span<const LayerCopy<double>>);
+template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceRight<float>>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceRight<double>>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceJudge>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceProject>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceExpand>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceRefuse>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<float>>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<double>>, double);
+template void for_each_element(const Queue&, std::span<const LayerClear>, double);
+template void for_each_element(const Queue&, std::span<const LayerPairs>, double);
+template void for_each_element(const Queue&, std::span<const LayerCopy<float>>, double);
+template void for_each_element(const Queue&, std::span<const LayerCopy<double>>, double);
 
 }  // namespace curvblas::CURVBLAS_BACKEND

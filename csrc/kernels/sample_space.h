@@ -8,6 +8,7 @@
 
 #include "core/status.h"
 #include "core/view.h"
+#include "kernels/for_each_element.h"
 #include "queue.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
@@ -205,10 +206,6 @@ struct LayerCopy {
         S(r, j) = w ? static_cast<T>(w[r / rows.T] * static_cast<double>(x)) : x;
     }
 };
-
-/// Calls work(k) for k < count() of each, for a struct of this file with such methods.
-template <class Task>
-void for_each_element(const Queue& queue, std::span<const Task> tasks);
 
 /// The numbers on the host; a device is waited for.
 std::vector<double> on_host(const Queue& queue, const double* numbers, Index count);
