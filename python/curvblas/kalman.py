@@ -58,7 +58,7 @@ class KalmanNaturalGradient:
     With ``fading``, P grows by ``1 / (1 - fading)`` a step in directions that are not observed, without bound; what
     then overflows is ``NOT_FINITE``. In float32, P may lose its definiteness where variances fall by more than 1e6.
 
-    Source: Ollivier 2017 (arXiv 1703.00209), section 2, the static case, with its fading memory.
+    Source: Ollivier 2017 (arXiv 1703.00209), the static (i.i.d.) case, with its fading memory.
 
     Examples
     --------
