@@ -127,9 +127,17 @@ def test_fewer_rows_than_rank(backend, rng, N, D, rank, dtype):
 
 @pytest.mark.parametrize("X", [np.ones((20, 7)), np.eye(7)[[2] * 20], np.eye(7)], ids=["equal", "one column", "unit"])
 def test_rows_that_depend_on_each_other(backend, X):
-    found = calls_on(backend, cb.OnlineNaturalGradient(7, rank=4), [X] * 14)
+    method = cb.OnlineNaturalGradient(7, rank=4)
 
-    assert all(np.isclose(np.linalg.norm(X_hat), np.linalg.norm(X)) for X_hat in found)
+    found = calls_on(backend, method, [X] * 14)
+
+    assert not on_host(backend, method.status).any()
+    for X_hat in found:
+        assert np.isclose(np.linalg.norm(X_hat), np.linalg.norm(X))
+        assert (X * X_hat).sum() > 0.5 * (X**2).sum()
+    d, rho = on_host(backend, method.values), on_host(backend, method.rho)
+    R = method.weights * np.sqrt((rho * 5 + 4 * d.sum() / 7) / d + 1)[:, None]
+    assert np.abs(R @ R.T - np.eye(4)).max() < 2e-3
 
 
 @pytest.mark.parametrize("size", [1e-20, 1e-3, 1e17])
@@ -177,6 +185,33 @@ def test_zeros_change_nothing(backend, rng):
 
     assert not with_zeros[1].any()
     assert np.array_equal(first[1], with_zeros[2])
+
+
+@pytest.mark.parametrize("first", [0.0, np.nan])
+def test_the_start_waits_for_rows_that_say_something(backend, rng, first):
+    X = rng.standard_normal((20, 7))
+    plain, method = cb.OnlineNaturalGradient([7, 7], rank=3), cb.OnlineNaturalGradient([7, 7], rank=3)
+    calls_on(backend, method, [[X, first * X]])
+    other = cb.OnlineNaturalGradient([7, 7], rank=3)
+    other.load_state_dict(method.state_dict())
+
+    expected = calls_on(backend, plain, [[X, X]])
+
+    for started in (method, other):
+        assert np.array_equal(calls_on(backend, started, [[X, X]])[0][1], expected[0][1])
+
+
+def test_large_and_small_float64(backend, rng):
+    draw = coloured(rng, 12)
+    batches = [draw(25) for _ in range(4)]
+    expected = calls_on(backend, cb.OnlineNaturalGradient(12, rank=3), batches)
+
+    for size in (1e-70, 1e100):
+        scaled = cb.OnlineNaturalGradient(12, rank=3, epsilon=1e-10 * size**2)
+        found = calls_on(backend, scaled, [size * X for X in batches])
+
+        assert not on_host(backend, scaled.status).any()
+        assert all(np.abs(a / size - b).max() < 1e-10 for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -248,12 +283,28 @@ class TestState:
         method.precondition(np.ones((9, 5)))
         state = method.state_dict()
 
-        with pytest.raises(ValueError, match=r"state\['rows'\] must have shapes \[\(4, 6\)\], got \[\(4, 5\)\]"):
+        with pytest.raises(
+            ValueError, match=r"state\['rows'\] must be a float32 or float64 array of shape \(4, 6\), got float64 of"
+        ):
             cb.OnlineNaturalGradient(6, rank=2).load_state_dict(state)
-        with pytest.raises(ValueError, match="state must have rows, values, rho, calls, got rows, calls"):
+        with pytest.raises(ValueError, match="state must have rows, values, rho, calls, frozen, got rows, calls"):
             method.load_state_dict({"rows": [], "calls": 0})
         with pytest.raises(ValueError, match=r"state\['calls'\] = 3 does not fit the other entries"):
-            method.load_state_dict({"calls": 3})
+            method.load_state_dict({"calls": 3, "frozen": False})
+        for name, wrong in (("rows", None), ("values", state["values"][0]), ("rho", [])):
+            with pytest.raises(ValueError, match=rf"state\['{name}'\] must be a list of 1 arrays"):
+                method.load_state_dict(state | {name: wrong})
+        with pytest.raises(ValueError, match=r"state\['values'\] must be a float64 array of shape \(2,\), got float32"):
+            method.load_state_dict(state | {"values": [state["values"][0].astype(np.float32)]})
+
+    def test_knows_whether_it_is_frozen(self, cpu, rng):
+        method, other = cb.OnlineNaturalGradient(5, rank=2), cb.OnlineNaturalGradient(5, rank=2)
+        method.precondition(rng.standard_normal((9, 5)))
+        method.frozen = True
+
+        other.load_state_dict(method.state_dict())
+
+        assert other.frozen
 
 
 class TestArguments:

@@ -210,6 +210,45 @@ def test_complex_arrays_of_other_libraries(rng, library):
     assert distance(np.asarray(found.solution), oracle.sample_space_solve(J, e, 0.1)) < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("size", [1e-25, 1e-20, 1e25])
+@pytest.mark.parametrize("N", [3, 12, 40])
+def test_the_unit_of_rows_does_not_matter_in_float32(backend, rng, dtype, size, N):
+    J, e, previous = draw(rng, np.complex128, N, 90), draw(rng, np.complex128, N), draw(rng, np.complex128, 90)
+    if dtype == np.float32:
+        J, e, previous = J.real, e.real, previous.real
+    J[1] = 0
+    expected = oracle.sample_space_solve(J, e, 2.0, previous, 0.5)
+
+    scaled = [(size * x).astype(dtype) for x in (J, e)]
+    found = solve_on(backend, *scaled, 2.0 * size**2, previous=previous.astype(dtype), momentum=0.5)
+
+    assert found.status == Status.OK
+    assert distance(found.solution, expected) < 2e-6
+
+
+def test_a_solution_that_its_dtype_does_not_hold_is_refused(backend):
+    J, e = np.array([[1e-20, 0]], np.float32), np.array([1e30], np.float32)
+
+    found = backend.sample_space_solve([J, 1e20 * J, J], [e, e, 0 * e], 0.0)
+
+    assert np.asarray(found.status).tolist() == [Status.NOT_FINITE, Status.OK, Status.OK]
+    assert np.isnan(found.solution[0]).all()
+    assert np.allclose(found.solution[1], [1e30, 0])
+
+
+def test_complex_tensors_that_are_conjugated_or_strided(rng):
+    torch = pytest.importorskip("torch")
+    J, e = draw(rng, np.complex128, 5, 12), draw(rng, np.complex128, 5)
+    there = torch.from_numpy(J)
+
+    conjugated = cb.sample_space_solve(there.conj(), torch.from_numpy(e).conj(), 0.1).solution
+    strided = cb.sample_space_solve(there.T.contiguous().T, torch.from_numpy(e), 0.1).solution
+
+    assert distance(np.asarray(conjugated), oracle.sample_space_solve(J.conj(), e.conj(), 0.1)) < 1e-12
+    assert distance(np.asarray(strided), oracle.sample_space_solve(J, e, 0.1)) < 1e-12
+
+
 class TestArguments:
     def test_shapes_are_named(self):
         J = np.ones((2, 5))

@@ -186,3 +186,18 @@ class TestArguments:
             cb.sample_space_solve_layers([a], [g], np.ones(2), -1.0)
         with pytest.raises(TypeError, match="bias must be True or False, got int"):
             cb.layer_gram([a], [g], bias=1)
+
+
+@pytest.mark.parametrize("positions", [None, 4, 30])
+def test_squares_that_float32_does_not_hold_are_not_finite(backend, rng, positions):
+    A_rows, G_rows, e = draw(rng, np.float32, layers=[(positions, 6, 5)])
+    A_rows[0][3] *= np.float32(1e-25)
+    A_rows[0][7] = 0
+
+    found = backend.sample_space_solve_layers(A_rows, G_rows, e, 1.0)
+    K = backend.layer_gram(A_rows, G_rows)
+
+    assert found.status == Status.NOT_FINITE
+    assert np.isnan(found.solution[0]).all()
+    assert np.isnan(K[3]).all()
+    assert np.isfinite(np.delete(np.delete(K, 3, 0), 3, 1)).all()

@@ -37,7 +37,9 @@ class TestState:
         method.step(np.ones(5))
         state = method.state_dict()
 
-        with pytest.raises(ValueError, match=r"state\['basis'\] must have shape \(7, 6\), got \(7, 5\)"):
+        with pytest.raises(
+            ValueError, match=r"state\['basis'\] must be a float32 or float64 array of shape \(7, 6\), got float64 of"
+        ):
             cb.TONGA(6, **LIMITS).load_state_dict(state)
         with pytest.raises(ValueError, match="state must have basis, squares, damping, count, steps, got count"):
             method.load_state_dict({"count": 0})
@@ -49,14 +51,12 @@ class TestState:
         method = cb.TONGA(5, blocks=[2, 3], **LIMITS)
         method.step(np.ones(5))
 
-        for change in (np.float32, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
-            state = method.state_dict()
-            state[name] = change(state[name])
-            other = cb.TONGA(5, blocks=[2, 3], **LIMITS)
-            other.load_state_dict(state)
-            other._memory[name] = state[name]  # a copy would be contiguous
-            with pytest.raises(ValueError, match=f"{name} of the state must be contiguous, writable and float64"):
-                other.step(np.ones(5))
+        state = method.state_dict()
+        with pytest.raises(ValueError, match=rf"state\['{name}'\] must be a float64 array of shape"):
+            method.load_state_dict(state | {name: np.float32(state[name])})
+        method._memory[name] = np.repeat(state[name], 2, axis=-1)[..., ::2]  # a copy would be contiguous
+        with pytest.raises(ValueError, match=f"{name} of the state must be contiguous, writable and float64"):
+            method.step(np.ones(5))
 
     def test_hands_out_a_copy_of_the_damping(self, rng):
         method, other = cb.TONGA(5, **LIMITS), cb.TONGA(5, **LIMITS)

@@ -149,15 +149,15 @@ class Kalman {
 
     void judge() {
         keep_ = take(blocks_), add_ = take(blocks_);
-        std::vector<KalmanJudge> judges;
+        std::vector<KalmanJudge<T>> judges;
         std::vector<KalmanGain<T>> gains;
         for (Index b = 0; b < blocks_; ++b) {
             const Matrix<const double> y = read_only(error(X_, b));
-            judges.push_back({read_only(S_[b]), read_only(L_[b]), y, growth_, status_.get() + b, step_.status + b,
-                              keep_ + b, add_ + b});
+            judges.push_back({read_only(S_[b]), read_only(L_[b]), y, step_.R, step_.is_diagonal, growth_,
+                              status_.get() + b, step_.status + b, keep_ + b, add_ + b});
             gains.push_back({own(X_, b), y, growth_, step_.status + b, step_.update + step_.begins[b]});
         }
-        for_each_element<KalmanJudge>(queue_, judges);
+        for_each_element<KalmanJudge<T>>(queue_, judges);
         for_each_element<KalmanGain<T>>(queue_, gains);
     }
 

@@ -58,7 +58,12 @@ class Layers {
     void add_up(const Matrix<double>& K) const {
         const LayerClear clear{K};
         for_each_element<LayerClear>(queue_, std::span(&clear, 1));
-        for (const Layer<T>& layer : layers_) layer.is_for_gradients() ? add_gradients(layer, K) : add_pairs(layer, K);
+        const std::vector<double> zeros(static_cast<std::size_t>(K.rows), 0.0);
+        const auto is_wrong = queue_.copy_of(std::span<const double>(zeros));
+        for (const Layer<T>& layer : layers_)
+            layer.is_for_gradients() ? add_gradients(layer, K, is_wrong.get()) : add_pairs(layer, K, is_wrong.get());
+        const LayerRefuse refuse{K, is_wrong.get()};
+        for_each_element<LayerRefuse>(queue_, std::span(&refuse, 1));
     }
 
     /// x = G^T diag(w) A for each layer.
@@ -110,8 +115,14 @@ class Layers {
         return read_only(copy);
     }
 
+    void verify(const Matrix<const T>& rows, const Matrix<const double>& squares, Index positions, Index first,
+                double* is_wrong) const {
+        const LayerVerify<T> task{rows, squares, positions, first, is_wrong};
+        for_each_element<LayerVerify<T>>(queue_, std::span(&task, 1));
+    }
+
     /// By blocks of cases: their products with each other and with those before them.
-    void add_pairs(const Layer<T>& l, const Matrix<double>& K) const {
+    void add_pairs(const Layer<T>& l, const Matrix<double>& K, double* is_wrong) const {
         const Index positions = l.positions;
         const Index bytes_of_case = 2 * l.A.rows * positions * static_cast<Index>(sizeof(double));
         const Index most =
@@ -129,6 +140,7 @@ class Layers {
                                  before > 0 ? as_stack(others) : Stack<double>{}});
             }
             gram<T>(queue_, tasks);
+            for (const Gram<T>& task : tasks) verify(task.R[0], read_only(task.K[0]), positions, first, is_wrong);
             const LayerPairs pairs{read_only(tasks[0].K[0]),
                                    read_only(tasks[0].P[0]),
                                    read_only(tasks[1].K[0]),
@@ -142,7 +154,7 @@ class Layers {
     }
 
     /// By gradients of the cases, some rows of all of them at a time.
-    void add_gradients(const Layer<T>& l, const Matrix<double>& K) const {
+    void add_gradients(const Layer<T>& l, const Matrix<double>& K, double* is_wrong) const {
         const Index bytes_of_row = l.N * l.p() * static_cast<Index>(sizeof(T));
         const Index most =
             std::clamp<Index>(block_bytes / std::max<Index>(bytes_of_row, 1), 1, std::max<Index>(l.q(), 1));
@@ -157,6 +169,7 @@ class Layers {
             multiply<T>(queue_, std::span(&product, 1));
             const Gram<T> gradient_squares{as_stack(Matrix<const T>{D, l.N, columns, columns, 1}), {}, as_stack(R), {}};
             gram<T>(queue_, std::span(&gradient_squares, 1));
+            verify(gradient_squares.R[0], read_only(R), 1, 0, is_wrong);
             const SampleSpaceAdd sum{read_only(R), {}, false, K, nullptr};
             for_each_element<SampleSpaceAdd>(queue_, std::span(&sum, 1));
         };
@@ -195,8 +208,8 @@ void sample_space_solve_layers(const Queue& queue, const SampleSpaceLayers<T>& t
     layers.add_up(K);
     const SampleSpaceRight<T> right{task.rhs, false, 0, nullptr, e};
     for_each_element<SampleSpaceRight<T>>(queue, std::span(&right, 1));
-    const SampleSystem system{read_only(K), e, task.damping, static_cast<double>(std::numeric_limits<T>::epsilon()), w,
-                              task.status};
+    const SampleSystem system{read_only(K),   e, task.damping, static_cast<double>(std::numeric_limits<T>::epsilon()),
+                              most_square<T>, w, task.status};
     solve_sample_systems(queue, std::span(&system, 1));
     layers.expand(w, task.x);
 }

@@ -14,6 +14,7 @@
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
+constexpr Index few = 8;                        // rows whose products gram forms in float64
 constexpr Index block_bytes = Index{32} << 20;  // of J, between two visits to K
 constexpr Index most_bytes = 4 * block_bytes;  // of turned rows of complex J, or a group would have a copy of all its J
 
@@ -64,7 +65,10 @@ class SampleSpace {
     }
 
     void run() {
+        is_exact_.assign(systems_.size(), false);
         for (Index block = 0; block < most_blocks_; ++block) add_block(block);
+        if (find_unfit())
+            for (Index block = 0; block < most_blocks_; ++block) add_block(block);
         solve();
         for (Index block = 0; block < most_blocks_; ++block) expand_block(block);
     }
@@ -91,12 +95,43 @@ class SampleSpace {
         }
     }
 
+    /// Whether squares of float32 rows overflow or may have vanished; K and y of these are formed again, in float64.
+    bool find_unfit() {
+        if constexpr (sizeof(T) == sizeof(double)) return false;
+        std::vector<SampleSpaceFit> fits;
+        const auto flags = queue_.template scratch<double>(static_cast<Index>(systems_.size()));
+        for (std::size_t k = 0; k < systems_.size(); ++k) {
+            const double columns = static_cast<double>(std::max<Index>(systems_[k].J.columns, 1));
+            const double least = systems_[k].unknowns() > few ? columns * std::numeric_limits<float>::min() : 0;
+            fits.push_back({read_only(work_[k].K), least, std::numeric_limits<float>::max(), flags.get() + k});
+        }
+        for_each_element<SampleSpaceFit>(queue_, fits);
+        const std::vector<double> found = on_host(queue_, flags.get(), static_cast<Index>(systems_.size()));
+        for (std::size_t k = 0; k < found.size(); ++k) is_exact_[k] = found[k] != 0 && systems_[k].unknowns() > few;
+        is_second_ = true;
+        return std::find(is_exact_.begin(), is_exact_.end(), true) != is_exact_.end();
+    }
+
+    /// The squares of rows J, and their products with V, in float64: by so few rows at a time that gram does so.
+    void append_exact(const Work& w, const Matrix<const T>& J, const Matrix<const T>& V, const Matrix<double>& P,
+                      std::vector<Gram<T>>& tasks) const {
+        for (Index i = 0; i < J.rows; i += few) {
+            const Index count = std::min(few, J.rows - i);
+            const Matrix<const T> some{J.row(i), count, J.columns, J.row_stride, J.column_stride};
+            const Matrix<double> squares{w.R.row(i), count, J.rows, w.R.row_stride, 1};
+            tasks.push_back({as_stack(some), as_stack(J), {}, as_stack(squares)});
+            if (V.data)
+                tasks.push_back({as_stack(some), as_stack(V), {}, as_stack(Matrix<double>{P.row(i), count, 1, 1, 1})});
+        }
+    }
+
     /// K and y with what some columns of J give.
     void add_block(Index block) {
         std::vector<SampleSpaceEmbed<T>> embeddings;
         std::vector<Gram<T>> squares;
         std::vector<SampleSpaceAdd> sums;
         for_each_with(block, [&](std::size_t k, Index first, Index length) {
+            if (is_second_ && !is_exact_[k]) return;
             const System<T>& s = systems_[k];
             const Work& w = work_[k];
             const Index M = s.unknowns();
@@ -107,8 +142,11 @@ class SampleSpace {
                 J = {w.block, M, length, length, 1}, V = {w.block + M * length, 1, length, length, 1};
             }
             const Matrix<double> P{w.P.data, M, has_previous ? 1 : 0, 1, 1};
-            squares.push_back({as_stack(J), has_previous ? as_stack(V) : Stack<const T>{}, as_stack(w.R),
-                               has_previous ? as_stack(P) : Stack<double>{}});
+            if (is_exact_[k])
+                append_exact(w, J, V, P, squares);
+            else
+                squares.push_back({as_stack(J), has_previous ? as_stack(V) : Stack<const T>{}, as_stack(w.R),
+                                   has_previous ? as_stack(P) : Stack<double>{}});
             sums.push_back({read_only(w.R), read_only(P), block == 0, w.K, w.y});
         });
         for_each_element<SampleSpaceEmbed<T>>(queue_, embeddings);
@@ -124,7 +162,7 @@ class SampleSpace {
             const Work& w = work_[k];
             rights.push_back({s.rhs, s.is_complex, s.previous.data ? mu_ : 0, w.y, w.e});
             systems.push_back({read_only(w.K), w.e, s.damping, static_cast<double>(std::numeric_limits<T>::epsilon()),
-                               w.w, s.status});
+                               most_square<T>, w.w, s.status});
         }
         for_each_element<SampleSpaceRight<T>>(queue_, rights);
         solve_sample_systems(queue_, systems);
@@ -164,6 +202,8 @@ class SampleSpace {
     decltype(std::declval<Queue>().copy_of(std::span<const double>())) momentum_;
     std::vector<Work> work_;
     Index most_blocks_ = 0;
+    std::vector<bool> is_exact_;
+    bool is_second_ = false;
 };
 
 }  // namespace

@@ -32,7 +32,7 @@ class SampleSystems {
         factorise();
         solve_by_basis();
         std::vector<SampleSpaceRefuse> refusals;
-        for (const SampleSystem& s : systems_) refusals.push_back({s.K.rows, s.status, s.w});
+        for (const SampleSystem& s : systems_) refusals.push_back({s.K.rows, s.e, s.most, s.status, s.w});
         for_each_element<SampleSpaceRefuse>(queue_, refusals);
     }
 

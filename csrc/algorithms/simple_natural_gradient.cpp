@@ -58,11 +58,11 @@ void simple_natural_gradient(const Queue& queue, std::span<const SimpleNaturalGr
         shifts.push_back({read_only(K), N, batch.X.columns, alpha, shift});
         inverses.push_back(
             {as_stack(read_only(K)), shift, as_stack(M), {&status[k], reports, reports + 1, reports + 2, &minor[k]}});
-        rounds.push_back({read_only(M), own});
+        rounds.push_back({read_only(M), shift, own});
         products.push_back(batch.is_wide() ? Product<T>{as_stack(read_only(own)), X, as_stack(batch.X_hat)}
                                            : Product<T>{X, as_stack(read_only(own)), as_stack(batch.X_hat)});
         others.push_back({batch.X, batch.is_wide() ? read_only(M) : Matrix<const double>{}, shift, batch.X_hat, sums});
-        gains.push_back({batch.X_hat, shift, sums});
+        gains.push_back({batch.X_hat, shift, sums, &status[k]});
     }
     gram<T>(queue, grams);
     simple_shift(queue, shifts);

@@ -14,9 +14,9 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// (batch, N, D); X_hat may not overlap X.
 ///
 /// One inverse of order min(N, D), in float64, serves all rows: case n leaves by the formula of Sherman and Morrison.
-/// alpha bounds the condition of what is inverted, so that there is no status: NaN, Inf and squares that T does not
-/// hold make their X_hat NaN. Zeros and single rows stay as they are. Cost per matrix: 3 N D min(N, D) + min(N, D)^3
-/// flops. Same bits for any number of threads.
+/// alpha bounds the condition of what is inverted, so that there is no status: NaN, Inf, squares that T does not
+/// hold, and an alpha so small that float64 has no inverse make their X_hat NaN. Zeros and single rows stay as they
+/// are. Cost per matrix: 3 N D min(N, D) + min(N, D)^3 flops. Same bits for any number of threads.
 template <class T>
 struct SimpleNaturalGradient {
     Stack<const T> X;

@@ -8,6 +8,10 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
+/// What the square of a length may be for its vector to fit T.
+template <class T>
+constexpr double most_square = sizeof(T) == 4 ? 1e76 : 1e300;
+
 /// One allocation, given out piece by piece.
 template <class T>
 class Workspace {

@@ -9,7 +9,8 @@ template void for_each_element(const Queue&, std::span<const KalmanStart<double>
 template void for_each_element(const Queue&, std::span<const KalmanWiden<float>>, double);
 template void for_each_element(const Queue&, std::span<const KalmanSystem<float>>, double);
 template void for_each_element(const Queue&, std::span<const KalmanSystem<double>>, double);
-template void for_each_element(const Queue&, std::span<const KalmanJudge>, double);
+template void for_each_element(const Queue&, std::span<const KalmanJudge<float>>, double);
+template void for_each_element(const Queue&, std::span<const KalmanJudge<double>>, double);
 template void for_each_element(const Queue&, std::span<const KalmanGain<float>>, double);
 template void for_each_element(const Queue&, std::span<const KalmanGain<double>>, double);
 

@@ -59,9 +59,13 @@ struct KalmanSystem {
 };
 
 /// The status after S = L L^T, whose own is `factor`, and y = L^-1 e (o, 1); and the numbers of P <- keep P + add X^T X
-/// with X = L^-1 H P: 1 and 0 where P is to be left. A pivot that the rounding of float64 explains is none.
+/// with X = L^-1 H P: 1 and 0 where P is to be left. A pivot that the rounding of float64 explains is none,
+/// and a negative variance in R makes a P that is not definite.
+template <class T>
 struct KalmanJudge {
     Matrix<const double> S, L, y;
+    Matrix<const T> R;
+    bool is_diagonal;
     double growth;
     const Status* factor;
     Status* status;
@@ -71,6 +75,8 @@ struct KalmanJudge {
     CURVBLAS_DEVICE void work(Index) const {
         constexpr double eps = 2.220446049250313e-16;
         Status found = *factor;
+        for (Index i = 0; i < S.rows && found == Status::ok; ++i)
+            if (R(i, is_diagonal ? 0 : i) < 0) found = Status::not_positive_definite;
         for (Index i = 0; i < S.rows && found == Status::ok; ++i)
             if (!(L(i, i) * L(i, i) > static_cast<double>(S.rows) * eps * S(i, i)))
                 found = Status::not_positive_definite;

@@ -82,12 +82,12 @@ struct OngJudge {
         of.before = before;
         of.is_wanted = is_finite && before > 0 ? 1 : 0;
         of.gain = !is_finite ? NAN : before > 0 && after > 0 ? sqrt(before / after) : 1;
-        of.unit = before > 0 ? sqrt(static_cast<double>(side.N * side.D) / before) : 1;
+        of.unit = before > 0 ? sqrt(static_cast<double>(side.N * side.D)) / sqrt(before) : 1;
     }
 };
 
-/// Z (rank, rank) = Y Y^T for Y = R T, T = eta X^T X / N + (1 - eta) F, from K = J J^T and L = H H^T, where H = unit W
-/// X^T and J = H X.
+/// Z (rank, rank) = unit^4 Y Y^T for Y = R T, T = eta X^T X / N + (1 - eta) F, from K = J J^T and L = H^T H, where H =
+/// unit X W^T and J = H^T X.
 struct OngForm {
     OngSide side;
     Matrix<const double> K, L;
@@ -95,14 +95,14 @@ struct OngForm {
 
     CURVBLAS_DEVICE static Index count() { return 1; }
     CURVBLAS_DEVICE void work(Index) const {
-        const double beta = side.beta(), b = 1 - side.eta;
-        const double a = side.eta / (static_cast<double>(side.N) * side.of->unit);
+        const double beta = side.beta(), b = 1 - side.eta, unit = side.of->unit;
+        const double a = side.eta / static_cast<double>(side.N);
         for (Index i = 0; i < side.rank; ++i) {
-            const double e_i = OngSide::e(side.d[i], beta), own = side.d[i] + *side.rho;
+            const double e_i = OngSide::e(side.d[i], beta), own = unit * (side.d[i] + *side.rho) * unit;
             for (Index j = 0; j <= i; ++j) {
-                const double e_j = OngSide::e(side.d[j], beta), other = side.d[j] + *side.rho;
-                const double mixed = a * b / side.of->unit * L(i, j) * (own + other);
-                const double z = (a * a * K(i, j) + mixed) / sqrt(e_i * e_j);
+                const double e_j = OngSide::e(side.d[j], beta), other = unit * (side.d[j] + *side.rho) * unit;
+                const double square = a * unit * K(i, j) * unit * a, mixed = a * b * L(i, j) * (own + other);
+                const double z = (square + mixed) / sqrt(e_i * e_j);
                 Z(i, j) = Z(j, i) = i == j ? z + b * b * own * own : z;
             }
         }
@@ -111,8 +111,8 @@ struct OngForm {
 
 /// The new d and rho from Z = U diag(c) U^T (values ascending), with their floors, and the weights Q (rank, 2 rank)
 /// that make the new W of the rows of the old one and of J. Rows may have lost their orthogonality where a floor was
-/// hit or values differ by more than 1e6. Where Z has no eigenbasis the state is left, and the status is that of the
-/// basis.
+/// hit or values differ by more than 1e6. Where Z has no eigenbasis the state is left, and the status is
+/// no_convergence.
 struct OngUpdate {
     OngSide side;
     const double* c;
@@ -126,13 +126,14 @@ struct OngUpdate {
         of.is_skewed = 0;
         if (of.is_wanted == 0) return;
         if (*basis != Status::ok) {
-            *side.status = *basis, of.is_wanted = 0;
+            *side.status = Status::no_convergence, of.is_wanted = 0;
             return;
         }
         const Index rank = side.rank;
         const double rho = *side.rho, beta = side.beta(), b = 1 - side.eta, D = static_cast<double>(side.D);
-        const double a = side.eta / static_cast<double>(side.N), least = rho * b * (rho * b);
-        const auto root = [&](Index i) { return sqrt(fmax(c[rank - 1 - i], least)); };
+        const double a = side.eta / static_cast<double>(side.N), lowest = of.unit * rho * b * of.unit;
+        const double least = lowest * lowest;
+        const auto root = [&](Index i) { return sqrt(fmax(c[rank - 1 - i], least)) / of.unit / of.unit; };
         double sum_of_d = 0, sum_of_roots = 0;
         for (Index i = 0; i < rank; ++i) sum_of_d += side.d[i], sum_of_roots += root(i);
         const double trace = a * of.before + b * (D * rho + sum_of_d);

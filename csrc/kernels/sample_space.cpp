@@ -15,6 +15,10 @@ template void for_each_element(const Queue&, std::span<const SampleSpaceJudge>, 
 template void for_each_element(const Queue&, std::span<const SampleSpaceProject>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceExpand>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceRefuse>, double);
+template void for_each_element(const Queue&, std::span<const SampleSpaceFit>, double);
+template void for_each_element(const Queue&, std::span<const LayerVerify<float>>, double);
+template void for_each_element(const Queue&, std::span<const LayerVerify<double>>, double);
+template void for_each_element(const Queue&, std::span<const LayerRefuse>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<float>>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceJoin<double>>, double);
 template void for_each_element(const Queue&, std::span<const LayerClear>, double);

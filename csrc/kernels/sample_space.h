@@ -129,15 +129,35 @@ struct SampleSpaceExpand {
     }
 };
 
-/// w becomes NaN where there is no solution.
+/// w becomes NaN where there is no solution. There is none of finite numbers, status not_finite, where w is not finite
+/// or w . e, which is not less than the square of |J^H w|, is more than `most`.
 struct SampleSpaceRefuse {
     Index unknowns;
-    const Status* status;
+    const double* e;
+    double most;
+    Status* status;
     double* w;
 
-    CURVBLAS_DEVICE Index count() const { return unknowns; }
-    CURVBLAS_DEVICE void work(Index i) const {
-        if (*status > Status::jittered) w[i] = NAN;
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
+        double square = 0;
+        for (Index i = 0; i < unknowns; ++i) square += w[i] * e[i];
+        if (*status <= Status::jittered && !(square <= most)) *status = Status::not_finite;
+        for (Index i = 0; i < unknowns && *status > Status::jittered; ++i) w[i] = NAN;
+    }
+};
+
+/// 1 where a square on the diagonal of K is not between the two numbers, or NaN; else 0.
+struct SampleSpaceFit {
+    Matrix<const double> K;
+    double least, most;
+    double* is_unfit;
+
+    CURVBLAS_DEVICE static Index count() { return 1; }
+    CURVBLAS_DEVICE void work(Index) const {
+        *is_unfit = 0;
+        for (Index i = 0; i < K.rows; ++i)
+            if (!(K(i, i) >= least && K(i, i) <= most)) *is_unfit = 1;
     }
 };
 
@@ -166,6 +186,38 @@ struct LayerClear {
 
     CURVBLAS_DEVICE Index count() const { return K.rows * K.columns; }
     CURVBLAS_DEVICE void work(Index k) const { K(k / K.columns, k % K.columns) = 0; }
+};
+
+/// Whether `squares`, the products of rows with each other, have on their diagonal what float64 finds: where not,
+/// because squares of T overflow or vanish, is_wrong of the case is 1. T positions a case; `first`, of cases, is added.
+template <class Real>
+struct LayerVerify {
+    Matrix<const Real> rows;
+    Matrix<const double> squares;
+    Index T, first;
+    double* is_wrong;
+
+    CURVBLAS_DEVICE Index count() const { return T > 0 ? rows.rows / T : 0; }
+    CURVBLAS_DEVICE void work(Index n) const {
+        for (Index i = n * T; i < n * T + T; ++i) {
+            double sum = 0;
+            for (Index j = 0; j < rows.columns; ++j)
+                sum += static_cast<double>(rows(i, j)) * static_cast<double>(rows(i, j));
+            if (!(fabs(squares(i, i) - sum) <= 1e-3 * sum)) is_wrong[first + n] = 1;
+        }
+    }
+};
+
+/// Rows and columns of cases that are wrong become NaN.
+struct LayerRefuse {
+    Matrix<double> K;
+    const double* is_wrong;
+
+    CURVBLAS_DEVICE Index count() const { return K.rows * K.columns; }
+    CURVBLAS_DEVICE void work(Index k) const {
+        const Index n = k / K.columns, m = k % K.columns;
+        if (is_wrong[n] != 0 || is_wrong[m] != 0) K(n, m) = NAN;
+    }
 };
 
 /// K_nm and K_mn += sum over t, u < T of (a_nt . a_mu + shift) (g_nt . g_mu), n of the cases from `first` on and m up

@@ -27,7 +27,7 @@ void simple_shift(const Queue&, std::span<const SimpleShift> group) {
 template <class T>
 void simple_round(const Queue& queue, std::span<const SimpleRound<T>> group) {
     for_each_row(queue, group, &SimpleRound<T>::B, [](const SimpleRound<T>& task, Index i) {
-        for (Index j = 0; j < task.B.columns; ++j) task.B(i, j) = static_cast<T>(task.A(i, j));
+        for (Index j = 0; j < task.B.columns; ++j) task.B(i, j) = static_cast<T>(*task.factor * task.A(i, j));
     });
 }
 

@@ -32,7 +32,8 @@ template <class T>
 __global__ void __launch_bounds__(threads) round_row(const SimpleRound<T>* tasks, const Row* rows) {
     const Row row = rows[blockIdx.x];
     const SimpleRound<T>& task = tasks[row.task];
-    for (Index j = threadIdx.x; j < task.B.columns; j += threads) task.B(row.i, j) = static_cast<T>(task.A(row.i, j));
+    for (Index j = threadIdx.x; j < task.B.columns; j += threads)
+        task.B(row.i, j) = static_cast<T>(*task.factor * task.A(row.i, j));
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <span>
 
+#include "core/status.h"
 #include "core/view.h"
 #include "queue.h"
 
@@ -26,10 +27,10 @@ struct SimpleShift {
     }
 };
 
-/// Row n of P becomes its preconditioned one but for a factor common to all: times 1 / (1 - x_n . P_n), which takes
-/// case n out of the moment. `inverse` (no data: D < N) is (X X^T + shift I)^-1, which says the same without
-/// cancellation: 1 - x_n . P_n = shift inverse(n, n). sums[n] receives the squares of the new row, and those of x_n at
-/// N + n.
+/// Row n of P = shift X (X^T X + shift I)^-1 becomes its preconditioned one but for a factor common to all: times 1 /
+/// (1 - x_n . P_n / shift), which takes case n out of the moment. `inverse` (no data: D < N) is (X X^T + shift I)^-1,
+/// which says the same without cancellation: 1 - x_n . P_n / shift = shift inverse(n, n). sums[n] receives the squares
+/// of the new row, and those of x_n at N + n.
 template <class T>
 struct SimpleRows {
     Matrix<const T> X;
@@ -42,31 +43,33 @@ struct SimpleRows {
     CURVBLAS_DEVICE double factor(Index n, double xx, double xp, double pp) const {
         // Never less than what the case alone would leave.
         const double least = *shift / (xx + *shift);
-        const double rest = inverse.data ? *shift * inverse(n, n) : fmax(1 - xp, least);
+        const double rest = inverse.data ? *shift * inverse(n, n) : fmax(1 - xp / *shift, least);
         sums[n] = pp / (rest * rest), sums[X.rows + n] = xx;
         return 1 / rest;
     }
 };
 
 /// Rows of P times what gives P the sum of squares of X: NaN where K, which is formed in T, does not have it too,
-/// because squares of T overflow or vanish.
+/// because squares of T overflow or vanish, and where K has no `inverse` without a jitter.
 template <class T>
 struct SimpleGain {
     Matrix<T> P;
     const double *shift, *sums;
+    const Status* inverse;
 
     CURVBLAS_DEVICE double factor() const {
         double after = 0, before = 0;
         for (Index n = 0; n < P.rows; ++n) after += sums[n], before += sums[P.rows + n];
-        if (!(fabs(shift[1] - before) <= 1e-3 * before)) return NAN;
+        if (*inverse != Status::ok || !(fabs(shift[1] - before) <= 1e-3 * before)) return NAN;
         return before == 0 ? 1 : sqrt(before / after);
     }
 };
 
-/// B <- A, rounded.
+/// B <- factor A, rounded.
 template <class T>
 struct SimpleRound {
     Matrix<const double> A;
+    const double* factor;
     Matrix<T> B;
 };
 

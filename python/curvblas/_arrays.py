@@ -77,6 +77,31 @@ def copied(array: Array) -> Array:
     return array.copy() if hasattr(array, "copy") else array.clone()
 
 
+def require_state(owner: str, name: str, array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
+    """Look at an array of a state that is to be loaded.
+
+    Parameters
+    ----------
+    owner, name : str
+        The class and the entry, named in the error.
+    array : array
+        Of any library.
+    shape : tuple of int
+        What it must have.
+    dtypes : tuple of str
+        One of which it must have.
+
+    Raises
+    ------
+    ValueError
+        It is no array, or one of another shape or dtype.
+    """
+    found = tuple(getattr(array, "shape", ())), str(getattr(array, "dtype", type(array).__name__)).rpartition(".")[-1]
+    if found[0] != shape or found[1] not in dtypes:
+        wanted = f"be a {' or '.join(dtypes)} array of shape {shape}"
+        raise ValueError(f"{owner}: state[{name!r}] must {wanted}, got {found[1]} of shape {found[0]}")
+
+
 def _from_dlpack(library: str) -> Any:
     # The library is imported already, or its array could not be here; jaxlib's arrays belong to jax.
     if library in {"jax", "jaxlib"}:

@@ -29,7 +29,7 @@ def count(owner: str, name: str, value: Any) -> int:
         Less than one.
     """
     try:
-        number = operator.index(value)
+        number = operator.index(None if isinstance(value, bool) else value)
     except TypeError:
         raise TypeError(f"{owner}: {name} must be an int >= 1, got {type(value).__name__}") from None
     if number < 1:

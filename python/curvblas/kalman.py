@@ -1,12 +1,13 @@
 """Kalman filters of static parameters: online natural gradients with the Fisher matrix of the outputs (Ollivier)."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy
+from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
 from ._numbers import count, number
 
@@ -44,7 +45,8 @@ class KalmanNaturalGradient:
     ----------
     status : int8 array, shape (blocks,)
         Of the last step, one a block, see `Status`: ``OK``; ``NOT_FINITE``, H of the block, ``error`` or ``noise``
-        holds NaN or Inf, or products of them overflow; ``NOT_POSITIVE_DEFINITE``, S has no Cholesky factor in float64.
+        holds NaN or Inf, or products of them overflow; ``NOT_POSITIVE_DEFINITE``, S has no Cholesky factor in float64,
+        or ``noise`` has a negative variance.
         Where it is not ``OK``, P of the block is left as it was, and its update is NaN.
     covariance : array of shape (dim, dim), or list of arrays (n_b, n_b)
         P, exactly symmetric; copies, float64 before the first step. NumPy's on the CPU and for our device arrays.
@@ -55,8 +57,9 @@ class KalmanNaturalGradient:
     is in the dtype of the jacobian, and so is H P; what is o x o is float64, and products are summed in float64 for up
     to 8 outputs. Results have the same bits for any number of threads, and a block the same as alone.
 
-    With ``fading``, P grows by ``1 / (1 - fading)`` a step in directions that are not observed, without bound; what
-    then overflows is ``NOT_FINITE``. In float32, P may lose its definiteness where variances fall by more than 1e6.
+    With ``fading``, P grows by ``1 / (1 - fading)`` a step in directions that are not observed, without bound: once it
+    has overflowed, products with it are ``NOT_FINITE`` and the object has to be made anew. An object is not for several
+    threads at a time. In float32, P may lose its definiteness where variances fall by more than 1e6.
 
     Source: Ollivier 2017 (arXiv 1703.00209), the static (i.i.d.) case, with its fading memory.
 
@@ -183,13 +186,14 @@ class KalmanNaturalGradient:
         if "steps" not in state:
             raise ValueError(f"{_NAME}: state must have {', '.join(_ENTRIES)}, got {', '.join(state)}")
         memory = state.get("covariance")
-        if state["steps"] < 0 or (state["steps"] > 0) != (memory is not None):
-            raise ValueError(f"{_NAME}: state['steps'] = {state['steps']} does not fit the other entries")
+        steps = operator.index(state["steps"])
+        if steps < 0 or (steps > 0) != (memory is not None):
+            raise ValueError(f"{_NAME}: state['steps'] = {steps} does not fit the other entries")
         shape = (int(np.square(np.diff(self._begins)).sum()),)
-        if memory is not None and tuple(memory.shape) != shape:
-            raise ValueError(f"{_NAME}: state['covariance'] must have shape {shape}, got {tuple(memory.shape)}")
+        if memory is not None:
+            require_state(_NAME, "covariance", memory, shape, ("float32", "float64"))
         self._memory = None if memory is None else copied(memory)
-        self._steps = int(state["steps"])
+        self._steps = steps
 
 
 def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
@@ -200,9 +204,9 @@ def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
 
 
 def _matrix(name: str, given: Array, n: int) -> np.ndarray:
-    P = np.array(given.to_host() if hasattr(given, "to_host") else given, np.float64)
+    P = np.tril(np.array(given.to_host() if hasattr(given, "to_host") else given, np.float64, ndmin=2))
     if P.shape != (n, n):
         raise ValueError(f"{_NAME}: {name} must have shape ({n}, {n}), got {P.shape}")
     if not np.isfinite(P).all():
-        raise ValueError(f"{_NAME}: {name} must be finite")
-    return np.tril(P) + np.tril(P, -1).T
+        raise ValueError(f"{_NAME}: {name} must be finite in its lower triangle, got {P[~np.isfinite(P)][0]}")
+    return P + np.tril(P, -1).T

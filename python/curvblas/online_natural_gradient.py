@@ -1,12 +1,13 @@
 """Kaldi's online natural gradient: minibatches of rows times the inverse of a low-rank estimate of their moment."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy
+from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
 from ._numbers import count, number
 
@@ -15,6 +16,7 @@ __all__ = ["OnlineNaturalGradient"]
 _NAME = "OnlineNaturalGradient"
 _FIRST_UPDATES, _MOST_ETA, _START_PASSES = 10, 0.9, 3
 _ARRAYS = ("rows", "values", "rho")
+_NUMBERS = ("calls", "frozen")
 
 
 class OnlineNaturalGradient:
@@ -59,11 +61,12 @@ class OnlineNaturalGradient:
 
     Notes
     -----
-    The first call makes the start of F from its X by three updates (one, if N <= rank). Rows of zeros are legal, and
-    change nothing. With ``dim == 1`` X_hat is X. Rows of R that have lost their orthogonality, where values were at
-    their floors or far apart, are made orthogonal again after an update. Memory: 2 rank dim numbers of the dtype of X a
-    matrix. Cost of a call for N rows: 4 N dim rank flops, and 2 N dim rank + 8 dim rank^2 + 9 rank^3 more where F
-    changes. Results have the same bits for any number of threads, and a matrix the same as alone.
+    The first X of a matrix that is finite and not zero makes the start of its F, by three updates (one, if N <= rank);
+    on a device that call waits. Rows of zeros are legal, and change nothing. Calls count whatever their X. With ``dim
+    == 1`` X_hat is X. Rows of R that have lost their orthogonality, where values were at their floors or far apart, are
+    made orthogonal again after an update. Memory: 2 rank dim numbers of the dtype of X a matrix. Cost of a call for N
+    rows: 4 N dim rank flops, and 2 N dim rank + 8 dim rank^2 + 9 rank^3 more where F changes. Results have the same
+    bits for any number of threads, and a matrix the same as alone. An object is not for several threads at a time.
 
     Source: Povey, Zhang and Khudanpur 2015 (arXiv 1410.7455), and what the implementation in Kaldi adds to it: floors,
     schedule, start, and rows that are made orthogonal again.
@@ -107,6 +110,7 @@ class OnlineNaturalGradient:
         self.frozen = False
         self._calls = 0
         self._memory: dict[str, list[Array]] = {}
+        self._waiting = list(range(len(self._dims)))
         self.status: Array = np.zeros(len(self._dims), np.int8)
 
     @property
@@ -150,25 +154,30 @@ class OnlineNaturalGradient:
             raise TypeError(f"{_NAME}.precondition: X must be {self._kind()}, as dim is, got {type(X).__name__}")
         given = [on_cpu_as_numpy(x) for x in (X if self._is_list else [X])]
         backend = backend_of(f"{_NAME}.precondition", "X", given)
-        is_new, memory = not self._memory, self._memory
-        if is_new:
+        memory = self._memory
+        if not memory:
             made = backend.ong_memory(given, self._dims, self._ranks, self._is_list)
             memory = dict(zip(_ARRAYS, (in_kind(part, given) for part in made), strict=True))
-        # Only now that the shapes are known to fit.
         counts = [x.shape[0] if getattr(x, "shape", ()) else 0 for x in given]
-        X_hat, self.status = backend.ong_step(
+        passes = [
+            self._passes(N, rank) if k in self._waiting else 0
+            for k, (N, rank) in enumerate(zip(counts, self._ranks, strict=False))
+        ]
+        X_hat, status = backend.ong_step(
             given,
             self._dims,
             self._is_list,
             *memory.values(),
             [self._eta(N) for N in counts],
             not self.frozen and self._is_due(),
-            [self._passes(N, rank) if is_new else 0 for N, rank in zip(counts, self._ranks, strict=False)],
+            passes,
             self._alpha,
             self._epsilon,
             self._delta,
         )
-        self._memory, self._calls = memory, self._calls + 1
+        self._memory, self._calls, self.status = memory, self._calls + 1, in_kind(status, X)
+        if self._waiting:
+            self._waiting = self._still_waiting()
         return self._shown(in_kind(X_hat, X))
 
     def state_dict(self) -> dict[str, Any]:
@@ -178,9 +187,10 @@ class OnlineNaturalGradient:
         -------
         dict
             ``rows`` (2 rank, dim), ``values`` (rank,) and ``rho`` (1,) of each matrix, copied, in lists, unless there
-            was no call; ``calls``.
+            was no call; ``calls`` and ``frozen``.
         """
-        return {**{name: [copied(x) for x in arrays] for name, arrays in self._memory.items()}, "calls": self._calls}
+        arrays = {name: [copied(x) for x in kept] for name, kept in self._memory.items()}
+        return {**arrays, "calls": self._calls, "frozen": self.frozen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; the parameters of this object must be those of the one that it is from.
@@ -195,22 +205,28 @@ class OnlineNaturalGradient:
         ValueError
             Entries that are missing, or shapes that do not fit the parameters of this object.
         """
-        memory = {name: list(state[name]) for name in _ARRAYS if name in state}
-        if len(memory) not in {0, len(_ARRAYS)} or "calls" not in state:
-            raise ValueError(f"{_NAME}: state must have {', '.join((*_ARRAYS, 'calls'))}, got {', '.join(state)}")
-        shapes = {
-            "rows": [(2 * r, d) for r, d in zip(self._ranks, self._dims, strict=True)],
-            "values": [(r,) for r in self._ranks],
-            "rho": [(1,)] * len(self._ranks),
-        }
+        memory = {name: state[name] for name in _ARRAYS if name in state}
+        if len(memory) not in {0, len(_ARRAYS)} or any(name not in state for name in _NUMBERS):
+            raise ValueError(f"{_NAME}: state must have {', '.join(_ARRAYS + _NUMBERS)}, got {', '.join(state)}")
         for name, arrays in memory.items():
-            found = [tuple(x.shape) for x in arrays]
-            if found != shapes[name]:
-                raise ValueError(f"{_NAME}: state[{name!r}] must have shapes {shapes[name]}, got {found}")
-        if state["calls"] < 0 or (state["calls"] > 0) != bool(memory):
-            raise ValueError(f"{_NAME}: state['calls'] = {state['calls']} does not fit the other entries")
+            if not isinstance(arrays, list | tuple) or len(arrays) != len(self._dims):
+                found = len(arrays) if isinstance(arrays, list | tuple) else type(arrays).__name__
+                raise ValueError(f"{_NAME}: state[{name!r}] must be a list of {len(self._dims)} arrays, got {found}")
+            for array, dim, rank in zip(arrays, self._dims, self._ranks, strict=True):
+                shape = {"rows": (2 * rank, dim), "values": (rank,), "rho": (1,)}[name]
+                dtypes = ("float32", "float64") if name == "rows" else ("float64",)
+                require_state(_NAME, name, array, shape, dtypes)
+        calls = operator.index(state["calls"])
+        if calls < 0 or (calls > 0) != bool(memory):
+            raise ValueError(f"{_NAME}: state['calls'] = {calls} does not fit the other entries")
         self._memory = {name: [copied(x) for x in arrays] for name, arrays in memory.items()}
-        self._calls = int(state["calls"])
+        self._calls, self.frozen = calls, bool(state["frozen"])
+        self._waiting = self._still_waiting() if memory else list(range(len(self._dims)))
+
+    def _still_waiting(self) -> list[int]:
+        """List the matrices that no finite rows but zeros have reached: rho is what it was set to."""
+        rho = [x.to_host() if hasattr(x, "to_host") else x for x in self._memory["rho"]]
+        return [k for k, (x, rank) in enumerate(zip(rho, self._ranks, strict=True)) if rank and x[0] == self._epsilon]
 
     def _shown(self, arrays: list[Array]) -> Arrays:
         return arrays[0] if arrays and not self._is_list else arrays

@@ -23,7 +23,8 @@ class SampleSpaceResult:
     status : int8 array, one per matrix
         See `Status`: ``OK``; ``JITTERED``, rows depend on each other as far as their dtype tells, and the solution is
         that of least norm without those directions; ``NOT_FINITE``, an argument holds NaN or Inf, or products overflow;
-        ``INVALID_PARAMETER``, a bad entry of ``damping``; ``NO_CONVERGENCE``, of the eigenvectors.
+        ``INVALID_PARAMETER``, a bad entry of ``damping``; ``NO_CONVERGENCE``, of the eigenvectors. A solution that its
+        dtype does not hold is ``NOT_FINITE`` too.
     """
 
     solution: Arrays
@@ -75,12 +76,14 @@ def sample_space_solve(
     Notes
     -----
     ``J J^H`` is formed as by `gram` (in the dtype of J; in float64 for up to 8 rows, 4 if complex), added up and solved
-    in float64 by Cholesky. Where a row depends on those before it within 16 eps of its dtype, eigenvectors solve
-    instead, and directions of less than N eps (at least 16 eps) of the largest eigenvalue are left out: damping 0 gives
-    the solution of least norm. On a device the call waits to know where. The term ``1 1^T / N`` that SPRING adds to the
-    matrix of a centred J, to keep it regular, is not needed then and left out. Cost per matrix: N^2 P + 4 N P + N^3 / 3
-    flops, eight times as many if complex; 2 N P words. The result has the same bits for any number of threads, alone or
-    in a group.
+    in float64 by Cholesky. Where squares of a float32 J overflow or may have vanished, it is formed again in float64.
+    Where a row depends on those before it within 16 eps of its dtype, eigenvectors solve instead, and directions of
+    less than N eps (at least 16 eps) of the largest eigenvalue are left out: damping 0 gives the solution of least
+    norm. Rows that are just farther apart, with a damping that does not hide it, cost digits: a few per cent at worst.
+    On a device the call waits to know where, twice in float32. The term ``1 1^T / N`` that SPRING adds to the matrix of
+    a centred J, to keep it regular, is not needed then and left out. Cost per matrix: N^2 P + 4 N P + N^3 / 3 flops,
+    eight times as many if complex; 2 N P words. The result has the same bits for any number of threads, alone or in a
+    group.
 
     Source: Chen and Heyl 2024 (minSR); Goldshlager, Abrahamsen and Lin 2024 (SPRING); the matrix inversion lemma.
 
@@ -129,8 +132,10 @@ def _in_parts(arrays: Arrays) -> Arrays:
     """Return complex arrays as real ones whose last axis has real and imaginary parts in turn."""
 
     def parts(x: Array) -> Array:
-        if isinstance(x, np.ndarray) and (x.ndim == 0 or x.strides[-1] != x.itemsize):
+        if isinstance(x, np.ndarray) and x.ndim and x.strides[-1] != x.itemsize:
             x = np.ascontiguousarray(x)
+        if hasattr(x, "resolve_conj"):  # PyTorch conjugates when it has to, and knows its strides
+            x = x.resolve_conj() if x.ndim == 0 or x.stride(-1) == 1 else x.resolve_conj().contiguous()
         return x.view(x.real.dtype)
 
     return _map(parts, arrays)

@@ -36,10 +36,10 @@ def layer_gram(A_rows: list[Array], G_rows: list[Array], *, bias: bool | list[bo
 
     Notes
     -----
-    There is no status: NaN and Inf spread to the products of their case. Cost per layer: N^2 (p + q) flops, with
-    positions N^2 T^2 (p + q) or, if that is less, N^2 p q + 2 N T p q by the gradients of cases, some rows at a time.
-    Products are formed as by `gram`, gradients in the dtype of the rows; memory some 200 MB at most, or what the
-    products of one case take. The result has the same bits for any number of threads.
+    There is no status: NaN, Inf and squares that the dtype does not hold make the products of their case NaN. Cost per
+    layer: N^2 (p + q) flops, with positions N^2 T^2 (p + q) or, if that is less, N^2 p q + 2 N T p q by the gradients
+    of cases, some rows at a time. Products are formed as by `gram`, gradients in the dtype of the rows; memory some
+    200 MB at most, or what the products of one case take. The result has the same bits for any number of threads.
 
     Source: the identity of Kronecker products of single rows, as in Ren and Goldfarb 2019.
 

@@ -1,6 +1,6 @@
 """Kaldi's simple preconditioner, and the averaging of parameters that goes with its recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ._arrays import Array, Arrays, in_kind
 from ._backend import backend_of
@@ -38,10 +38,11 @@ def simple_natural_gradient(rows: Arrays, *, alpha: float = 0.1, out: Arrays | N
 
     Notes
     -----
-    alpha bounds the condition of what is inverted, and there is no status: NaN, Inf, and squares that the dtype does
-    not hold make their X_hat NaN. Zeros and single rows stay as they are. One inverse of order n = min(N, dim) in
-    float64 serves all rows, by the formula of Sherman and Morrison. Cost 3 N dim n + n^3 flops a matrix. The result has
-    the same bits for any number of threads, alone or in a group.
+    alpha bounds the condition of what is inverted, and there is no status: NaN, Inf, squares that the dtype does not
+    hold, and an alpha so small (some 1e-12) that float64 has no inverse make their X_hat NaN. Rows are accurate to
+    about eps / alpha where they are alone in their direction. Zeros and single rows stay as they are. One inverse of
+    order n = min(N, dim) in float64 serves all rows, by the formula of Sherman and Morrison. Cost 3 N dim n + n^3 flops
+    a matrix. The result has the same bits for any number of threads, alone or in a group.
 
     Source: Povey, Zhang and Khudanpur 2015 (arXiv 1410.7455), section 4.1.
 
@@ -56,7 +57,7 @@ def simple_natural_gradient(rows: Arrays, *, alpha: float = 0.1, out: Arrays | N
     return in_kind(X_hat, rows) if out is None else out
 
 
-def average_parameters(models: Sequence[Sequence[Array]]) -> list[Array]:
+def average_parameters(models: Iterable[Iterable[Array]]) -> list[Array]:
     """Average the parameters of models that were trained apart, as between the outer iterations of Kaldi's recipe.
 
     J jobs that each take steps of J times the learning rate, and are averaged, go as far as one that takes all their
@@ -64,18 +65,18 @@ def average_parameters(models: Sequence[Sequence[Array]]) -> list[Array]:
 
     Parameters
     ----------
-    models : sequence of sequences of arrays
-        The parameters of each model, in one order; arrays of any library with arithmetic.
+    models : iterable of iterables of arrays
+        The parameters of each model, in one order; arrays of any library with arithmetic, of floating point.
 
     Returns
     -------
     list of arrays
-        New arrays, of the dtypes of the parameters.
+        New arrays, of the dtypes of the parameters; each is divided before it is added.
 
     Raises
     ------
     ValueError
-        No model, or models whose parameters differ in number or shape.
+        No model, or models whose parameters differ in number, shape or dtype.
 
     Notes
     -----
@@ -87,7 +88,13 @@ def average_parameters(models: Sequence[Sequence[Array]]) -> list[Array]:
     >>> cb.average_parameters([[np.array([1.0, 2.0])], [np.array([3.0, 6.0])]])
     [array([2., 4.])]
     """
-    shapes = [[tuple(parameter.shape) for parameter in model] for model in models]
-    if not shapes or any(other != shapes[0] for other in shapes):
-        raise ValueError(f"average_parameters: models must have parameters of the same shapes, got {shapes}")
-    return [sum(parameters[1:], start=parameters[0]) / len(models) for parameters in zip(*models, strict=True)]
+    given = [[_detached(parameter) for parameter in model] for model in models]
+    kinds = [[(tuple(parameter.shape), str(parameter.dtype)) for parameter in model] for model in given]
+    if not kinds or any(other != kinds[0] for other in kinds):
+        raise ValueError(f"average_parameters: models must have parameters of the same shapes and dtypes, got {kinds}")
+    return [sum((x / len(given) for x in rest), start=first / len(given)) for first, *rest in zip(*given, strict=True)]
+
+
+def _detached(parameter: Array) -> Array:
+    """Without the graph of its gradients, which a library may keep with it."""
+    return parameter.detach() if hasattr(parameter, "detach") else parameter

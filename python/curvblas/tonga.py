@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, copied, in_kind, on_cpu_as_numpy
+from ._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
 from ._numbers import count, number
 
@@ -63,7 +63,7 @@ class TONGA:
     step reads the rows in use twice, about ``2 (rank + window / 2) dim`` numbers on average, costs two flops for each
     of them, and r^3 flops a block for r rows in use; the end of a window costs 2 rank (rank + window) dim flops, and 6
     (rank + window)^3 a block. Products and sums over rows are formed in float64. Results have the same bits for any
-    number of threads, and a block the same as alone.
+    number of threads, and a block the same as alone. An object is not for several threads at a time.
 
     Source: Le Roux, Manzagol and Bengio 2007, section 4; the recursion is that of its public implementation (PLearn,
     NatGradEstimator).
@@ -197,8 +197,8 @@ class TONGA:
         if len(memory) not in {0, len(_ARRAYS)} or any(name not in state for name in _NUMBERS):
             raise ValueError(f"TONGA: state must have {', '.join(_ARRAYS + _NUMBERS)}, got {', '.join(state)}")
         for name, array in memory.items():
-            if tuple(array.shape) != shapes[name]:
-                raise ValueError(f"TONGA: state[{name!r}] must have shape {shapes[name]}, got {tuple(array.shape)}")
+            dtypes = ("float32", "float64") if name == "basis" else ("float64",)
+            require_state("TONGA", name, array, shapes[name], dtypes)
         if not 0 <= state["count"] < self._window:
             raise ValueError(f"TONGA: state['count'] must be in 0 ... {self._window - 1}, got {state['count']}")
         if state["steps"] < state["count"] or (state["steps"] > 0) != bool(memory):
