@@ -1,135 +1,161 @@
-"""Time products of few long rows, TONGA by windows, Kaldi's online natural gradient by its periods, and minSR."""
+"""Time products of few long rows, and the low-rank natural gradients over them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import kalman_peers
 import low_rank_peers
 import minsr_peers
 import online_peers
 import tonga_peers
 from case import Case, Family, Job, Peer
-from low_rank_peers import Products
-from minsr_peers import System
-from online_peers import Network
-from tonga_peers import BLOCKS, LONG, RANK, WINDOW, Steps
+from jobs import Topic
 
-GRAMS = ((8, 4_000_000, 4.6, 0.8, None), (16, 2_000_000, 3.2, None, None), (32, 2_000_000, 2.3, None, 0.5))
-LARGE_GRAM = (128, 500_000, 1.4, None, 0.65)
-STEP_GOAL, STEP_SHARE, LOOP_GOAL, BATCH_GOAL = 1.3, 0.85, 30.0, 4.0
-NETWORK_GOAL, SAMPLES_GOAL = 2.0, 1.2
+OWN_AND_TWO = ("curvblas", "numpy", "torch")
 
 
-def grams() -> list[tuple[Case, tuple[int, int]]]:
-    """List the products, with their rows and columns."""
-    result = []
-    for k, n, goal, share, fma in (*GRAMS, LARGE_GRAM):
+def power(n: int) -> str:
+    """Write a power of ten."""
+    return f"{n:.0e}".replace("e+0", "e")
+
+
+def topic(pairs: Sequence[tuple[Case, Sequence[Any]]], kinds: Mapping[str, Callable[..., Any]]) -> Topic:
+    """Make a topic of cases and the arguments of what a peer makes a job of."""
+    arguments = {case.name: given for case, given in pairs}
+
+    def maker(kind: Callable[..., Any]) -> Callable[[Case], Job]:
+        def job(case: Case) -> Job:
+            made: Job = kind(*arguments[case.name]).job()
+            return made
+
+        return job
+
+    return Topic([case for case, _ in pairs], {name: maker(kind) for name, kind in kinds.items()})
+
+
+def kinds(peers: Any) -> dict[str, Callable[..., Any]]:
+    """Name the classes of a file of peers."""
+    return {"curvblas": peers.Curvblas, "numpy": peers.Numpy, "torch": peers.Torch}
+
+
+def products() -> Topic:
+    """List products of rows with each other and with a vector."""
+    rows = ((8, 4_000_000, 4.6, 0.8, None), (16, 2_000_000, 3.2, None, None), (32, 2_000_000, 2.3, None, 0.5))
+    pairs = []
+    for k, n, goal, share, fma in (*rows, (128, 500_000, 1.4, None, 0.65)):
         case = Case(
             "R R^T and R v, float32",
-            f"k = {k}, P = {n:.0e}".replace("e+0", "e"),
+            f"k = {k}, P = {power(n)}",
             flops=float(k * (k + 1) * n + 2 * k * n),
             traffic=4.0 * (k + 1) * n,
-            quick=k <= GRAMS[1][0],
-            peers=("curvblas", "numpy", "torch"),
+            quick=k <= 16,
+            peers=OWN_AND_TWO,
             goal_slowdown=1 / goal,
             goal_share=share,
             goal_fma=fma,
         )
-        result.append((case, (k, n)))
-    return result
+        pairs.append((case, (k, n)))
+    return topic(pairs, kinds(low_rank_peers))
 
 
-def windows() -> list[tuple[Case, list[int]]]:
-    """List the windows of TONGA, with the sizes of their blocks."""
-    rows = sum(RANK + i + 1 for i in range(WINDOW))
+def windows() -> Topic:
+    """List windows of TONGA, for one vector and for many blocks."""
+    sizes, long = tonga_peers.BLOCKS, tonga_peers.LONG
+    rows = sum(tonga_peers.RANK + i + 1 for i in range(tonga_peers.WINDOW))
+    group = f"TONGA, {tonga_peers.WINDOW} steps, float32"
     one = Case(
-        "TONGA, 20 steps, float32",
-        f"P = {LONG:.0e}".replace("e+0", "e"),
-        traffic=2.0 * 4.0 * rows * LONG,
-        peers=("curvblas", "numpy", "torch"),
-        goal_slowdown=1 / STEP_GOAL,
-        goal_share=STEP_SHARE,
+        group,
+        f"P = {power(long)}",
+        traffic=2.0 * 4.0 * rows * long,
+        peers=OWN_AND_TWO,
+        goal_slowdown=1 / 1.3,
+        goal_share=0.85,
     )
     many = Case(
-        "TONGA, 20 steps, float32",
-        f"{len(BLOCKS)} blocks of {min(BLOCKS)} ... {max(BLOCKS)}",
+        group,
+        f"{len(sizes)} blocks of {min(sizes)} ... {max(sizes)}",
         quick=True,
         peers=("curvblas", "numpy", "numpy_batched", "torch"),
-        goal_slowdowns={"numpy": 1 / LOOP_GOAL, "numpy_batched": 1 / BATCH_GOAL},
+        goal_slowdowns={"numpy": 1 / 30, "numpy_batched": 1 / 4},
     )
-    return [(one, [LONG]), (many, BLOCKS)]
+    return topic([(one, ([long],)), (many, (sizes,))], kinds(tonga_peers) | {"numpy_batched": tonga_peers.NumpyBatched})
 
 
-def network() -> Case:
-    """Make the case of a network whose sides are preconditioned."""
+def network() -> Topic:
+    """List a network whose sides are preconditioned."""
     dims = [dim for dim, _ in online_peers.SIDES]
     per_row = sum(dim * rank for dim, rank in online_peers.SIDES)
-    return Case(
+    case = Case(
         f"Kaldi's online natural gradient, {online_peers.PERIOD} calls, float32",
         f"12 sides, N = {online_peers.ROWS}, D = {min(dims)} ... {max(dims)}",
         flops=float((4 * online_peers.PERIOD + 2) * online_peers.ROWS * per_row),
-        peers=("curvblas", "numpy", "torch"),
-        goal_slowdown=1 / NETWORK_GOAL,
+        peers=OWN_AND_TWO,
+        goal_slowdown=1 / 2,
     )
+    return topic([(case, ())], kinds(online_peers))
 
 
-def samples() -> Case:
-    """Make the case of a system in the space of samples."""
+def samples() -> Topic:
+    """List a system in the space of samples."""
     N, P = minsr_peers.ROWS, minsr_peers.COLUMNS
-    return Case(
+    case = Case(
         "minSR, float32",
-        f"N = {N}, P = {P:.0e}".replace("e+0", "e"),
+        f"N = {N}, P = {power(P)}",
         flops=float(N * (N + 1) * P + 2 * N * P),
-        peers=("curvblas", "numpy", "torch"),
-        goal_slowdown=1 / SAMPLES_GOAL,
+        peers=OWN_AND_TWO,
+        goal_slowdown=1 / 1.2,
         goal_fma=0.7,
     )
+    return topic([(case, ())], kinds(minsr_peers))
 
 
-ROWS, STEPS, NETWORK, SAMPLES = grams(), windows(), network(), samples()
-SHAPES = {case.name: shape for case, shape in ROWS}
-SIZES = {case.name: sizes for case, sizes in STEPS}
+def filters() -> Topic:
+    """List Kalman filters of parameters: one large covariance, and many small ones."""
+    steps, sizes = kalman_peers.STEPS, list(range(10, 110, 10)) * 50
+    group = f"Kalman natural gradient, {steps} steps, float32"
+    pairs = []
+    for n, o in ((2000, 1), (2000, 10)):
+        # P is symmetric: a triangle read, the square written, and the square read for H P.
+        case = Case(group, f"n = {n}, o = {o}", traffic=steps * 4.0 * 2.5 * n * n, peers=OWN_AND_TWO)
+        pairs.append((case, ([n], o)))
+    many = Case(group, f"{len(sizes)} blocks of 10 ... 100, o = 10", quick=True, peers=OWN_AND_TWO)
+    return topic([*pairs, (many, (sizes, 10))], kinds(kalman_peers))
 
 
-def peer(
-    products: Callable[[int, int], Products] | None,
-    steps: Callable[[list[int]], Steps],
-    layers: Callable[[], Network] | None,
-    system: Callable[[], System] | None,
-    *packages: str,
-) -> Peer:
-    """Make a peer that does what the case says."""
+TOPICS = (products(), windows(), network(), samples(), filters())
+
+
+def peer(name: str, *packages: str) -> Peer:
+    """Make a peer that finds the topic of a case."""
 
     def job(case: Case) -> Job:
-        if products is not None and case.name in SHAPES:
-            return products(*SHAPES[case.name]).job()
-        if layers is not None and case.name == NETWORK.name:
-            return layers().job()
-        if system is not None and case.name == SAMPLES.name:
-            return system().job()
-        return steps(SIZES[case.name]).job()
+        found = next(topic for topic in TOPICS if case in topic.cases)
+        return found.peers[name](case)
 
     return Peer(job, packages)
 
 
 FAMILY = Family(
-    title="Products of few long rows; TONGA; Kaldi's online natural gradient; minSR",
-    cases=[*(case for case, _ in (*ROWS, *STEPS)), NETWORK, SAMPLES],
+    title="Products of few long rows, and low-rank natural gradients over them",
+    cases=[case for topic in TOPICS for case in topic.cases],
     peers={
-        "curvblas": peer(
-            low_rank_peers.Curvblas, tonga_peers.Curvblas, online_peers.Curvblas, minsr_peers.Curvblas, "curvblas"
-        ),
-        "numpy": peer(low_rank_peers.Numpy, tonga_peers.Numpy, online_peers.Numpy, minsr_peers.Numpy),
-        "numpy_batched": peer(None, tonga_peers.NumpyBatched, None, None),
-        "torch": peer(low_rank_peers.Torch, tonga_peers.Torch, online_peers.Torch, minsr_peers.Torch, "torch"),
+        "curvblas": peer("curvblas", "curvblas"),
+        "numpy": peer("numpy"),
+        "numpy_batched": peer("numpy_batched"),
+        "torch": peer("torch", "torch"),
     },
     notes=(
         "R R^T and R v: curvblas in one call, with float64 results; the peers in two products, in float32.",
-        f"TONGA: rank {RANK}, {WINDOW} gradients a window, of which one is timed as a whole: {WINDOW} steps and the "
-        "eigendecomposition at the end. Peers: the same recursion, rows in float32, what is small in float64. numpy: "
-        "block by block; numpy_batched: blocks of one size as a stack; torch: block by block.",
+        f"TONGA: rank {tonga_peers.RANK}, {tonga_peers.WINDOW} gradients a window, of which one is timed as a whole: "
+        f"{tonga_peers.WINDOW} steps and the eigendecomposition at the end. Peers: the same recursion, rows in "
+        "float32, what is small in float64. numpy: block by block; numpy_batched: blocks of one size as a stack; "
+        "torch: block by block.",
         "Kaldi: inputs and outputs of six layers, rank 20 and 80; four calls, after one of which the factors change. "
         "curvblas: one call for all sides; peers: side by side, the efficient form, rows never made orthogonal again.",
+        "Kalman: o outputs with a diagonal noise. Peers: block by block, all in float32; curvblas keeps P exactly "
+        "symmetric and what is small in float64.",
         "Memory of TONGA: two reads of the rows in use a step, the least that its recursion can do with.",
     ),
 )
