@@ -25,8 +25,8 @@ struct LayerRows {
 /// A layer is done in whichever way is cheaper: products of all pairs of rows, N^2 T^2 (p + q) flops; or, with T > 1
 /// and T^2 (p + q) > p q, the gradients of its cases and their products, 2 N T p q + N^2 p q. Either in blocks of some
 /// 64 MB. Products are formed as by gram, gradients in the type of the rows; sums over layers are in float64. Rows that
-/// no single stride walks are copied. NaN, Inf and squares that T does not hold make the products of their case NaN: there is no status. Same bits
-/// for any number of threads.
+/// no single stride walks are copied. NaN, Inf and squares that T does not hold make the products of their case NaN:
+/// there is no status. Same bits for any number of threads.
 template <class T>
 void layer_gram(const Queue& queue, std::span<const LayerRows> layers, const Matrix<double>& K);
 

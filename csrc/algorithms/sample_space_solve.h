@@ -18,9 +18,9 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// J is read in blocks of columns, of 32 MB each, once for K = J J^H and J previous, and once for J^H: what memory
 /// cannot hold is mapped. K is formed as by gram, summed over blocks in float64; complex K as [[Re K, -Im K], [Im K, Re
 /// K]], the squares of the real rows (J; -i J), which a block is copied to. It is solved, with statuses, as
-/// sample_system.h says; an x that T does not hold is not_finite too. Where squares of float32 rows overflow or may have
-/// vanished, K and J previous are formed again, in float64. A device is waited for, once, and twice in float32, for
-/// every 256 MB of such copies.
+/// sample_system.h says; an x that T does not hold is not_finite too. Where squares of float32 rows overflow or may
+/// have vanished, K and J previous are formed again, in float64. A device is waited for, once, and twice in float32,
+/// for every 256 MB of such copies.
 ///
 /// Cost: N^2 P + 4 N P flops, N^3 / 3 (complex: 8 N^2 P + 16 N P, 8 N^3 / 3); 2 N P words. Same bits for any number of
 /// threads.

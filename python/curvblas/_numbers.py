@@ -28,10 +28,13 @@ def count(owner: str, name: str, value: Any) -> int:
     ValueError
         Less than one.
     """
+    refusal = TypeError(f"{owner}: {name} must be an int >= 1, got {type(value).__name__}")
+    if isinstance(value, bool):
+        raise refusal
     try:
-        number = operator.index(None if isinstance(value, bool) else value)
+        number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{owner}: {name} must be an int >= 1, got {type(value).__name__}") from None
+        raise refusal from None
     if number < 1:
         raise ValueError(f"{owner}: {name} must be an int >= 1, got {number}")
     return number

@@ -96,17 +96,15 @@ class KalmanNaturalGradient:
             wanted = "a finite number > 0 or an array"
             return np.empty(0), number(_NAME, "covariance", covariance, lambda x: 0 < x < math.inf, wanted)
         sizes = np.diff(self._begins).tolist()
-        if self._is_list != isinstance(covariance, list | tuple) or (self._is_list and len(covariance) != len(sizes)):
-            kind = (
-                f"a list of {len(sizes)} arrays, one for each block" if self._is_list else "one array, without blocks"
-            )
-            raise ValueError(f"{_NAME}: covariance must be a number or {kind}")
-        return np.concatenate(
-            [
-                _matrix(f"covariance[{b}]" if self._is_list else "covariance", given, n).ravel()
-                for b, (given, n) in enumerate(zip(covariance if self._is_list else [covariance], sizes, strict=True))
-            ]
-        ), 0.0
+        given: list[Any] = list(covariance) if isinstance(covariance, list | tuple) else [covariance]
+        if self._is_list != isinstance(covariance, list | tuple) or len(given) != len(sizes):
+            blocks = f"a list of {len(sizes)} arrays, one for each block"
+            found = f"a list of {len(given)}" if isinstance(covariance, list | tuple) else type(covariance).__name__
+            kind = blocks if self._is_list else "one array, without blocks"
+            raise ValueError(f"{_NAME}: covariance must be a number or {kind}, got {found}")
+        names = [f"covariance[{b}]" if self._is_list else "covariance" for b in range(len(sizes))]
+        matrices = [_matrix(*named).ravel() for named in zip(names, given, sizes, strict=True)]
+        return np.concatenate(matrices), 0.0
 
     @property
     def covariance(self) -> Arrays:
@@ -209,4 +207,5 @@ def _matrix(name: str, given: Array, n: int) -> np.ndarray:
         raise ValueError(f"{_NAME}: {name} must have shape ({n}, {n}), got {P.shape}")
     if not np.isfinite(P).all():
         raise ValueError(f"{_NAME}: {name} must be finite in its lower triangle, got {P[~np.isfinite(P)][0]}")
-    return P + np.tril(P, -1).T
+    symmetric: np.ndarray = P + np.tril(P, -1).T
+    return symmetric
