@@ -51,7 +51,7 @@ def problem(rng, name, n=40, k=5):
 
 
 def near_hard(rng, tau, n=40, k=5):
-    """A model whose lowest eigenvalue is gamma < 0, two rows of Psi nearly parallel, with the multiplier tau - gamma."""
+    """A model with lowest eigenvalue gamma < 0 and two nearly parallel rows of Psi, for the multiplier tau - gamma."""
     while True:
         gamma = -rng.uniform(0.5, 2)
         Psi = rng.standard_normal((k, n))

@@ -407,8 +407,9 @@ class OnlineNaturalGradient:
 def sr1_matrix(S, Y, gamma):
     """Gamma I and all SR1 updates, in their compact form; Brust, Erway and Marcia 2017, section 2."""
     S, Y = np.float64(S), np.float64(Y)
-    Psi, lower = Y - gamma * S, np.tril(S @ Y.T)
-    inverse = lower + np.tril(lower, -1).T - gamma * (S @ S.T)
+    Psi = Y - gamma * S
+    lower = np.tril(S @ Psi.T)  # that of S Y^T, less gamma S S^T
+    inverse = lower + np.tril(lower, -1).T
     return gamma * np.eye(S.shape[1]) + Psi.T @ np.linalg.solve(inverse, Psi)
 
 

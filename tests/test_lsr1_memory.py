@@ -61,7 +61,6 @@ class TestMemory:
         assert all(method.update(s, H @ s) for s in rng.standard_normal((6, 6)))
 
         assert np.allclose(method.matvec(x), H @ x, rtol=1e-7)
-        assert not method.update(x, H @ x + 1e-14)
 
     def test_refuses_pairs_that_say_nothing_new(self, backend):
         method = cb.LSR1(3, gamma=2.0)
@@ -93,32 +92,27 @@ class TestMemory:
         assert on(backend, method, "update", S[1], Y[1])
         assert method.status == Status.OK
 
-    def test_minimises_rosenbrock(self, cpu):
+    def test_leaves_a_saddle_for_a_minimum(self, cpu, rng):
+        A = rng.standard_normal((20, 20))
+        A = A + A.T
+
         def value(x):
-            return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+            return 0.5 * x @ A @ x + np.sum(x**4)
 
-        def gradient(x):
-            d = x[1:] - x[:-1] ** 2
-            g = np.zeros_like(x)
-            g[:-1] = -400 * x[:-1] * d - 2 * (1 - x[:-1])
-            g[1:] += 200 * d
-            return g
+        x, radius, method = 1e-3 * rng.standard_normal(20), 1.0, cb.LSR1(20)
+        for _ in range(150):
+            gradient = A @ x + 4 * x**3
+            found = method.step(gradient, radius)
+            other = x + found.step
+            gain = value(x) - value(other)
+            method.update(found.step, A @ other + 4 * other**3 - gradient)
+            radius *= (
+                2 if gain > 0.75 * found.predicted_reduction else 1 if gain > 0.1 * found.predicted_reduction else 0.5
+            )
+            x = other if gain > 0 else x
 
-        x, radius, method = np.full(10, -1.0), 1.0, cb.LSR1(10, memory=8)
-        for _ in range(400):
-            found = method.step(gradient(x), radius)
-            rho = (value(x) - value(x + found.step)) / max(float(found.predicted_reduction), 1e-300)
-            method.update(found.step, gradient(x + found.step) - gradient(x))
-            if rho > 0.75 and np.linalg.norm(found.step) > 0.8 * radius:
-                radius *= 2
-            if not rho >= 0.1:
-                radius /= 2
-            if rho > 1e-5:
-                x = x + found.step
-            if np.linalg.norm(gradient(x)) < 1e-6:
-                break
-
-        assert np.linalg.norm(gradient(x)) < 1e-6
+        assert np.linalg.norm(A @ x + 4 * x**3) < 1e-6
+        assert np.linalg.eigvalsh(A + np.diag(12 * x**2))[0] > 0
 
 
 class TestState:

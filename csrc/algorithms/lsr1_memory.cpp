@@ -1,6 +1,7 @@
 #include "algorithms/lsr1_memory.h"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "algorithms/workspace.h"
@@ -39,7 +40,9 @@ bool is_new(const Queue& queue, const Matrix<const T>& s, const Matrix<const T>&
     const double rr = found[0], rs = found[1], ss = found[2], yy = found[3];
     *status = static_cast<Status>(static_cast<int>(found[4]));
     if (!std::isfinite(ss) || !std::isfinite(yy)) *status = Status::not_finite;
-    return *status == Status::ok && rr > 0 && std::isfinite(rr) && std::abs(rs) >= 1e-8 * std::sqrt(rr) * std::sqrt(ss);
+    const double rounding = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    const bool says_something = std::isfinite(rr) && std::sqrt(rr) > rounding * std::sqrt(yy) && rs != 0;
+    return *status == Status::ok && says_something && std::abs(rs) >= 1e-8 * std::sqrt(rr) * std::sqrt(ss);
 }
 
 }  // namespace

@@ -208,8 +208,9 @@ class LSR1:
         Returns
         -------
         bool
-            Whether it was: False where ``|r.s| < 1e-8 |r| |s|`` for ``r = y - B s``, where r is zero, and where the
-            status is not ``OK``; the memory is as it was then. A device is waited for.
+            Whether it was: False where ``|r.s| < 1e-8 |r| |s|`` for ``r = y - B s``, where ``r.s`` is zero or ``|r|``
+            at most 16 eps ``|y|``, and where the status is not ``OK``; the memory is as it was then. A device is
+            waited for.
 
         Raises
         ------
