@@ -339,6 +339,27 @@ class TestBatch:
         assert found.case.shape == (2, 3)
         assert np.array_equal(found.step.reshape(6, 40), plain.step)
 
+    def test_only_reads_its_arguments(self, cpu, rng):
+        given = stacked([lsr1.problem(rng, name) for name in lsr1.CLASSES])
+        before = {name: x.copy() for name, x in given.items()}
+        for x in given.values():
+            x.flags.writeable = False
+
+        cpu.lsr1_step(**given)
+
+        assert all(np.array_equal(given[name], x) for name, x in before.items())
+
+    def test_of_torch(self, rng):
+        torch = pytest.importorskip("torch")
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+
+        found = cb.lsr1_step(
+            *map(torch.from_numpy, (S, Y, g)), radius, gamma=gamma, mask=torch.ones(5, dtype=torch.bool)
+        )
+
+        assert isinstance(found.step, torch.Tensor)
+        assert np.array_equal(found.step.numpy(), cb.lsr1_step(S, Y, g, radius, gamma=gamma).step)
+
     @pytest.mark.parametrize("argument", ["S", "Y", "grad"])
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
     def test_only_the_model_of_a_bad_number_reports_it(self, backend, rng, argument, bad):
