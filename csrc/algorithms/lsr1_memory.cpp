@@ -72,10 +72,9 @@ bool lsr1_update(const Queue& queue, const Lsr1Memory<T>& memory, const double* 
     const std::vector<Lsr1Store<T>> stores = {{s, S, slot}, {y, Y, slot}};
     for_each_element<Lsr1Store<T>>(queue, stores);
     const auto row = [&](Index i, Index j) { return contiguous_stack(K + i * 2 * m + j, 1, m, 1); };
-    const Stack<double> Sy{K + m + slot, 1, m, 1, 2 * m, 1, 0};
     const std::vector<Gram<T>> products = {{as_stack(s), stacked(S), {}, row(slot, 0)},
                                            {as_stack(s), stacked(Y), {}, row(slot, m)},
-                                           {as_stack(y), stacked(S), {}, Sy},
+                                           {as_stack(y), stacked(S), {}, row(m + slot, 0)},
                                            {as_stack(y), stacked(Y), {}, row(m + slot, m)}};
     gram<T>(queue, products);
     const Lsr1Mirror mirror{K, m, slot};

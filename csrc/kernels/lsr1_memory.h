@@ -41,16 +41,17 @@ struct Lsr1Judge {
     CURVBLAS_DEVICE void work(Index) const { *number = static_cast<double>(static_cast<int>(*status)); }
 };
 
-/// The products of pair `slot` with others, where K (2 m, 2 m) has them a second time.
+/// The products of pair `slot`, from its two rows of K (2 m, 2 m) to where Lsr1Problem reads them.
 struct Lsr1Mirror {
     double* K;
     Index m, slot;
 
     CURVBLAS_DEVICE Index count() const { return m; }
     CURVBLAS_DEVICE void work(Index j) const {
-        const Index width = 2 * m;
-        K[j * width + slot] = K[slot * width + j];
-        K[(m + j) * width + m + slot] = K[(m + slot) * width + m + j];
+        const Index width = 2 * m, s = slot, y = m + slot;
+        K[j * width + s] = K[s * width + j];
+        K[(m + j) * width + y] = K[y * width + m + j];
+        if (j != slot) K[j * width + y] = K[y * width + j];
     }
 };
 

@@ -88,6 +88,9 @@ struct Lsr1Solve {
         const Lsr1Problem p = problems.at(b);
         if (reports.status[b] == Status::ok && basis[b] != Status::ok) reports.status[b] = Status::no_convergence;
         if (reports.status[b] != Status::ok) return reports.set_failed(b, p, reports.status[b]);
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
+        *p.weight = 0;
         if (needs_basis[b] != 0) return;
         const Index r = p.pairs(), count = p.spectrum();
         const double outside = p.a()[r], length = sqrt(p.P()[2 * p.m]);
@@ -108,8 +111,6 @@ struct Lsr1Solve {
             for (Index j = 0; j < r; ++j) z[i] += p.U()[i * p.m + j] * p.v()[j];
         }
         solve_lower_transposed(p.L(), p.m, r, z);
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
             const Index slot = p.slot(p.pair(i));
