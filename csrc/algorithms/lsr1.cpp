@@ -64,6 +64,7 @@ class Lsr1 {
         run(Lsr1Model{problems_, needs_basis_, out.reports.status});
         decompose();
         run(Lsr1Solve{problems_, most_loss, most, out.radius, basis_.get(), needs_basis_, out.reports});
+        run(Lsr1Combine{problems_, needs_basis_, out.reports.status});
         combine(out.step);
         solve_in_basis(out);
     }
@@ -222,11 +223,12 @@ class Lsr1 {
                                  square(w.p.U()),
                                  {all_.basis_.get() + w.b, all_.residual_ + w.b}});
             eigenbasis<double>(all_.queue_, bases);
-            each<Lsr1SolveInBasis<T>>([&](const Work& w) {
-                return Lsr1SolveInBasis<T>{w.problem,         most,
-                                           out_.radius + w.b, all_.basis_.get() + w.b,
-                                           read_only(w.Psi),  out_.reports.from(w.b)};
+            each<Lsr1SolveInBasis>([&](const Work& w) {
+                return Lsr1SolveInBasis{w.problem, most, out_.radius + w.b, all_.basis_.get() + w.b,
+                                        out_.reports.from(w.b)};
             });
+            each<Lsr1ChooseUnit<T>>(
+                [&](const Work& w) { return Lsr1ChooseUnit<T>{w.problem, read_only(w.Psi), status(w)}; });
         }
 
         const Lsr1& all_;

@@ -9,8 +9,9 @@ template void for_each_element(const Queue&, std::span<const Lsr1Psi<double>>, d
 template void for_each_element(const Queue&, std::span<const Lsr1Orthogonalise>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Reorthogonalise>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Project>, double);
-template void for_each_element(const Queue&, std::span<const Lsr1SolveInBasis<float>>, double);
-template void for_each_element(const Queue&, std::span<const Lsr1SolveInBasis<double>>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1SolveInBasis>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1ChooseUnit<float>>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1ChooseUnit<double>>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1AddUnit<float>>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1AddUnit<double>>, double);
 

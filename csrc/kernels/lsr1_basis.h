@@ -104,15 +104,13 @@ struct Lsr1Project {
     }
 };
 
-/// The step as a combination of Q_1 and w: coefficients q and weight, and in the hard case outside of the span a unit
-/// vector's.
-template <class T>
+/// The step as a combination of Q_1 and w: coefficients q and weight. In the hard case outside of the span, unit_weight
+/// is what is to go there, and otherwise 0.
 struct Lsr1SolveInBasis {
     Lsr1Batch problems;
     double most;
     const double* radius;
     const Status* basis;
-    Matrix<const T> Q_1;
     Lsr1Reports reports;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
@@ -124,7 +122,8 @@ struct Lsr1SolveInBasis {
         const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], p.v());
         const double beta = count > r && p.a()[r] != 0 ? answer.inverse : 0;
         const bool is_outside = count > r && answer.lowest == r;
-        if (answer.length != 0 && !is_outside) p.v()[answer.lowest] += answer.length;
+        p.unit_weight() = is_outside ? answer.length : 0;
+        if (!is_outside) p.v()[answer.lowest] += answer.length;
         double* const y = p.q();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
@@ -136,17 +135,24 @@ struct Lsr1SolveInBasis {
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) y[i] += beta * p.d()[i];
         *p.weight = -beta;
-        if (answer.length != 0 && is_outside) add_unit_vector(p, answer.length);
         reports.set(b, p, answer, count, most);
     }
+};
 
-  private:
-    /// length (Q^T Q e - e) / |..| for the unit vector e among the first 2 m + 2 that is least in the span: squares of
-    /// the columns of Q add up to its rank at most, so that it is half outside.
-    CURVBLAS_DEVICE void add_unit_vector(const Lsr1Problem& p, double length) const {
+/// step += length (Q^T Q e - e) / |..|, its first part by q, for the unit vector e among the first 2 m + 2 that is
+/// least in the span: squares of the columns of Q add up to its rank at most, so that it is half outside.
+template <class T>
+struct Lsr1ChooseUnit {
+    Lsr1Batch problems;
+    Matrix<const T> Q_1;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok || p.unit_weight() == 0) return;
         const Index r = p.pairs(), columns = p.n < 2 * p.m + 2 ? p.n : 2 * p.m + 2;
         double *const x = p.P(), *const best = p.d(), least = 2;
-        Index found = 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < columns; ++i) {
             double square = 0;
@@ -156,15 +162,15 @@ struct Lsr1SolveInBasis {
             CURVBLAS_ROLLED
             for (Index k = 0; k < r; ++k) square += x[k] * x[k];
             if (square >= least) continue;
-            least = square, found = i;
+            least = square, p.unit_index() = static_cast<double>(i);
             CURVBLAS_ROLLED
             for (Index k = 0; k < r; ++k) best[k] = x[k];
         }
-        const double weight = length / sqrt(1 - least);
+        const double weight = p.unit_weight() / sqrt(1 - least);
         solve_lower_transposed(p.L2(), p.m, r, best);
         CURVBLAS_ROLLED
         for (Index k = 0; k < r; ++k) p.q()[k] += weight * best[k];
-        p.unit_index() = static_cast<double>(found), p.unit_weight() = -weight;
+        p.unit_weight() = -weight;
     }
 };
 

@@ -11,6 +11,7 @@ template void for_each_element(const Queue&, std::span<const Lsr1Gamma>, double)
 template void for_each_element(const Queue&, std::span<const Lsr1Factor>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Model>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Solve>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Combine>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Multiply>, double);
 
 }  // namespace curvblas::CURVBLAS_BACKEND

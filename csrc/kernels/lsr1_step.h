@@ -73,8 +73,8 @@ struct Lsr1Model {
     }
 };
 
-/// The step as a combination of S, Y and g: coefficients q and weight. `needs_basis` where rounding, multiplied by what
-/// pivots have lost and by the share of what is outside of the span of Psi, would be felt.
+/// v of the step -U v + weight (g - Q^T Q g). `needs_basis` where rounding, multiplied by what pivots have lost and by
+/// the share of what is outside of the span of Psi, would be felt.
 struct Lsr1Solve {
     Lsr1Batch problems;
     double most_loss, most;
@@ -88,8 +88,6 @@ struct Lsr1Solve {
         const Lsr1Problem p = problems.at(b);
         if (reports.status[b] == Status::ok && basis[b] != Status::ok) reports.status[b] = Status::no_convergence;
         if (reports.status[b] != Status::ok) return reports.set_failed(b, p, reports.status[b]);
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
         *p.weight = 0;
         if (needs_basis[b] != 0) return;
         const Index r = p.pairs(), count = p.spectrum();
@@ -101,12 +99,30 @@ struct Lsr1Solve {
         needs_basis[b] = r == 0 || p.worst() * share * share <= most_loss ? 0 : 1;  // not finite, too
         if (has_rest && answer.length != 0 && answer.lowest == r) needs_basis[b] = 1;
         if (needs_basis[b] != 0) return;
-        const double beta = has_rest && answer.inverse * 0 == 0 ? answer.inverse : 0;
+        if (has_rest && answer.inverse * 0 == 0) *p.weight = -answer.inverse;
+        reports.set(b, p, answer, count, most);
         if (answer.length != 0) p.v()[answer.lowest] += p.a()[answer.lowest] < 0 ? -answer.length : answer.length;
+    }
+};
+
+/// The same as a combination of S, Y and g: their coefficients q, zeros where a basis is needed.
+struct Lsr1Combine {
+    Lsr1Batch problems;
+    const double* needs_basis;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index r = p.pairs();
+        if (status[b] != Status::ok) return;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
+        if (needs_basis[b] != 0) return;
         double* const z = p.d();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
-            z[i] = -beta * p.c()[i];
+            z[i] = *p.weight * p.c()[i];
             CURVBLAS_ROLLED
             for (Index j = 0; j < r; ++j) z[i] += p.U()[i * p.m + j] * p.v()[j];
         }
@@ -116,8 +132,6 @@ struct Lsr1Solve {
             const Index slot = p.slot(p.pair(i));
             p.q()[slot] = p.gamma() * z[i], p.q()[p.m + slot] = -z[i];
         }
-        *p.weight = -beta;
-        reports.set(b, p, answer, count, most);
     }
 };
 
