@@ -23,6 +23,7 @@ GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_sta
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
 GROUPS |= {"B", "D", "Z"}
 GROUPS |= {"vectors", "basis", "values", "jacobian", "previous"}
+GROUPS |= {"S", "Y", "grad", "v", "mask"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -48,6 +49,8 @@ FUNCTIONS = {
     "gram": ("rows",),
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
+    "lsr1_step": ("S", "Y", "grad", "radius"),
+    "lsr1_matvec": ("S", "Y", "v"),
     "simple_natural_gradient": ("rows",),
     "sample_space_solve": ("jacobian", "rhs", "damping"),
     "layer_gram": ("A_rows", "G_rows"),

@@ -28,6 +28,7 @@ MODULES = [
     "curvblas.packing",
     "curvblas.ekfac",
     "curvblas.preconditioning",
+    "curvblas.quasi_newton",
     "curvblas.recurrent",
     "curvblas.low_rank",
     "curvblas.roots",
@@ -56,6 +57,7 @@ def test_examples_in_docstrings_run(name):
         "docs/roots.md",
         "docs/eigenbasis.md",
         "docs/low_rank.md",
+        "docs/quasi_newton.md",
         "docs/cuda.md",
     ],
 )

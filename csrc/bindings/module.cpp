@@ -9,6 +9,7 @@
 #include "bindings/kalman.h"
 #include "bindings/kronecker.h"
 #include "bindings/low_rank.h"
+#include "bindings/lsr1.h"
 #include "bindings/moments.h"
 #include "bindings/online_natural_gradient.h"
 #include "bindings/packing.h"
@@ -56,6 +57,12 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("gram", &gram);
     m.def("gram_products", &gram_products);
     m.def("low_rank_solve", &low_rank_solve);
+    m.def("lsr1_step", &lsr1_step);
+    m.def("lsr1_matvec", &lsr1_matvec);
+    m.def("lsr1_memory", &lsr1_memory);
+    m.def("lsr1_memory_update", &lsr1_memory_update);
+    m.def("lsr1_memory_step", &lsr1_memory_step);
+    m.def("lsr1_memory_matvec", &lsr1_memory_matvec);
     m.def("kalman_memory", &kalman_memory);
     m.def("kalman_step", &kalman_step);
     m.def("ong_memory", &ong_memory);

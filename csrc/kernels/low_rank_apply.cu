@@ -15,6 +15,18 @@ struct Block {
     Index first;
 };
 
+/// sum += Q R for column j, and `rows` rows of Q from row i on.
+template <class T>
+__device__ void add_rows(const Matrix<const double>& Q, const Matrix<const T>& R, int i, int rows, Index j,
+                         double (&sum)[most_rows]) {
+    for (Index k = 0; k < R.rows; ++k) {
+        const double x = static_cast<double>(R(k, j));
+#pragma unroll
+        for (int r = 0; r < most_rows; ++r)
+            if (r < rows) sum[r] = fma(Q(i + r, k), x, sum[r]);
+    }
+}
+
 template <class T>
 __global__ void __launch_bounds__(threads) combine_rows(const LowRankApply<T>* tasks, const Block* blocks) {
     const Block block = blocks[blockIdx.x];
@@ -31,12 +43,8 @@ __global__ void __launch_bounds__(threads) combine_rows(const LowRankApply<T>* t
     for (int r = 0; r < most_rows; ++r)
         if (G.data && r < rows)
             sum[r] = task.w[block.b * P.rows + block.i + r] * static_cast<double>(G(block.i + r, j));
-    for (Index k = 0; k < R.rows; ++k) {
-        const double x = static_cast<double>(R(k, j));
-#pragma unroll
-        for (int r = 0; r < most_rows; ++r)
-            if (r < rows) sum[r] = fma(Q(block.i + r, k), x, sum[r]);
-    }
+    add_rows(Q, R, block.i, rows, j, sum);
+    if (task.R_2.data) add_rows(task.Q_2[block.b], task.R_2[block.b], block.i, rows, j, sum);
 #pragma unroll
     for (int r = 0; r < most_rows; ++r)
         if (r < rows) P(block.i + r, j) = static_cast<T>(sum[r]);

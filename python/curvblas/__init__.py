@@ -22,6 +22,7 @@ from .low_rank import gram, gram_products, low_rank_solve
 from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
+from .quasi_newton import LSR1, TrustRegionStep, lsr1_matvec, lsr1_step
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve
@@ -32,6 +33,7 @@ from .tonga import TONGA
 __version__ = version("curvblas")
 
 __all__ = [
+    "LSR1",
     "TONGA",
     "CholeskyResult",
     "Eigenbasis",
@@ -44,6 +46,7 @@ __all__ = [
     "RootResult",
     "SampleSpaceResult",
     "Status",
+    "TrustRegionStep",
     "all_finite",
     "average_parameters",
     "cholesky_solve",
@@ -61,6 +64,8 @@ __all__ = [
     "kron_sum_solve",
     "layer_gram",
     "low_rank_solve",
+    "lsr1_matvec",
+    "lsr1_step",
     "newton_schulz",
     "pack_symmetric",
     "precondition",

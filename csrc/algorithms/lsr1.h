@@ -1,0 +1,70 @@
+// Limited-memory SR1: exact trust-region steps and products with its matrix.
+#pragma once
+
+#include <span>
+
+#include "core/status.h"
+#include "core/view.h"
+#include "kernels/lsr1_step.h"
+#include "queue.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// The pairs of a stack of models B = gamma I + Psi^T Minv^-1 Psi with Psi = Y - gamma S and Minv = D + L + L^T - gamma
+/// S S^T, where D + L + L^T mirrors the lower triangle of S Y^T (Brust, Erway and Marcia 2017). Shapes: S and Y (batch,
+/// m, n), one pair a row; the oldest is row `first`, the next ones follow, and then those before `first`; `kept` of
+/// them are there. `mask` (batch, 1, m; no data: all) is zero for pairs that are not to be used, which are read all the
+/// same. Pairs of zeros are not used. `gamma`, one a model, or null: 0.9 times the lowest eigenvalue l of (D + L + L^T)
+/// v = l S S^T v if that is positive, else y.y / s.y of the newest pair with s.y > 0, else 1; enlarged by 10 % where an
+/// eigenvalue is so near that Minv would be nearly singular. `K` (batch, 2 m, 2 m; null: they are formed) has the
+/// products of S and Y, as in Lsr1Problem.
+template <class T>
+struct Lsr1Models {
+    Stack<const T> S, Y, mask;
+    Index first, kept;
+    const double* gamma;
+    double* K;
+};
+
+/// p minimises g.p + p.B p / 2 over |p| <= radius, for every model. Shapes: g and step (batch, 1, n), radius and
+/// reports one a model; reduction is -g.p - p.B p / 2 >= 0, a sum of terms of one sign. step may not overlap an input.
+///
+/// What is m x m is done in float64, and so are all products of vectors. From the products of the pairs and g alone, S
+/// and Y being read three times (twice with K) and Psi never stored, where eight bits are lost at most (float32: 29):
+/// that is, where the largest |y_i - gamma s_i|^2, in its parts, over its Cholesky pivot, times the square of the
+/// lesser of |g| / |g_perp| and (|B| + sigma) / (gamma + sigma), is at most 2^8 (2^29). Near-hard and nearly dependent
+/// problems take Psi itself (m n words of scratch), CholeskyQR2 and g_perp projected twice instead: 2.5 times as much
+/// memory is read and written. A device is waited for once, to know which; pairs whose y - gamma s depends on those of
+/// newer ones as far as 2^-43 (float32: 2^-38) of its square are left out there.
+///
+/// Cases: 0 |p| < radius, 1 the boundary, 2 the boundary along the lowest eigenvector (hard), which may be outside of
+/// the span of Psi. Statuses: ok; not_finite (a pair, masked or not, or g, or a square of them); invalid_parameter
+/// (radius or gamma); inaccurate (Minv is singular for this gamma, or the step does not fit T); no_convergence (of
+/// eigenvectors). The step of all but ok is NaN. Cost per model: 3 m^2 n + 6 m n flops and some 12 m^3. Same bits for
+/// any number of threads, and for a model alone.
+template <class T>
+struct Lsr1Step {
+    Lsr1Models<T> models;
+    Stack<const T> g;
+    const double* radius;
+    Stack<T> step;
+    Lsr1Reports reports;
+};
+
+template <class T>
+void lsr1_step(const Queue& queue, const Lsr1Step<T>& step);
+
+/// P = B x for every model, x and P (batch, 1, n). Pairs whose y - gamma s depend on newer ones as far as 2^-43 of the
+/// square of its parts are left out. Statuses, one a model: as above. Cost: as above without eigenvectors.
+template <class T>
+struct Lsr1Matvec {
+    Lsr1Models<T> models;
+    Stack<const T> x;
+    Stack<T> P;
+    Status* status;
+};
+
+template <class T>
+void lsr1_matvec(const Queue& queue, const Lsr1Matvec<T>& product);
+
+}  // namespace curvblas::CURVBLAS_BACKEND

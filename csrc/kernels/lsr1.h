@@ -1,0 +1,283 @@
+// The small work of limited-memory SR1: what is done with the products of its pairs, one problem an element. See
+// algorithms/lsr1.h. What is as long as the vectors is that of gram and low_rank_apply.
+#pragma once
+
+#include <cmath>
+#include <span>
+
+#include "core/status.h"
+#include "core/view.h"
+#include "kernels/for_each_element.h"
+#include "queue.h"
+#include "small/ordered_cholesky.h"
+#include "small/rolled.h"
+#include "small/symmetric_solve.h"
+#include "small/trust_region.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// One problem with room for m pairs of n elements. Pair i, from the oldest on, is row slot(i) of S and Y. K (2 m, 2 m)
+/// has the products S S^T, S Y^T at its right and Y Y^T below that; only these and, of squares, only lower triangles
+/// are read where first is 0. Small matrices have rows m apart.
+struct Lsr1Problem {
+    Index m, n, first;
+    double *K, *values, *weight, *base;
+
+    /// Of `base`.
+    CURVBLAS_DEVICE static Index words(Index m) { return 6 * m * m + 12 * m + 16; }
+
+    CURVBLAS_DEVICE double* A() const { return base; }              ///< whose eigenvectors are wanted
+    CURVBLAS_DEVICE double* U() const { return base + m * m; }      ///< these, in columns
+    CURVBLAS_DEVICE double* L() const { return base + 2 * m * m; }  ///< Psi = L Q, rows in the order of order()
+    CURVBLAS_DEVICE double* G() const { return base + 3 * m * m; }  ///< products of rows; elimination
+    CURVBLAS_DEVICE double* X() const { return base + 4 * m * m; }
+    CURVBLAS_DEVICE double* L2() const { return base + 5 * m * m; }     ///< of the second orthogonalisation
+    CURVBLAS_DEVICE double* order() const { return base + 6 * m * m; }  ///< pairs in use, the newest first
+    CURVBLAS_DEVICE double* c() const { return order() + m; }           ///< Q g
+    CURVBLAS_DEVICE double* d() const { return order() + 2 * m; }
+    CURVBLAS_DEVICE double* q() const { return order() + 3 * m; }  ///< (2 m) coefficients of S and Y, or of Q
+    CURVBLAS_DEVICE double* P() const { return order() + 5 * m; }  ///< (2 m + 1) S g, Y g, g g
+    CURVBLAS_DEVICE double* lambda() const { return order() + 7 * m + 1; }
+    CURVBLAS_DEVICE double* a() const { return order() + 8 * m + 2; }
+    CURVBLAS_DEVICE double* v() const { return order() + 9 * m + 3; }
+    CURVBLAS_DEVICE double& gamma() const { return order()[12 * m + 4]; }
+    CURVBLAS_DEVICE double& count() const { return order()[12 * m + 5]; }       ///< entries of order()
+    CURVBLAS_DEVICE double& worst() const { return order()[12 * m + 6]; }       ///< what rounding is multiplied by
+    CURVBLAS_DEVICE double& outside() const { return order()[12 * m + 7]; }     ///< |g - Q^T Q g|^2
+    CURVBLAS_DEVICE double& unit_index() const { return order()[12 * m + 8]; }  ///< of a unit vector in p, or -1
+    CURVBLAS_DEVICE double& unit_weight() const { return order()[12 * m + 9]; }
+
+    CURVBLAS_DEVICE Index pairs() const { return static_cast<Index>(count()); }
+    CURVBLAS_DEVICE Index pair(Index p) const { return static_cast<Index>(order()[p]); }
+    CURVBLAS_DEVICE Index slot(Index i) const { return (first + i) % m; }
+    CURVBLAS_DEVICE double ss(Index i, Index j) const { return K[slot(i) * 2 * m + slot(j)]; }
+    CURVBLAS_DEVICE double sy(Index i, Index j) const { return K[slot(i) * 2 * m + m + slot(j)]; }
+    CURVBLAS_DEVICE double yy(Index i, Index j) const { return K[(m + slot(i)) * 2 * m + m + slot(j)]; }
+    /// D + L + L^T: the products of s with what came before it.
+    CURVBLAS_DEVICE double curvature(Index i, Index j) const { return i > j ? sy(i, j) : sy(j, i); }
+    /// Products of rows of Psi = Y - gamma S, and the squares that they are the difference of.
+    CURVBLAS_DEVICE double psi(Index i, Index j) const {
+        return yy(i, j) - gamma() * (sy(i, j) + sy(j, i)) + gamma() * gamma() * ss(i, j);
+    }
+    CURVBLAS_DEVICE double size(Index i) const {
+        return yy(i, i) + 2 * fabs(gamma() * sy(i, i)) + gamma() * gamma() * ss(i, i);
+    }
+    CURVBLAS_DEVICE double psi_g(Index i) const { return P()[m + slot(i)] - gamma() * P()[slot(i)]; }
+
+    /// A beyond `used` rows: eigenvalues above all others, so that their vectors stay apart.
+    CURVBLAS_DEVICE void pad(Index used) const {
+        double bound = 0;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < used; ++i) {
+            double sum = 0;
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < used; ++j) sum += fabs(A()[i * m + j]);
+            bound = fmax(bound, sum);
+        }
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < m; ++i) {
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < m; ++j)
+                if (i >= used || j >= used) A()[i * m + j] = i == j ? (bound > 0 ? 2 * bound : 1) : 0;
+        }
+    }
+    /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and D in d(); false if Minv has a row
+    /// of zeros.
+    CURVBLAS_DEVICE bool form_inverse() const {
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < pairs(); ++p) {
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < pairs(); ++q)
+                G()[p * m + q] = curvature(pair(p), pair(q)) - gamma() * ss(pair(p), pair(q));
+        }
+        if (!equilibrate(G(), m, pairs(), d())) return false;
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < pairs(); ++p) {
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < pairs(); ++q) G()[p * m + q] *= d()[p] * d()[q];
+        }
+        return true;
+    }
+    /// X <- Minv^-1 X for `columns` columns; false if Minv is singular.
+    CURVBLAS_DEVICE bool solve_inverse(Index columns) const {
+        constexpr double eps = 2.220446049250313e-16;
+        if (!form_inverse()) return false;
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < pairs(); ++p) {
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < columns; ++q) X()[p * m + q] *= d()[p];
+        }
+        if (!(eliminate(G(), m, pairs(), X(), columns) > 16 * eps)) return false;
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < pairs(); ++p) {
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < columns; ++q) X()[p * m + q] *= d()[p];
+        }
+        return true;
+    }
+    /// A = L^T Minv^-1 L, which is B - gamma I in the basis Q; false if Minv is singular.
+    CURVBLAS_DEVICE bool form_model() const {
+        const Index r = pairs();
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < r; ++p) {
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < r; ++q) X()[p * m + q] = q <= p ? L()[p * m + q] : 0;
+        }
+        if (!solve_inverse(r)) return false;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < r; ++j) {
+                double sum = 0;
+                CURVBLAS_ROLLED
+                for (Index p = i; p < r; ++p) sum += L()[p * m + i] * X()[p * m + j];
+                A()[i * m + j] = sum;
+            }
+        }
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < i; ++j) A()[i * m + j] = A()[j * m + i] = (A()[i * m + j] + A()[j * m + i]) / 2;
+        }
+        pad(r);
+        return true;
+    }
+    /// lambda and a of the eigenvectors of B in the span of Q, and of the rest if there is one; how many there are.
+    CURVBLAS_DEVICE Index spectrum() const {
+        const Index r = pairs();
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < r; ++j) {
+            a()[j] = 0, lambda()[j] = values[j] + gamma();
+            CURVBLAS_ROLLED
+            for (Index p = 0; p < r; ++p) a()[j] += U()[p * m + j] * c()[p];
+        }
+        lambda()[r] = gamma(), a()[r] = sqrt(fmax(outside(), 0.0));
+        return r < n ? r + 1 : r;
+    }
+};
+
+/// `batch` of them.
+struct Lsr1Batch {
+    Index m, n, first, batch;
+    double *K, *values, *weight, *base;
+
+    CURVBLAS_DEVICE Index count() const { return batch; }
+    CURVBLAS_DEVICE Lsr1Problem at(Index b) const {
+        return {m, n, first, K + b * 4 * m * m, values + b * m, weight + b, base + b * Lsr1Problem::words(m)};
+    }
+    Lsr1Batch only(Index b) const {
+        const Lsr1Problem p = at(b);
+        return {m, n, first, 1, p.K, p.values, p.weight, p.base};
+    }
+    /// Parts of all problems as stacks.
+    Stack<double> part(double* (Lsr1Problem::*where)() const, Index rows, Index columns, Index row_stride) const {
+        return {(at(0).*where)(), rows, columns, row_stride, 1, batch, Lsr1Problem::words(m)};
+    }
+};
+
+/// Which pairs are in use: those of `mask` (no data: the first `kept`) that are not zero; gamma, if it is given; and
+/// the status of what was given. A radius may be absent.
+template <class T>
+struct Lsr1Begin {
+    Lsr1Batch problems;
+    Index kept;
+    Stack<const T> mask;
+    const double *gamma, *radius;
+    Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        double zero = p.P()[2 * p.m] * 0, pairs = 0;
+        CURVBLAS_ROLLED
+        for (Index i = kept - 1; i >= 0; --i) {
+            const double square = p.ss(i, i) + p.yy(i, i);
+            zero += square * 0;
+            if (square > 0 && (!mask.data || mask[b](0, i) != T(0))) p.order()[static_cast<Index>(pairs++)] = double(i);
+        }
+        p.count() = pairs, p.gamma() = gamma ? gamma[b] : 1, p.unit_index() = -1, p.unit_weight() = 0;
+        status[b] = zero == 0 ? Status::ok : Status::not_finite;  // NaN is not 0 either
+        const bool is_radius = !radius || (radius[b] > 0 && radius[b] * 0 == 0);
+        if (!is_radius || p.gamma() * 0 != 0) status[b] = Status::invalid_parameter;
+        if (status[b] != Status::ok) p.count() = 0;
+        p.pad(0);
+    }
+};
+
+/// A has the eigenvalues l of (D + L + L^T) v = l S S^T v, for pairs whose s do not depend on newer ones.
+struct Lsr1Curvature {
+    Lsr1Batch problems;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        constexpr double least = 1e-12;
+        const Lsr1Problem p = problems.at(b);
+        const Index m = p.m;
+        double worst;
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < p.pairs(); ++k) p.d()[k] = p.order()[k];
+        const auto gram = [&](Index i, Index j) { return p.ss(i, j); };
+        const auto size = [&](Index i) { return p.ss(i, i); };
+        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.d(), m, p.L(), &worst);
+        double* const X = p.X();
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < r; ++j)
+                X[i * m + j] = p.curvature(static_cast<Index>(p.d()[i]), static_cast<Index>(p.d()[j]));
+            solve_lower(p.L(), m, r, X + i * m);
+        }
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < r; ++j) {
+            CURVBLAS_ROLLED
+            for (Index i = 0; i < r; ++i) p.v()[i] = X[i * m + j];
+            solve_lower(p.L(), m, r, p.v());
+            CURVBLAS_ROLLED
+            for (Index i = 0; i < r; ++i) p.A()[i * m + j] = p.v()[i];
+        }
+        p.pad(r);
+        p.worst() = static_cast<double>(r);
+    }
+};
+
+/// gamma from these eigenvalues: 0.9 times the lowest if it is positive; else y.y / s.y of the newest pair with s.y >
+/// 0, else 1, enlarged by 10 % until no eigenvalue is within a thousandth of it, where Minv would be singular.
+struct Lsr1Gamma {
+    Lsr1Batch problems;
+    const Status* basis;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index r = basis[b] == Status::ok ? static_cast<Index>(p.worst()) : 0;
+        p.gamma() = 1;
+        if (r > 0 && p.values[0] > 0) {
+            p.gamma() = 0.9 * p.values[0];
+            return;
+        }
+        CURVBLAS_ROLLED
+        for (Index k = p.pairs() - 1; k >= 0; --k) {
+            const Index i = p.pair(k);
+            if (p.sy(i, i) > 0) p.gamma() = p.yy(i, i) / p.sy(i, i);
+        }
+        CURVBLAS_ROLLED
+        for (Index tries = 0; tries <= r && is_near(p, r); ++tries) p.gamma() *= 1.1;
+    }
+
+  private:
+    CURVBLAS_DEVICE static bool is_near(const Lsr1Problem& p, Index r) {
+        bool found = false;
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < r; ++j) found = found || fabs(p.values[j] - p.gamma()) < 1e-3 * p.gamma();
+        return found;
+    }
+};
+
+/// What refuses a problem: NaN coefficients, which make all that is summed with them NaN.
+CURVBLAS_DEVICE inline void refuse(const Lsr1Problem& p) {
+    CURVBLAS_ROLLED
+    for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = NAN;
+    *p.weight = NAN;
+}
+
+}  // namespace curvblas::CURVBLAS_BACKEND

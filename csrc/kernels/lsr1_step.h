@@ -1,0 +1,170 @@
+// Trust-region steps of limited-memory SR1 from the products of pairs; see algorithms/lsr1.h.
+#pragma once
+
+#include "kernels/lsr1.h"
+
+namespace curvblas::CURVBLAS_BACKEND {
+
+/// What is known about the steps, one entry a problem.
+struct Lsr1Reports {
+    double *multiplier, *reduction;
+    std::int8_t* kind;
+    Status* status;
+
+    Lsr1Reports from(Index b) const { return {multiplier + b, reduction + b, kind + b, status + b}; }
+    /// A step with an element beyond `most` is none.
+    CURVBLAS_DEVICE void set(Index b, const Lsr1Problem& p, const TrustRegionAnswer& answer, Index count,
+                             double most) const {
+        double squares = answer.length / most * (answer.length / most);
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < count; ++j) squares += p.v()[j] / most * (p.v()[j] / most);
+        if (!(squares <= 1)) return set_failed(b, p, Status::inaccurate);
+        multiplier[b] = answer.multiplier, reduction[b] = answer.reduction;
+        kind[b] = static_cast<std::int8_t>(answer.kind);
+    }
+    CURVBLAS_DEVICE void set_failed(Index b, const Lsr1Problem& p, Status why) const {
+        status[b] = why, multiplier[b] = reduction[b] = NAN, kind[b] = 0;
+        refuse(p);
+    }
+};
+
+/// Psi = L Q from the products, and Q g. `needs_basis` where a pivot is below its share of the squares that it is the
+/// difference of, and digits are lost.
+struct Lsr1Factor {
+    Lsr1Batch problems;
+    double most_loss;
+    double* needs_basis;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index k = p.pairs();
+        needs_basis[b] = 0;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < k; ++i) p.v()[i] = p.order()[i];
+        const auto gram = [&](Index i, Index j) { return p.psi(i, j); };
+        const auto size = [&](Index i) { return p.size(i); };
+        if (ordered_cholesky(gram, size, 1 / most_loss, k, p.order(), p.m, p.L(), &p.worst()) < k) {
+            CURVBLAS_ROLLED
+            for (Index i = 0; i < k; ++i) p.order()[i] = p.v()[i];
+            needs_basis[b] = 1;
+            return;
+        }
+        p.outside() = p.P()[2 * p.m];
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < k; ++i) p.c()[i] = p.psi_g(p.pair(i));
+        solve_lower(p.L(), p.m, k, p.c());
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < k; ++i) p.outside() -= p.c()[i] * p.c()[i];
+    }
+};
+
+/// A = B - gamma I in the basis Q, unless `needs_basis` (null: none does); inaccurate where Minv is singular.
+struct Lsr1Model {
+    Lsr1Batch problems;
+    const double* needs_basis;
+    Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok || (needs_basis && needs_basis[b] != 0)) return p.pad(0);
+        if (!p.form_model()) status[b] = Status::inaccurate, p.pad(0);
+    }
+};
+
+/// v of the step -U v + weight (g - Q^T Q g). `needs_basis` where rounding, multiplied by what pivots have lost and by
+/// the share of what is outside of the span of Psi, would be felt.
+struct Lsr1Solve {
+    Lsr1Batch problems;
+    double most_loss, most;
+    const double* radius;
+    const Status* basis;
+    double* needs_basis;
+    Lsr1Reports reports;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (reports.status[b] == Status::ok && basis[b] != Status::ok) reports.status[b] = Status::no_convergence;
+        if (reports.status[b] != Status::ok) return reports.set_failed(b, p, reports.status[b]);
+        *p.weight = 0;
+        if (needs_basis[b] != 0) return;
+        const Index r = p.pairs(), count = p.spectrum();
+        const double outside = p.a()[r], length = sqrt(p.P()[2 * p.m]);
+        const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], p.v());
+        const bool has_rest = count > r;
+        double share = 1;
+        if (has_rest) share = fmin((answer.largest + answer.multiplier) * answer.inverse, length / outside);
+        needs_basis[b] = r == 0 || p.worst() * share * share <= most_loss ? 0 : 1;  // not finite, too
+        if (has_rest && answer.length != 0 && answer.lowest == r) needs_basis[b] = 1;
+        if (needs_basis[b] != 0) return;
+        if (has_rest && answer.inverse * 0 == 0) *p.weight = -answer.inverse;
+        reports.set(b, p, answer, count, most);
+        if (answer.length != 0) p.v()[answer.lowest] += p.a()[answer.lowest] < 0 ? -answer.length : answer.length;
+    }
+};
+
+/// The same as a combination of S, Y and g: their coefficients q, zeros where a basis is needed.
+struct Lsr1Combine {
+    Lsr1Batch problems;
+    const double* needs_basis;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index r = p.pairs();
+        if (status[b] != Status::ok) return;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
+        if (needs_basis[b] != 0) return;
+        double* const z = p.d();
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            z[i] = *p.weight * p.c()[i];
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < r; ++j) z[i] += p.U()[i * p.m + j] * p.v()[j];
+        }
+        solve_lower_transposed(p.L(), p.m, r, z);
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            const Index slot = p.slot(p.pair(i));
+            p.q()[slot] = p.gamma() * z[i], p.q()[p.m + slot] = -z[i];
+        }
+    }
+};
+
+/// B x = gamma x + (z Psi) with Minv z = Psi x: coefficients q of S and Y, and the weight of x. Pairs whose rows of Psi
+/// depend on newer ones are left out.
+struct Lsr1Multiply {
+    Lsr1Batch problems;
+    double least;
+    Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok) return refuse(p);
+        const auto gram = [&](Index i, Index j) { return p.psi(i, j); };
+        const auto size = [&](Index i) { return p.size(i); };
+        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.order(), p.m, p.L(), &p.worst());
+        p.count() = static_cast<double>(r);
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) p.X()[i * p.m] = p.psi_g(p.pair(i));
+        if (!p.solve_inverse(1)) {
+            status[b] = Status::inaccurate;
+            return refuse(p);
+        }
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < r; ++i) {
+            const Index slot = p.slot(p.pair(i));
+            p.q()[slot] = -p.gamma() * p.X()[i * p.m], p.q()[p.m + slot] = p.X()[i * p.m];
+        }
+        *p.weight = p.gamma();
+    }
+};
+
+}  // namespace curvblas::CURVBLAS_BACKEND

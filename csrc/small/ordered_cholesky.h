@@ -1,0 +1,59 @@
+// Cholesky factors of small Gram matrices whose rows may depend on each other.
+#pragma once
+
+#include <cmath>
+
+#include "core/view.h"
+#include "small/rolled.h"
+
+namespace curvblas {
+
+/// L L^T = G for the rows `order[0 .. count)` of a Gram matrix `gram(i, j)`, taken in that order: L (m, m), whose row p
+/// is that of row order[p]. A row that depends on those before it, whose pivot is at most `least` times `size(i)`, is
+/// taken out of `order`. Returns how many are left. `worst` becomes the largest size(i) over its pivot, of those that
+/// are left.
+template <class Gram, class Size>
+CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size, double least, Index count,
+                                              double* order, Index m, double* L, double* worst) {
+    Index rank = 0;
+    *worst = 1;
+    CURVBLAS_ROLLED
+    for (Index p = 0; p < count; ++p) {
+        const Index i = static_cast<Index>(order[p]);
+        double* const row = L + rank * m;
+        double pivot = gram(i, i);
+        CURVBLAS_ROLLED
+        for (Index q = 0; q < rank; ++q) {
+            double sum = gram(i, static_cast<Index>(order[q]));
+            CURVBLAS_ROLLED
+            for (Index k = 0; k < q; ++k) sum -= row[k] * L[q * m + k];
+            row[q] = sum / L[q * m + q];
+            pivot -= row[q] * row[q];
+        }
+        if (!(pivot > least * size(i))) continue;  // a row of zeros, too
+        row[rank] = sqrt(pivot);
+        if (size(i) > *worst * pivot) *worst = size(i) / pivot;
+        order[rank++] = static_cast<double>(i);
+    }
+    return rank;
+}
+
+/// x <- L^-1 x, or x <- L^-T x.
+CURVBLAS_DEVICE inline void solve_lower(const double* L, Index m, Index n, double* x) {
+    CURVBLAS_ROLLED
+    for (Index p = 0; p < n; ++p) {
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < p; ++k) x[p] -= L[p * m + k] * x[k];
+        x[p] /= L[p * m + p];
+    }
+}
+CURVBLAS_DEVICE inline void solve_lower_transposed(const double* L, Index m, Index n, double* x) {
+    CURVBLAS_ROLLED
+    for (Index p = n - 1; p >= 0; --p) {
+        CURVBLAS_ROLLED
+        for (Index k = p + 1; k < n; ++k) x[p] -= L[k * m + p] * x[k];
+        x[p] /= L[p * m + p];
+    }
+}
+
+}  // namespace curvblas

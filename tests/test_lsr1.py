@@ -1,0 +1,407 @@
+"""Trust-region steps of limited-memory SR1: the conditions of optimality, the hard cases, limits, bad numbers."""
+
+import numpy as np
+import pytest
+
+import curvblas as cb
+from curvblas import Status
+
+import lsr1
+import oracle
+
+BOUNDS = {"residual": 1e-11, "length": 1e-11, "curvature": 1e-12, "value": 1e-10, "reduction": 1e-10}
+BOUNDS_32 = {"residual": 1e-5, "length": 1e-5, "curvature": 1e-5, "value": 1e-4, "reduction": 1e-4}
+TAUS = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11]
+
+
+def trials(on, many=300):
+    return 3 if hasattr(on, "to_device") else many
+
+
+def stacked(problems):
+    S, Y, gamma, g, radius = (np.array(part) for part in zip(*problems, strict=True))
+    return {"S": S, "Y": Y, "grad": g, "radius": radius, "gamma": gamma}
+
+
+def one_of(found, b):
+    return cb.TrustRegionStep(*(np.asarray(getattr(found, f))[b] for f in found.__dataclass_fields__))
+
+
+def all_errors(problems, found):
+    return [lsr1.errors(*problem, one_of(found, b)) for b, problem in enumerate(problems)]
+
+
+class TestOptimality:
+    @pytest.mark.parametrize("name", lsr1.CLASSES)
+    def test_of_the_eight_classes(self, backend, rng, name):
+        problems = [lsr1.problem(rng, name) for _ in range(trials(backend))]
+
+        found = backend.lsr1_step(**stacked(problems))
+
+        assert not np.asarray(found.status).any()
+        worst = lsr1.worst(all_errors(problems, found))
+        assert all(worst[e] <= bound for e, bound in BOUNDS.items()), worst
+        assert (np.asarray(found.predicted_reduction) >= 0).all()
+        expected = 2 if "hard" in name else 0 if "interior" in name or "range" in name else 1
+        assert (np.asarray(found.case) == expected).all()
+
+    @pytest.mark.parametrize("name", lsr1.CLASSES)
+    def test_of_float32(self, backend, rng, name):
+        problems = []
+        for _ in range(trials(backend, 100)):
+            S, Y, gamma, g, radius = lsr1.problem(rng, name)
+            problems.append((np.float32(S), np.float32(Y), gamma, np.float32(g), radius))
+
+        found = backend.lsr1_step(**stacked(problems))
+
+        assert not np.asarray(found.status).any()
+        assert found.step.dtype == np.float32
+        worst = lsr1.worst(all_errors(problems, found))
+        assert all(worst[e] <= bound for e, bound in BOUNDS_32.items()), worst
+
+    @pytest.mark.parametrize("tau", TAUS)
+    def test_near_the_hard_case(self, backend, rng, tau):
+        problems = [lsr1.near_hard(rng, tau) for _ in range(trials(backend, 30))]
+
+        found = backend.lsr1_step(**stacked(problems))
+
+        assert not np.asarray(found.status).any()
+        worst = lsr1.worst(all_errors(problems, found))
+        assert all(worst[e] <= BOUNDS[e] for e in ("residual", "length", "curvature")), worst
+
+    @pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 2), (3, 2), (9, 9), (33, 12), (300, 20), (5000, 3)])
+    def test_of_other_sizes(self, backend, rng, n, k):
+        problems = [lsr1.problem(rng, "indefinite", n, k)]
+
+        found = backend.lsr1_step(**stacked(problems))
+
+        worst = lsr1.worst(all_errors(problems, found))
+        assert all(worst[e] <= BOUNDS[e] for e in ("residual", "length", "curvature")), worst
+
+    def test_of_more_than_eight_pairs_in_float32(self, cpu, rng):
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite", 200, 20)
+        given = np.float32(S), np.float32(Y), gamma, np.float32(g), radius
+
+        found = cpu.lsr1_step(given[0], given[1], given[3], radius, gamma=gamma)
+
+        found_errors = lsr1.errors(*given, found)
+        assert all(found_errors[e] <= BOUNDS_32[e] for e in ("residual", "length")), found_errors
+
+
+class TestScale:
+    @pytest.mark.parametrize("f", [1e-12, 1e12])
+    @pytest.mark.parametrize("x", [1e-6, 1e6])
+    @pytest.mark.parametrize("name", ["indefinite", "hard, in the span", "hard, outside of the span"])
+    def test_of_function_and_variables_changes_nothing_else(self, cpu, rng, name, f, x):
+        S, Y, gamma, g, radius = lsr1.problem(rng, name)
+
+        plain = cpu.lsr1_step(S, Y, g, radius, gamma=gamma)
+        found = cpu.lsr1_step(S * x, Y * f / x, g * f / x, radius * x, gamma=gamma * f / x**2)
+
+        assert found.case == plain.case
+        assert np.isclose(found.predicted_reduction, f * plain.predicted_reduction, rtol=1e-10)
+        scaled = lsr1.errors(S * x, Y * f / x, gamma * f / x**2, g * f / x, radius * x, found)
+        assert all(scaled[e] <= BOUNDS[e] for e in ("residual", "length", "curvature")), scaled
+
+    def test_of_single_pairs_changes_nothing(self, cpu, rng):
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+        factors = np.logspace(-8, 8, len(S))[:, None]
+
+        plain, found = (cpu.lsr1_step(S * c, Y * c, g, radius, gamma=gamma).step for c in (1, factors))
+
+        assert np.allclose(plain, found, rtol=1e-9, atol=1e-11)
+
+
+class TestLimits:
+    def test_without_pairs_is_a_gradient_step(self, backend, rng):
+        g, none = rng.standard_normal(7), np.empty((0, 7))
+
+        inside = backend.lsr1_step(none, none, g, 100.0, gamma=2.0)
+        outside = backend.lsr1_step(none, none, g, 0.1, gamma=-2.0)
+        flat = backend.lsr1_step(none, none, g, 0.1, gamma=0.0)
+        default = backend.lsr1_step(none, none, g, 100.0)
+
+        assert np.allclose(inside.step, -g / 2, rtol=1e-14)
+        assert inside.case == 0
+        assert np.allclose(outside.step, -0.1 * g / np.linalg.norm(g), rtol=1e-14)
+        assert np.allclose(flat.step, outside.step, rtol=1e-14)
+        assert np.allclose(default.step, -g, rtol=1e-14)
+
+    def test_of_a_zero_gradient(self, backend, rng):
+        none = np.empty((0, 5))
+        S, Y, gamma, g, radius = lsr1.problem(rng, "hard, in the span")
+        T, Z, positive, _, _ = lsr1.problem(rng, "definite, interior")
+
+        convex = backend.lsr1_step(T, Z, 0 * g, radius, gamma=positive)
+        saddle = backend.lsr1_step(S, Y, 0 * g, radius, gamma=gamma)
+        concave = backend.lsr1_step(none, none, np.zeros(5), 3.0, gamma=-1.0)
+
+        assert not np.any(convex.step)
+        assert convex.predicted_reduction == 0
+        assert saddle.case == concave.case == 2
+        assert np.isclose(np.linalg.norm(saddle.step), radius, rtol=1e-12)
+        assert np.isclose(saddle.predicted_reduction, 0.5 * radius**2, rtol=1e-11)
+        assert np.isclose(np.linalg.norm(concave.step), 3.0, rtol=1e-14)
+
+    @pytest.mark.parametrize("name", ["definite, interior", "indefinite", "hard, outside of the span"])
+    def test_of_radii(self, backend, rng, name):
+        S, Y, gamma, g, _ = lsr1.problem(rng, name)
+
+        short = backend.lsr1_step(S, Y, g, 1e-300, gamma=gamma)
+        long = backend.lsr1_step(S, Y, g, 1e300, gamma=gamma)
+
+        assert short.status == long.status == Status.OK
+        assert np.allclose(short.step, -1e-300 * g / np.linalg.norm(g), rtol=1e-11, atol=0)
+        assert np.isclose(short.predicted_reduction, 1e-300 * np.linalg.norm(g), rtol=1e-11, atol=0)
+        assert np.isfinite(long.step).all()
+        if name != "definite, interior":
+            assert np.isclose(np.linalg.norm(long.step / 1e300), 1, rtol=1e-11)
+
+    def test_of_a_step_that_float32_does_not_hold(self, backend, rng):
+        S, Y, gamma, g, _ = lsr1.problem(rng, "indefinite")
+
+        found = backend.lsr1_step(np.float32(S), np.float32(Y), np.float32(g), 1e300, gamma=gamma)
+
+        assert found.status == Status.INACCURATE
+        assert np.isnan(found.step).all()
+
+    def test_of_as_many_pairs_as_variables(self, backend, rng):
+        H = rng.standard_normal((6, 6))
+        H, S, g = H + H.T, rng.standard_normal((6, 6)), rng.standard_normal(6)
+
+        found = backend.lsr1_step(S, S @ H, g, 0.7)
+
+        B = H + float(found.multiplier) * np.eye(6)
+        assert np.linalg.norm(B @ found.step + g) < 1e-8 * np.linalg.norm(g)
+        assert np.isclose(np.linalg.norm(found.step), 0.7, rtol=1e-10)
+
+
+class TestPairs:
+    def test_that_are_repeated_are_used_once(self, backend, rng):
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+
+        plain = backend.lsr1_step(S, Y, g, radius, gamma=gamma)
+        repeated = backend.lsr1_step(
+            np.concatenate([S[1:2], 2 * S[:1], S]), np.concatenate([Y[1:2], 2 * Y[:1], Y]), g, radius, gamma=gamma
+        )
+
+        assert repeated.status == Status.OK
+        assert np.allclose(plain.step, repeated.step, rtol=1e-9, atol=1e-11)
+
+    def test_of_a_quadratic_with_more_pairs_than_variables(self, backend, rng):
+        H = rng.standard_normal((5, 5))
+        H, S, g = H + H.T, rng.standard_normal((9, 5)), rng.standard_normal(5)
+
+        found = backend.lsr1_step(S, S @ H, g, 0.3, gamma=0.7)
+
+        assert found.status == Status.OK
+        assert np.linalg.norm((H + float(found.multiplier) * np.eye(5)) @ found.step + g) < 1e-7 * np.linalg.norm(g)
+
+    def test_that_say_nothing_new_are_left_out(self, backend, rng):
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+        s = rng.standard_normal((1, 40))
+
+        plain = backend.lsr1_step(S, Y, g, radius, gamma=gamma)
+        found = backend.lsr1_step(
+            np.concatenate([s, 0 * s, S]), np.concatenate([gamma * s, 0 * s, Y]), g, radius, gamma=gamma
+        )
+
+        assert np.allclose(plain.step, found.step, rtol=1e-9, atol=1e-11)
+
+    @pytest.mark.parametrize("mask_type", [np.float64, bool])
+    def test_that_are_masked_are_not_there(self, backend, rng, mask_type):
+        if mask_type is bool and hasattr(backend, "to_device"):
+            pytest.skip("our device arrays convert nothing")
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+        mask = np.array([1, 0, 1, 1, 0]).astype(mask_type)
+        used = mask.astype(bool)
+
+        found = backend.lsr1_step(S, Y, g, radius, gamma=gamma, mask=mask)
+
+        alone = backend.lsr1_step(S[used], Y[used], g, radius, gamma=gamma)
+        assert np.allclose(found.step, alone.step, rtol=1e-11, atol=1e-13)
+        assert found.case == alone.case
+
+    def test_make_a_matrix_without_a_model_known(self, backend):
+        """S.(y - gamma s) = 0: Minv is singular."""
+        S, Y = np.array([[1.0, 0.0, 0.0]]), np.array([[2.0, 1.0, 0.0]])
+
+        found = backend.lsr1_step(S, Y, np.ones(3), 1.0, gamma=2.0)
+
+        assert found.status == Status.INACCURATE
+        assert np.isnan(found.step).all()
+        assert not found.ok
+
+
+class TestGamma:
+    def test_is_below_the_curvature_of_convex_pairs(self, cpu, rng):
+        H = np.diag(np.linspace(1, 9, 12))
+        S = rng.standard_normal((4, 12))
+        lowest = np.linalg.eigvals(np.linalg.solve(S @ S.T, S @ H @ S.T)).real.min()
+
+        ruled = cpu.lsr1_matvec(S, S @ H, np.ones(12))
+
+        assert np.allclose(ruled, oracle.sr1_matrix(S, S @ H, 0.9 * lowest) @ np.ones(12), rtol=1e-9)
+
+    def test_is_that_of_the_newest_convex_pair_of_others(self, cpu, rng):
+        S, Y = rng.standard_normal((3, 12)), rng.standard_normal((3, 12))
+        Y[0] = -S[0]
+        Y[1] = Y[1] if S[1] @ Y[1] > 0 else -Y[1]
+        Y[2] = Y[2] if S[2] @ Y[2] < 0 else -Y[2]
+
+        ruled = cpu.lsr1_matvec(S, Y, np.ones(12))
+
+        gamma = Y[1] @ Y[1] / (S[1] @ Y[1])
+        assert np.allclose(ruled, oracle.sr1_matrix(S, Y, gamma) @ np.ones(12), rtol=1e-9)
+
+    def test_is_one_without_convex_pairs(self, cpu, rng):
+        S = rng.standard_normal((2, 6))
+
+        ruled = cpu.lsr1_matvec(S, -S, np.ones(6))
+
+        assert np.allclose(ruled, oracle.sr1_matrix(S, -S, 1.0) @ np.ones(6), rtol=1e-10)
+
+    def test_moves_away_from_curvatures(self, cpu):
+        """y.y / s.y = 2 of the newest pair is an eigenvalue: Minv would be singular."""
+        S, Y = np.eye(3)[:2], np.diag([-1.0, 2.0, 0])[:2]
+
+        ruled = cpu.lsr1_step(S, Y, np.array([0.0, 0.0, 1.1]), 100.0)
+
+        assert ruled.status == Status.OK
+        assert np.allclose(cpu.lsr1_matvec(S, Y, np.eye(3)[2]), [0, 0, 2.2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+class TestProduct:
+    def test_is_that_of_the_recursion(self, backend, rng, dtype):
+        S, Y = (rng.standard_normal((2, 4, 11)).astype(dtype) for _ in range(2))
+        x = rng.standard_normal((2, 11)).astype(dtype)
+
+        found = backend.lsr1_matvec(S, Y, x, gamma=0.3)
+
+        for b in range(2):
+            expected = oracle.sr1_recursion(np.float64(S[b]), np.float64(Y[b]), 0.3) @ x[b]
+            assert np.allclose(
+                found[b], expected, rtol=0, atol=(1e-5 if dtype == np.float32 else 1e-10) * abs(expected).max()
+            )
+
+    def test_meets_all_secant_equations_of_a_quadratic(self, backend, rng, dtype):
+        H = rng.standard_normal((9, 9))
+        H, S = H + H.T, rng.standard_normal((4, 9))
+
+        found = backend.lsr1_matvec(*(np.stack([A] * 4).astype(dtype) for A in (S, S @ H)), S.astype(dtype), gamma=0.5)
+
+        assert np.allclose(found, S @ H, atol=1e-4 if dtype == np.float32 else 1e-9)
+
+
+class TestBatch:
+    def test_has_the_bits_of_single_models_in_any_order(self, backend, rng):
+        names = list(lsr1.CLASSES) if not hasattr(backend, "to_device") else list(lsr1.CLASSES)[4:]
+        problems = [lsr1.problem(rng, name) for name in names]
+        given = stacked(problems)
+        order = rng.permutation(len(names))
+
+        together = backend.lsr1_step(**given)
+        shuffled = backend.lsr1_step(**{name: x[order] for name, x in given.items()})
+
+        for b, k in enumerate(order):
+            assert np.array_equal(shuffled.step[b], together.step[k])
+        for b in (0, len(names) - 1):
+            S, Y, gamma, g, radius = problems[b]
+            assert np.array_equal(backend.lsr1_step(S, Y, g, radius, gamma=gamma).step, together.step[b])
+
+    @pytest.mark.parametrize("shape", [(300, 6, 40), (1, 10, 400_000)])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_has_the_same_bits_for_any_number_of_threads(self, cpu, rng, shape, dtype):
+        S, Y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+        g = rng.standard_normal((shape[0], shape[2])).astype(dtype)
+        found = []
+
+        for threads in (1, 2, 3, 7):
+            cb.set_num_threads(threads)
+            found.append(cpu.lsr1_step(S, Y, g, 1.0).step)
+
+        assert all(np.array_equal(found[0], other) for other in found[1:])
+
+    def test_of_several_axes_and_strides(self, cpu, rng):
+        problems = [lsr1.problem(rng, "indefinite") for _ in range(6)]
+        given = stacked(problems)
+
+        plain = cpu.lsr1_step(**given)
+        found = cpu.lsr1_step(
+            *(np.repeat(given[x].reshape(2, 3, 5, 40), 2, axis=-1)[..., ::2] for x in "SY"),
+            given["grad"].reshape(2, 3, 40),
+            given["radius"].reshape(2, 3),
+            gamma=given["gamma"].reshape(2, 3),
+        )
+
+        assert found.step.shape == (2, 3, 40)
+        assert found.case.shape == (2, 3)
+        assert np.array_equal(found.step.reshape(6, 40), plain.step)
+
+    def test_only_reads_its_arguments(self, cpu, rng):
+        given = stacked([lsr1.problem(rng, name) for name in lsr1.CLASSES])
+        before = {name: x.copy() for name, x in given.items()}
+        for x in given.values():
+            x.flags.writeable = False
+
+        cpu.lsr1_step(**given)
+
+        assert all(np.array_equal(given[name], x) for name, x in before.items())
+
+    def test_of_torch(self, rng):
+        torch = pytest.importorskip("torch")
+        S, Y, gamma, g, radius = lsr1.problem(rng, "indefinite")
+
+        found = cb.lsr1_step(
+            *map(torch.from_numpy, (S, Y, g)), radius, gamma=gamma, mask=torch.ones(5, dtype=torch.bool)
+        )
+
+        assert isinstance(found.step, torch.Tensor)
+        assert np.array_equal(found.step.numpy(), cb.lsr1_step(S, Y, g, radius, gamma=gamma).step)
+
+    @pytest.mark.parametrize("argument", ["S", "Y", "grad"])
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_only_the_model_of_a_bad_number_reports_it(self, backend, rng, argument, bad):
+        given = stacked([lsr1.problem(rng, name) for name in list(lsr1.CLASSES)[5:]])
+        expected = backend.lsr1_step(**given)
+        given[argument][1].flat[3] = bad
+
+        found = backend.lsr1_step(**given)
+
+        assert np.asarray(found.status).tolist() == [Status.OK, Status.NOT_FINITE, Status.OK]
+        assert np.isnan(found.step[1]).all()
+        assert np.isnan(found.predicted_reduction[1])
+        assert all(np.array_equal(found.step[k], expected.step[k]) for k in (0, 2))
+        assert np.asarray(found.ok).tolist() == [True, False, True]
+
+    def test_bad_entries_of_parameters_are_statuses(self, backend, rng):
+        given = stacked([lsr1.problem(rng, "indefinite") for _ in range(4)])
+        given["radius"][:2] = 0.0, np.nan
+        given["gamma"][2] = np.inf
+
+        found = backend.lsr1_step(**given)
+
+        assert np.asarray(found.status).tolist() == [*[Status.INVALID_PARAMETER] * 3, Status.OK]
+        assert np.isnan(found.step[:3]).all()
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"radius": 0.0}, ValueError, "radius must be a finite number > 0, got 0"),
+            ({"radius": -1.0}, ValueError, "radius must be a finite number > 0, got -1"),
+            ({"gamma": np.nan}, ValueError, "gamma must be a finite number, got nan"),
+            ({"S": np.ones(3)}, ValueError, r"S must have shape \(..., m, n\) with n > 0, got \(3,\)"),
+            ({"Y": np.ones((2, 4))}, ValueError, r"Y must have shape .*\(2, 3\).*got \(2, 4\)"),
+            ({"grad": np.ones(2)}, ValueError, r"grad must have shape \(..., 3\) for S of shape \(2, 3\), got \(2,\)"),
+            ({"mask": np.ones(3)}, ValueError, r"mask must have shape \(..., 2\) for S of shape \(2, 3\), got \(3,\)"),
+            ({"grad": np.ones(3, np.float32)}, TypeError, "grad must be float64 like S, got float32"),
+            ({"S": [np.ones((2, 3))]}, TypeError, "S must be one array, got list"),
+        ],
+    )
+    def test_are_named(self, change, error, message):
+        good = {"S": np.ones((2, 3)), "Y": np.ones((2, 3)), "grad": np.ones(3), "radius": 1.0}
+        with pytest.raises(error, match=message):
+            cb.lsr1_step(**{**good, **change})
