@@ -230,7 +230,7 @@ class LSR1:
             self._first = (self._first + 1) % self._m
         elif accepted:
             self._kept += 1
-        return accepted
+        return bool(accepted)
 
     def step(self, grad: Array, radius: float) -> TrustRegionStep:
         """Minimise ``g.p + p.B p / 2`` over ``|p| <= radius``.
