@@ -2,6 +2,8 @@
 
 import numpy as np
 
+import curvblas as cb
+
 import oracle
 
 CLASSES = {
@@ -95,3 +97,16 @@ def errors(S, Y, gamma, g, radius, found):
 def worst(all_errors):
     """The largest of each error."""
     return {name: max(e[name] for e in all_errors) for name in all_errors[0]}
+
+
+def stacked(problems):
+    S, Y, gamma, g, radius = (np.array(part) for part in zip(*problems, strict=True))
+    return {"S": S, "Y": Y, "grad": g, "radius": radius, "gamma": gamma}
+
+
+def one_of(found, b):
+    return cb.TrustRegionStep(*(np.asarray(getattr(found, f))[b] for f in found.__dataclass_fields__))
+
+
+def all_errors(problems, found):
+    return [errors(*problem, one_of(found, b)) for b, problem in enumerate(problems)]

@@ -153,7 +153,7 @@ class TestState:
         method.update(S[0], Y[0])
         state = method.state_dict()
 
-        with pytest.raises(ValueError, match=r"state\['S'\] must have shape \(4, 6\), got \(4, 5\)"):
+        with pytest.raises(ValueError, match=r"state\['S'\] must be a float32 or float64 array of shape \(4, 6\)"):
             cb.LSR1(6, memory=4).load_state_dict(state)
         with pytest.raises(ValueError, match="state must have S, Y, products, first, kept, got first"):
             method.load_state_dict({"first": 0})

@@ -61,7 +61,7 @@ class Kalman {
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
     Index columns() const { return step_.begins[blocks_] - step_.begins[0]; }
     /// Whether products of H are formed in float64, where memory bounds them anyway; gram's limit.
-    bool are_few() const { return outputs_ <= 8; }
+    bool are_few() const { return outputs_ <= most_exact_rows; }
     /// W and X, with a column more each; H in float64; S and L; numbers.
     Index words() const {
         const Index o = outputs_, copy = !is_wide && are_few() ? o * columns() : 0;

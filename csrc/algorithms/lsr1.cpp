@@ -9,33 +9,14 @@
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
 #include "kernels/lsr1_basis.h"
-#include "kernels/sample_space.h"
+#include "kernels/on_host.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-constexpr Index most_exact = 8;  // rows whose products gram forms in float64
-
-template <class T>
-Stack<T> rows_of(Stack<T> A, Index first, Index count) {
-    A.data += first * A.row_stride, A.rows = count;
-    return A;
-}
 template <class T>
 Stack<T> as_rows(T* data, Index columns) {
     return contiguous_stack(data, 1, columns, 1);
-}
-
-/// R R^T and R V^T with products formed in float64.
-template <class T>
-void append_products(std::vector<Gram<T>>& tasks, const Stack<const T>& R, const Stack<const T>& V,
-                     const Stack<double>& K, const Stack<double>& P) {
-    if (sizeof(T) == sizeof(double) || R.rows <= most_exact) return tasks.push_back({R, V, K, P});
-    for (Index i = 0; i < R.rows; i += most_exact) {
-        const Index some = std::min(most_exact, R.rows - i);
-        if (K.data) tasks.push_back({rows_of(R, i, some), R, {}, rows_of(K, i, some)});
-        if (P.data) tasks.push_back({rows_of(R, i, some), V, {}, rows_of(P, i, some)});
-    }
 }
 
 /// Some neighbouring models, and a vector for each.
@@ -101,9 +82,9 @@ class Lsr1 {
         double* const P = problems_.at(0).P();
         const Stack<double> Sg = numbers(P, m_, 1), Yg = numbers(P + m_, m_, 1), gg = numbers(P + 2 * m_, 1, 1);
         const Stack<const T>&S = models_.S, &Y = models_.Y;
-        if (!models_.K && m_ > 0) append_products<T>(tasks, S, Y, products(0, 0), products(0, m_));
-        if (m_ > 0) append_products<T>(tasks, Y, g_, models_.K ? Stack<double>{} : products(m_, m_), Yg);
-        if (m_ > 0) append_products<T>(tasks, S, g_, {}, Sg);
+        if (!models_.K && m_ > 0) append_exact<T>(tasks, {S, Y, products(0, 0), products(0, m_)});
+        if (m_ > 0) append_exact<T>(tasks, {Y, g_, models_.K ? Stack<double>{} : products(m_, m_), Yg});
+        if (m_ > 0) append_exact<T>(tasks, {S, g_, {}, Sg});
         tasks.push_back({g_, {}, gg, {}});
         gram<T>(queue_, tasks);
         run(Lsr1Begin<T>{problems_, models_.kept, models_.mask, models_.gamma, radius, status});
@@ -202,8 +183,8 @@ class Lsr1 {
         void multiply_basis() const {
             std::vector<Gram<T>> tasks;
             for (const Work& w : works_)
-                append_products<T>(tasks, rows(w), as_stack(all_.g_[w.b]), square(w.p.G()),
-                                   contiguous_stack(w.p.c(), all_.m_, 1, 1));
+                append_exact<T>(tasks, {rows(w), as_stack(all_.g_[w.b]), square(w.p.G()),
+                                        contiguous_stack(w.p.c(), all_.m_, 1, 1)});
             gram<T>(all_.queue_, tasks);
         }
         void project() const {

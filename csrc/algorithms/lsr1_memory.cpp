@@ -8,7 +8,7 @@
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
 #include "kernels/lsr1_memory.h"
-#include "kernels/sample_space.h"
+#include "kernels/on_host.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {

@@ -8,13 +8,12 @@
 #include "algorithms/workspace.h"
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
-#include "kernels/multiply.h"
+#include "kernels/on_host.h"
 #include "kernels/sample_space.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-constexpr Index few = 8;                        // rows whose products gram forms in float64
 constexpr Index block_bytes = Index{32} << 20;  // of J, between two visits to K
 constexpr Index most_bytes = 4 * block_bytes;  // of turned rows of complex J, or a group would have a copy of all its J
 
@@ -102,27 +101,16 @@ class SampleSpace {
         const auto flags = queue_.template scratch<double>(static_cast<Index>(systems_.size()));
         for (std::size_t k = 0; k < systems_.size(); ++k) {
             const double columns = static_cast<double>(std::max<Index>(systems_[k].J.columns, 1));
-            const double least = systems_[k].unknowns() > few ? columns * std::numeric_limits<float>::min() : 0;
+            const double least =
+                systems_[k].unknowns() > most_exact_rows ? columns * std::numeric_limits<float>::min() : 0;
             fits.push_back({read_only(work_[k].K), least, std::numeric_limits<float>::max(), flags.get() + k});
         }
         for_each_element<SampleSpaceFit>(queue_, fits);
         const std::vector<double> found = on_host(queue_, flags.get(), static_cast<Index>(systems_.size()));
-        for (std::size_t k = 0; k < found.size(); ++k) is_exact_[k] = found[k] != 0 && systems_[k].unknowns() > few;
+        for (std::size_t k = 0; k < found.size(); ++k)
+            is_exact_[k] = found[k] != 0 && systems_[k].unknowns() > most_exact_rows;
         is_second_ = true;
         return std::find(is_exact_.begin(), is_exact_.end(), true) != is_exact_.end();
-    }
-
-    /// The squares of rows J, and their products with V, in float64: by so few rows at a time that gram does so.
-    void append_exact(const Work& w, const Matrix<const T>& J, const Matrix<const T>& V, const Matrix<double>& P,
-                      std::vector<Gram<T>>& tasks) const {
-        for (Index i = 0; i < J.rows; i += few) {
-            const Index count = std::min(few, J.rows - i);
-            const Matrix<const T> some{J.row(i), count, J.columns, J.row_stride, J.column_stride};
-            const Matrix<double> squares{w.R.row(i), count, J.rows, w.R.row_stride, 1};
-            tasks.push_back({as_stack(some), as_stack(J), {}, as_stack(squares)});
-            if (V.data)
-                tasks.push_back({as_stack(some), as_stack(V), {}, as_stack(Matrix<double>{P.row(i), count, 1, 1, 1})});
-        }
     }
 
     /// K and y with what some columns of J give.
@@ -142,11 +130,9 @@ class SampleSpace {
                 J = {w.block, M, length, length, 1}, V = {w.block + M * length, 1, length, length, 1};
             }
             const Matrix<double> P{w.P.data, M, has_previous ? 1 : 0, 1, 1};
-            if (is_exact_[k])
-                append_exact(w, J, V, P, squares);
-            else
-                squares.push_back({as_stack(J), has_previous ? as_stack(V) : Stack<const T>{}, as_stack(w.R),
-                                   has_previous ? as_stack(P) : Stack<double>{}});
+            const Gram<T> products{as_stack(J), has_previous ? as_stack(V) : Stack<const T>{}, as_stack(w.R),
+                                   has_previous ? as_stack(P) : Stack<double>{}};
+            is_exact_[k] ? append_exact(squares, products) : squares.push_back(products);
             sums.push_back({read_only(w.R), read_only(P), block == 0, w.K, w.y});
         });
         for_each_element<SampleSpaceEmbed<T>>(queue_, embeddings);

@@ -6,6 +6,7 @@
 #include "algorithms/workspace.h"
 #include "kernels/damped_cholesky.h"
 #include "kernels/eigenbasis.h"
+#include "kernels/on_host.h"
 #include "kernels/sample_space.h"
 #include "kernels/triangular_solve.h"
 

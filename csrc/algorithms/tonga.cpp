@@ -15,8 +15,6 @@
 namespace curvblas::CURVBLAS_BACKEND {
 namespace {
 
-constexpr Index most_together = 8;  // rows whose products gram forms in float64
-
 /// A step of some neighbouring blocks.
 template <class T>
 class Tonga {
@@ -41,7 +39,7 @@ class Tonga {
         const bool has_mean = memory_.count + N > memory_.window;
         for (Index done = 0, some; done < N; done += some) {
             if (count_ == memory_.window) truncate();
-            some = std::min({N - done, memory_.window - count_, most_together});
+            some = std::min({N - done, memory_.window - count_, most_exact_rows});
             append(done, some);
         }
         has_mean ? solve_for_mean() : solve_for_last(N);
@@ -51,7 +49,7 @@ class Tonga {
   private:
     /// Of scratch, for a block, at any of the steps.
     Index words() const {
-        const Index products = most_together * (slots_ + most_together + 1), square = slots_ * slots_;
+        const Index products = most_exact_rows * (slots_ + most_exact_rows + 1), square = slots_ * slots_;
         return std::max({products, 2 * square + 2 * slots_ + 4, square + (rank_ + 1) * slots_ + 1});
     }
     Index size(Index b) const { return step_.begins[b + 1] - step_.begins[b]; }
@@ -194,8 +192,8 @@ class Tonga {
         for (Index b = 0; b < blocks_; ++b) {
             rotations.push_back(
                 {of_block(read_only(Q), b), kept(b, slots_), {}, nullptr, block(memory_.X, b, 0, rank_)});
-            for (Index i = 0; i < rank_; i += most_together) {
-                const Index some = std::min(most_together, rank_ - i);
+            for (Index i = 0; i < rank_; i += most_exact_rows) {
+                const Index some = std::min(most_exact_rows, rank_ - i);
                 const Matrix<double> k = memory_.K[b];
                 const Matrix<double> strip{k.row(i), some, rank_, k.row_stride, k.column_stride};
                 products.push_back({rows_of(memory_.X, b, i, some), kept(b, rank_), {}, as_stack(strip)});

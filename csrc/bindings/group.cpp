@@ -244,6 +244,32 @@ Array contiguous_like(const Array& a, DType dtype) {
     return made;
 }
 
+Array contiguous_of(const std::vector<Index>& shape, DType dtype) {
+    Array a{};
+    for (const Index size : shape) a.shape[a.ndim++] = size;
+    return contiguous_like(a, dtype);
+}
+
+Group as_rows(Group vectors) {
+    for (Array& v : vectors.arrays) {
+        v.shape[v.ndim] = v.shape[v.ndim - 1], v.strides[v.ndim] = v.strides[v.ndim - 1];
+        v.shape[v.ndim - 1] = 1, ++v.ndim;
+    }
+    return vectors;
+}
+
+void require_state(const Group& group, DType dtype) {
+    for (const Array& a : group.arrays) {
+        Index stride = 1;
+        bool fits = a.dtype == dtype && a.writable;
+        for (int k = a.ndim - 1; k >= 0; stride *= a.shape[k--])
+            fits = fits && (a.shape[k] <= 1 || a.strides[k] == stride);
+        if (!fits)
+            wrong_value(a.argument.text(), " of the state must be contiguous, writable and ", name(dtype), ", got ",
+                        name(a.dtype), " of shape ", a.shape_text());
+    }
+}
+
 Index bytes_of(const Group& group, DType dtype, Index alignment) {
     Index bytes = 0;
     for (const Array& a : group.arrays) bytes += padded_bytes(a, dtype, alignment);

@@ -35,6 +35,13 @@ std::vector<Index> shape_per_matrix(const Group& model, int inner);
 
 /// The description of a new, contiguous array of this shape; its data is yet to come.
 Array contiguous_like(const Array& a, DType dtype);
+Array contiguous_of(const std::vector<Index>& shape, DType dtype);
+
+/// Vectors (..., n) as matrices of one row.
+Group as_rows(Group vectors);
+
+/// ValueError unless these arrays, which a class keeps, are contiguous, writable and of this dtype.
+void require_state(const Group& group, DType dtype);
 
 /// The bytes of contiguous arrays of these shapes, each rounded up to a multiple of `alignment`.
 inline Index padded_bytes(const Array& a, DType dtype, Index alignment) {

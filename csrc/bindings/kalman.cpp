@@ -23,12 +23,6 @@ Index words_of(std::span<const Index> begins) {
     return words;
 }
 
-NewArrays new_vector(const Queue& queue, Index length, DType dtype) {
-    Array a{};
-    a.shape[a.ndim++] = length;
-    return new_arrays_like(queue, Group{false, {contiguous_like(a, dtype)}}, dtype);
-}
-
 Group require_jacobian(Call& call, const py::object& jacobian, Index n) {
     const Group H = call.one_array(jacobian, "jacobian");
     const Array& a = H.arrays[0];
@@ -77,7 +71,7 @@ py::object kalman_memory(const py::object& jacobian, const py::array_t<Index>& b
     const std::span<const Index> blocks = span_of(begins);
     const DType dtype = require_real(require_jacobian(call, jacobian, blocks.back()));
     const Queue queue = call.queue();
-    const NewArrays P = new_vector(queue, words_of(blocks), dtype);
+    const NewArrays P = new_array(queue, {words_of(blocks)}, dtype);
     with_real(dtype, [&](auto real) {
         using T = decltype(real);
         const std::span<const double> values{given.data(), static_cast<std::size_t>(given.size())};
@@ -99,7 +93,7 @@ py::tuple kalman_step(const py::object& covariance, const py::object& jacobian, 
     require_dtype(e, dtype, "jacobian"), require_dtype(R, dtype, "jacobian");
     require_error(e, H.arrays[0].shape[0]), require_noise(R, H.arrays[0].shape[0]);
     const Queue queue = call.queue();
-    const NewArrays update = new_vector(queue, blocks.back(), dtype);
+    const NewArrays update = new_array(queue, {blocks.back()}, dtype);
     const Group model{true, std::vector<Array>(blocks.size() - 1)};
     const auto status = new_per_matrix<Status>(queue, model, 0);
     with_real(dtype, [&](auto real) {

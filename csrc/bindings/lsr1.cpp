@@ -10,15 +10,6 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// Vectors (..., n) as matrices of one row.
-Group as_rows(Group vectors) {
-    for (Array& v : vectors.arrays) {
-        v.shape[v.ndim] = v.shape[v.ndim - 1], v.strides[v.ndim] = v.strides[v.ndim - 1];
-        v.shape[v.ndim - 1] = 1, ++v.ndim;
-    }
-    return vectors;
-}
-
 /// Vectors, one a model, as long as axis `axis` of S from its end.
 Group require_vectors(Call& call, const Group& S, const py::object& given, const char* name, int axis) {
     const Group vectors = call.one_array(given, name);
@@ -116,13 +107,6 @@ py::tuple product_of(Call& call, const Models& models, const py::object& vectors
                        });
     });
     return py::make_tuple(P.object, status.object);
-}
-
-/// One array of this shape, uninitialised.
-NewArrays new_array(const Queue& queue, std::initializer_list<Index> shape, DType dtype) {
-    Array a{};
-    for (const Index size : shape) a.shape[a.ndim++] = size;
-    return new_arrays_like(queue, Group{false, {contiguous_like(a, dtype)}}, dtype);
 }
 
 Group require_vector(Call& call, const py::object& given, const char* name, Index n) {

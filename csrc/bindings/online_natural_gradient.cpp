@@ -16,11 +16,7 @@ constexpr const char* function = "OnlineNaturalGradient.precondition";
 /// Arrays of one or two axes, a list of them.
 NewArrays new_list(const Queue& queue, const std::vector<std::vector<Index>>& shapes, DType dtype) {
     Group group{true, {}};
-    for (const auto& shape : shapes) {
-        Array a{};
-        for (const Index size : shape) a.shape[a.ndim++] = size;
-        group.arrays.push_back(contiguous_like(a, dtype));
-    }
+    for (const auto& shape : shapes) group.arrays.push_back(contiguous_of(shape, dtype));
     return new_arrays_like(queue, group, dtype);
 }
 
@@ -34,20 +30,6 @@ Group rows_of(Call& call, const py::list& X, const std::vector<Index>& columns, 
         if (!is_list) x.argument = {function, "X"};
         if (x.ndim != 2 || x.shape[0] == 0 || x.shape[1] != columns[k])
             wrong_value(x.argument.text(), " must have shape (N, ", columns[k], ") with N > 0, got ", x.shape_text());
-    }
-    return group;
-}
-
-/// ValueError unless these arrays of the state are contiguous, writable and of this dtype.
-Group kept(Group group, DType dtype) {
-    for (const Array& a : group.arrays) {
-        Index stride = 1;
-        bool fits = a.dtype == dtype && a.writable;
-        for (int k = a.ndim - 1; k >= 0; stride *= a.shape[k--])
-            fits = fits && (a.shape[k] <= 1 || a.strides[k] == stride);
-        if (!fits)
-            wrong_value(a.argument.text(), " of the state must be contiguous, writable and ", name(dtype), ", got ",
-                        name(a.dtype), " of shape ", a.shape_text());
     }
     return group;
 }
@@ -77,9 +59,8 @@ py::tuple ong_step(const py::list& X, const std::vector<Index>& columns, bool is
     const Group memory = call.group(rows, "weights");
     const DType dtype = memory.arrays.empty() ? DType::float64 : memory.arrays[0].dtype;
     require_dtype(given, dtype, "the first X of this object");
-    kept(memory, dtype);
-    const Group d = kept(call.group(values, "values"), DType::float64);
-    const Group r = kept(call.group(rho, "rho"), DType::float64);
+    const Group d = call.group(values, "values"), r = call.group(rho, "rho");
+    require_state(memory, dtype), require_state(d, DType::float64), require_state(r, DType::float64);
     const Queue queue = call.queue();
     const NewArrays X_hat = new_arrays_like(queue, given, dtype);
     const auto status = new_per_matrix<Status>(queue, given, 2);

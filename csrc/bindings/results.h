@@ -16,6 +16,11 @@ struct NewArrays {
 /// Arrays of the model's shapes. Those of a list share one allocation, which lives as long as any of them.
 NewArrays new_arrays_like(const Queue& queue, const Group& model, DType dtype);
 
+/// One array of this shape.
+inline NewArrays new_array(const Queue& queue, const std::vector<Index>& shape, DType dtype) {
+    return new_arrays_like(queue, Group{false, {contiguous_of(shape, dtype)}}, dtype);
+}
+
 /// A new array with one entry per matrix.
 template <class T>
 struct PerMatrix {

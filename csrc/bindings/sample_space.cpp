@@ -30,15 +30,6 @@ void require_vectors(const Group& J, const Group& vectors, int axis, Index parts
     }
 }
 
-/// Vectors (..., n) as matrices of one row.
-Group as_rows(Group vectors) {
-    for (Array& v : vectors.arrays) {
-        v.shape[v.ndim] = v.shape[v.ndim - 1], v.strides[v.ndim] = v.strides[v.ndim - 1];
-        v.shape[v.ndim - 1] = 1, ++v.ndim;
-    }
-    return vectors;
-}
-
 /// The shapes of solutions: (..., P).
 Group solutions_of(Group J) {
     for (Array& a : J.arrays) {

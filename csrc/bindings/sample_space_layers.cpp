@@ -11,13 +11,6 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// A new array's description.
-Array shaped(std::initializer_list<Index> shape, DType dtype) {
-    Array a{};
-    for (const Index size : shape) a.shape[a.ndim++] = size;
-    return contiguous_like(a, dtype);
-}
-
 /// The layers of a call, checked.
 struct Layers {
     Group A, G;
@@ -66,7 +59,7 @@ py::object layer_gram(const py::object& A_rows, const py::object& G_rows, const 
     const Layers layers(call, function, A_rows, G_rows, bias);
     const Queue queue = call.queue();
     const Index N = layers.N();
-    const NewArrays K = new_arrays_like(queue, {false, {shaped({N, N}, DType::float64)}}, DType::float64);
+    const NewArrays K = new_array(queue, {N, N}, DType::float64);
     with_real(layers.dtype, [&](auto real) {
         const std::vector<kernels::LayerRows> views = layers.views();
         const py::gil_scoped_release released;
@@ -90,7 +83,7 @@ py::tuple sample_space_solve_layers(const py::object& A_rows, const py::object& 
     const Queue queue = call.queue();
     Group shapes{true, {}};
     for (std::size_t k = 0; k < layers.A.arrays.size(); ++k)
-        shapes.arrays.push_back(shaped({layers.outputs(k), layers.inputs(k)}, layers.dtype));
+        shapes.arrays.push_back(contiguous_of({layers.outputs(k), layers.inputs(k)}, layers.dtype));
     const NewArrays x = new_arrays_like(queue, shapes, layers.dtype);
     const auto status = new_per_matrix<Status>(queue, e, 1);
     row.shape[1] = row.shape[0], row.strides[1] = row.strides[0], row.shape[0] = 1, row.ndim = 2;

@@ -10,19 +10,6 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-/// A float64 array of the memory, contiguous, which is written.
-Group kept(Call& call, const py::object& object, const char* name) {
-    Group group = call.one_array(object, name);
-    const Array& a = group.arrays[0];
-    Index stride = 1;
-    bool contiguous = a.dtype == DType::float64;
-    for (int k = a.ndim - 1; k >= 0; stride *= a.shape[k--]) contiguous = contiguous && a.strides[k] == stride;
-    if (!contiguous || !a.writable)
-        wrong_value(a.argument.text(), " of the state must be contiguous, writable and float64, got ",
-                    curvblas::name(a.dtype), " of shape ", a.shape_text());
-    return group;
-}
-
 /// The gradients as rows: one of shape (n,), or N of them.
 Array require_gradients(const Group& gradients, Index n) {
     Array a = gradients.arrays[0];
@@ -33,13 +20,6 @@ Array require_gradients(const Group& gradients, Index n) {
     a.shape[1] = n, a.strides[1] = a.strides[0];
     a.shape[0] = 1, a.strides[0] = n, a.ndim = 2;
     return a;
-}
-
-/// One array of this shape, uninitialised.
-NewArrays new_array(const Queue& queue, std::initializer_list<Index> shape, DType dtype) {
-    Array a{};
-    for (const Index size : shape) a.shape[a.ndim++] = size;
-    return new_arrays_like(queue, Group{false, {contiguous_like(a, dtype)}}, dtype);
 }
 
 }  // namespace
@@ -61,7 +41,8 @@ py::tuple tonga_step(const py::object& basis, const py::object& squares, const p
                      double initial_damping, double min_damping, double factor, Index count, bool is_new) {
     Call call("TONGA.step");
     const Group G = call.one_array(gradients, "gradients"), X = call.one_array(basis, "basis");
-    const Group K = kept(call, squares, "squares"), dampings = kept(call, damping, "damping");
+    const Group K = call.one_array(squares, "squares"), dampings = call.one_array(damping, "damping");
+    require_state(K, DType::float64), require_state(dampings, DType::float64);
     require_writable(X, "");
     const Array &x = X.arrays[0], &k = K.arrays[0];
     const Array g = require_gradients(G, x.shape[1]);

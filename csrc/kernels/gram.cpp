@@ -9,6 +9,7 @@
 namespace curvblas::cpu {
 namespace {
 
+static_assert(RowKernels<float>::most_exact == most_exact_rows);
 constexpr Index most_rows = 32;  // of which the products of all pairs are formed in one pass
 
 /// Whether K is formed by tiles instead, as the second moment of the columns of R.

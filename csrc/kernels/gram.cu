@@ -10,7 +10,7 @@ namespace {
 
 constexpr int pair_threads = 128, pair_edge = 4;  // products of 4 x 4 rows, in the threads' registers
 constexpr Index slab = 4096;                      // columns that a block of threads sums over
-constexpr Index most_pairs = 32, most_exact = 8;  // rows of R: of what is done by pairs, and of that in float64
+constexpr Index most_pairs = 32;                  // rows of R, of what is done by pairs
 
 /// The products of rows from i on with rows from j on, of R or of V, over one slab; `slot` is where their sums go.
 struct Block {
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(pair_threads)
     const Matrix<const T> A = task.R[block.b], B = others(task, block)[block.b];
     const Index begin = block.part * slab, end = min(begin + slab, A.columns);
     double* const to = slots + block.slot + block.part * pair_edge * pair_edge;
-    if (A.rows <= most_exact)
+    if (A.rows <= most_exact_rows)
         sum_pairs<T, double>(A, B, block.i, block.j, begin, end, to);
     else
         sum_pairs<T, T>(A, B, block.i, block.j, begin, end, to);
@@ -115,7 +115,7 @@ struct Table {
     }
     /// All pairs of edges of m rows and of `others`.
     void append(int task, int b, Index m, Index others, bool with_vectors, Index columns) {
-        const bool by_tiles = m > most_pairs && others > most_exact;
+        const bool by_tiles = m > most_pairs && others > most_exact_rows;
         const int edge = edge_of(by_tiles);
         for (int i = 0; i < m; i += edge)
             for (int j = 0; j < others && (with_vectors || j <= i); j += edge)

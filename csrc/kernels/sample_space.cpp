@@ -4,8 +4,6 @@
 
 namespace curvblas::cpu {
 
-std::vector<double> on_host(const Queue&, const double* numbers, Index count) { return {numbers, numbers + count}; }
-
 template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>, double);

@@ -4,12 +4,6 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-std::vector<double> on_host(const Queue& queue, const double* numbers, Index count) {
-    std::vector<double> copy(static_cast<std::size_t>(count));
-    download(copy.data(), numbers, copy.size() * sizeof(double), queue.stream());
-    return copy;
-}
-
 template void for_each_element(const Queue&, std::span<const SampleSpaceAdd>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<float>>, double);
 template void for_each_element(const Queue&, std::span<const SampleSpaceEmbed<double>>, double);

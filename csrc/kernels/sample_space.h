@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <span>
-#include <vector>
 
 #include "core/status.h"
 #include "core/view.h"
@@ -258,8 +257,5 @@ struct LayerCopy {
         S(r, j) = w ? static_cast<T>(w[r / rows.T] * static_cast<double>(x)) : x;
     }
 };
-
-/// The numbers on the host; a device is waited for.
-std::vector<double> on_host(const Queue& queue, const double* numbers, Index count);
 
 }  // namespace curvblas::CURVBLAS_BACKEND

@@ -19,10 +19,11 @@ from .kronecker import (
     update_factors,
 )
 from .low_rank import gram, gram_products, low_rank_solve
+from .lsr1 import LSR1
 from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
-from .quasi_newton import LSR1, TrustRegionStep, lsr1_matvec, lsr1_step
+from .quasi_newton import TrustRegionStep, lsr1_matvec, lsr1_step
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve

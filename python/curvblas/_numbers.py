@@ -2,8 +2,10 @@
 
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def count(owner: str, name: str, value: Any) -> int:
@@ -71,3 +73,33 @@ def number(owner: str, name: str, value: Any, holds: Callable[[float], bool], wa
     if not holds(float(value)):
         raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
     return float(value)
+
+
+def block_begins(owner: str, dim: int, blocks: Sequence[int] | None) -> np.ndarray:
+    """Return where consecutive blocks of parameters begin, and where the last one ends.
+
+    Parameters
+    ----------
+    owner : str
+        The class, named in errors.
+    dim : int
+        What the sizes must add up to.
+    blocks : sequence of int >= 1, optional
+        The sizes; one block if left out.
+
+    Returns
+    -------
+    int64 array, shape (blocks + 1,)
+        From 0 to dim.
+
+    Raises
+    ------
+    TypeError
+        A size is no integer.
+    ValueError
+        A size is less than one, or they do not add up.
+    """
+    sizes = [dim] if blocks is None else [count(owner, f"blocks[{k}]", size) for k, size in enumerate(blocks)]
+    if sum(sizes) != dim:
+        raise ValueError(f"{owner}: blocks must add up to dim = {dim}, got sizes that add up to {sum(sizes)}")
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
-from ._numbers import count, number
+from ._numbers import block_begins, count, number
 
 __all__ = ["KalmanNaturalGradient"]
 
@@ -85,7 +85,7 @@ class KalmanNaturalGradient:
         self._dim = count(_NAME, "dim", dim)
         self._fading = number(_NAME, "fading", fading, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self._is_list = blocks is not None
-        self._begins = _begins(self._dim, blocks)
+        self._begins = block_begins(_NAME, self._dim, blocks)
         self._initial, self._variance = self._start(covariance)
         self._memory: Array | None = None
         self._steps = 0
@@ -192,13 +192,6 @@ class KalmanNaturalGradient:
             require_state(_NAME, "covariance", memory, shape, ("float32", "float64"))
         self._memory = None if memory is None else copied(memory)
         self._steps = steps
-
-
-def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
-    sizes = [dim] if blocks is None else [count(_NAME, f"blocks[{k}]", size) for k, size in enumerate(blocks)]
-    if sum(sizes) != dim:
-        raise ValueError(f"{_NAME}: blocks must add up to dim = {dim}, got sizes that add up to {sum(sizes)}")
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _matrix(name: str, given: Array, n: int) -> np.ndarray:

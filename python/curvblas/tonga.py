@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
-from ._numbers import count, number
+from ._numbers import block_begins, count, number
 
 __all__ = ["TONGA"]
 
@@ -100,7 +100,7 @@ class TONGA:
         self._initial_damping = _positive("damping", damping)
         self._min_damping = -1.0 if min_damping is None else _positive("min_damping", min_damping)
         self._renormalize = bool(renormalize)
-        self._begins = _begins(self._dim, blocks)
+        self._begins = block_begins("TONGA", self._dim, blocks)
         self._memory: dict[str, Array] = {}
         self._count = self._steps = 0
         self.status: Array = np.zeros(len(self._begins) - 1, np.int8)
@@ -209,10 +209,3 @@ class TONGA:
 
 def _positive(name: str, value: float) -> float:
     return number("TONGA", name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
-
-
-def _begins(dim: int, blocks: Sequence[int] | None) -> np.ndarray:
-    sizes = [dim] if blocks is None else [count("TONGA", f"blocks[{k}]", size) for k, size in enumerate(blocks)]
-    if sum(sizes) != dim:
-        raise ValueError(f"TONGA: blocks must add up to dim = {dim}, got sizes that add up to {sum(sizes)}")
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
