@@ -51,6 +51,7 @@ FUNCTIONS = {
     "low_rank_solve": ("basis", "values", "damping", "grads"),
     "lsr1_step": ("S", "Y", "grad", "radius"),
     "lsr1_matvec": ("S", "Y", "v"),
+    "lbfgs_direction": ("S", "Y", "grad"),
     "simple_natural_gradient": ("rows",),
     "sample_space_solve": ("jacobian", "rhs", "damping"),
     "layer_gram": ("A_rows", "G_rows"),

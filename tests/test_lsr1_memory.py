@@ -45,7 +45,7 @@ class TestMemory:
             assert np.allclose(
                 product, backend.lsr1_matvec(S[kept], Y[kept], g, gamma=gamma), rtol=bound, atol=10 * bound
             )
-        assert len(method) == 3
+        assert method.kept == 3
 
     def test_without_pairs_takes_a_gradient_step(self, backend):
         method = cb.LSR1(4, gamma=2.0)
@@ -72,7 +72,7 @@ class TestMemory:
         assert method.status == Status.OK
         assert on(backend, method, "update", s, 3 * s)
         assert not on(backend, method, "update", s, 3 * s)
-        assert len(method) == 1
+        assert method.kept == 1
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
     @pytest.mark.parametrize("which", [0, 1])
@@ -87,7 +87,7 @@ class TestMemory:
         assert not on(backend, method, "update", *pair)
 
         assert method.status == Status.NOT_FINITE
-        assert len(method) == 1
+        assert method.kept == 1
         assert np.array_equal(on(backend, method, "step", S[2], 1.0).step, before.step)
         assert on(backend, method, "update", S[1], Y[1])
         assert method.status == Status.OK
@@ -155,10 +155,50 @@ class TestState:
 
         with pytest.raises(ValueError, match=r"state\['S'\] must be a float32 or float64 array of shape \(4, 6\)"):
             cb.LSR1(6, memory=4).load_state_dict(state)
-        with pytest.raises(ValueError, match="state must have S, Y, products, first, kept, got first"):
-            method.load_state_dict({"first": 0})
-        with pytest.raises(ValueError, match="first = 1 and kept = 2, which do not fit memory = 4"):
-            method.load_state_dict({**state, "first": 1, "kept": 2})
+        with pytest.raises(ValueError, match="LSR1: state must have S, Y, products, ring, got S, Y"):
+            method.load_state_dict({name: state[name] for name in ("S", "Y")})
+        for ring in ([1.0, 2.0], [0.0, 5.0], [0.5, 4.0], [-1.0, 4.0]):
+            with pytest.raises(ValueError, match=r"state\['ring'\] does not fit memory = 4"):
+                method.load_state_dict({**state, "ring": np.array(ring)})
+        assert method.kept == 1
+
+
+class TestBatch:
+    @pytest.mark.parametrize("gamma", [None, 0.7])
+    def test_is_that_of_each_model_alone(self, backend, rng, gamma):
+        S, Y = (np.stack(x, 1) for x in zip(*(pairs(rng, 6, 9) for _ in range(4)), strict=True))
+        S[2, 1], Y[3, 2], Y[1, 3] = 0, np.nan, 3 * S[1, 3]
+        g, radius = rng.standard_normal((4, 9)), np.array([0.1, 1.0, 2.0, 30.0])
+        method, alone = cb.LSR1(9, memory=3, batch=4, gamma=gamma), [cb.LSR1(9, memory=3, gamma=gamma) for _ in g]
+
+        for s, y in zip(S, Y, strict=True):
+            accepted = on(backend, method, "update", s, y)
+            assert accepted.tolist() == [on(backend, m, "update", s[b], y[b]) for b, m in enumerate(alone)]
+            assert cb.errors.host_status(method.status).tolist() == [m.status for m in alone]
+        found, product = on(backend, method, "step", g, radius), on(backend, method, "matvec", g)
+
+        for b, m in enumerate(alone):
+            expected = on(backend, m, "step", g[b], radius[b])
+            assert np.array_equal(found.step[b], expected.step)
+            assert found.case[b] == expected.case
+            assert np.array_equal(product[b], on(backend, m, "matvec", g[b]))
+        assert method.kept.tolist() == [m.kept for m in alone] == [3, 3, 3, 3]
+
+    def test_may_have_several_axes(self, cpu, rng):
+        S, Y = rng.standard_normal((2, 2, 3, 5))
+        method = cb.LSR1(5, batch=(2, 3))
+
+        assert method.update(S, Y).shape == (2, 3)
+        assert method.step(S, 1.0).step.shape == (2, 3, 5)
+        assert method.kept.shape == (2, 3)
+
+    def test_forgets_all_pairs(self, cpu, rng):
+        method = cb.LSR1(5, batch=2, gamma=2.0)
+        method.update(*rng.standard_normal((2, 2, 5)))
+        method.clear()
+
+        assert method.kept.tolist() == [0, 0]
+        assert np.array_equal(method.matvec(np.ones((2, 5))), np.full((2, 5), 2.0))
 
 
 class TestArguments:
@@ -166,6 +206,7 @@ class TestArguments:
         ("options", "error", "message"),
         [
             ({"n": 0}, ValueError, "n must be an int >= 1, got 0"),
+            ({"n": 3, "batch": (2, -1)}, ValueError, "batch must be an int >= 1, got -1"),
             ({"n": 3, "memory": 0}, ValueError, "memory must be an int >= 1, got 0"),
             ({"n": 3, "gamma": np.nan}, ValueError, "gamma must be a finite number, got nan"),
         ],
@@ -184,7 +225,7 @@ class TestArguments:
             method.update(np.ones(3, np.float32), np.ones(3, np.float32))
         with pytest.raises(ValueError, match="radius must be a finite number > 0, got 0"):
             method.step(np.ones(3), 0.0)
-        assert len(method) == 1
+        assert method.kept == 1
 
 
 def test_the_recursion_is_the_compact_form(rng):

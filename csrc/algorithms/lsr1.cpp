@@ -23,20 +23,20 @@ Stack<T> as_rows(T* data, Index columns) {
 template <class T>
 class Lsr1 {
   public:
-    Lsr1(const Queue& queue, const Lsr1Models<T>& models, const Stack<const T>& g)
+    Lsr1(const Queue& queue, const PairModels<T>& models, const Stack<const T>& g)
         : queue_(queue),
           models_(models),
           g_(g),
           m_(models.S.rows),
           batch_(g.batch),
-          numbers_(queue, batch_ * (Lsr1Problem::words(m_) + m_ + 3 + (models.K ? 0 : 4 * m_ * m_))),
+          numbers_(queue, batch_ * (Lsr1Problem::words(m_) + m_ + 3 + 4 * m_ * m_)),
           basis_(queue.template scratch<Status>(batch_)),
           needs_basis_(numbers_.take(batch_)),
           residual_(numbers_.take(batch_)) {
-        double* const K = models.K ? models.K : numbers_.take(batch_ * 4 * m_ * m_);
-        double *const values = numbers_.take(batch_ * m_), *const weight = numbers_.take(batch_);
-        problems_ = {m_, g.columns, models.first, batch_,
-                     K,  values,    weight,       numbers_.take(batch_ * Lsr1Problem::words(m_))};
+        double *const K = numbers_.take(batch_ * 4 * m_ * m_), *const values = numbers_.take(batch_ * m_);
+        double* const weight = numbers_.take(batch_);
+        problems_ = {m_, g.columns, batch_, models.ring,
+                     K,  values,    weight, numbers_.take(batch_ * Lsr1Problem::words(m_))};
     }
 
     void step(const Lsr1Step<T>& out) {
@@ -51,7 +51,7 @@ class Lsr1 {
     }
 
     void multiply(const Lsr1Matvec<T>& out) {
-        begin(nullptr, out.status);
+        begin(nullptr, out.status, out.known, out.stride);
         run(Lsr1Multiply{problems_, 1.1368683772161603e-13, out.status});
         combine(out.P);
     }
@@ -77,7 +77,17 @@ class Lsr1 {
         return {first, rows, columns, columns, 1, batch_, Lsr1Problem::words(m_)};
     }
 
-    void begin(const double* radius, Status* status) {
+    void begin(const double* radius, Status* status, const double* known = nullptr, Index stride = 0) {
+        if (!known) form_products();
+        run(Lsr1Begin<T>{problems_, models_.K, known, stride, models_.mask, models_.initial, radius, status});
+        if (models_.initial || m_ == 0) return;
+        run(Lsr1Curvature{problems_});
+        decompose();
+        run(Lsr1Gamma{problems_, basis_.get()});
+    }
+
+    /// P() and, unless they are given, K.
+    void form_products() const {
         std::vector<Gram<T>> tasks;
         double* const P = problems_.at(0).P();
         const Stack<double> Sg = numbers(P, m_, 1), Yg = numbers(P + m_, m_, 1), gg = numbers(P + 2 * m_, 1, 1);
@@ -87,11 +97,6 @@ class Lsr1 {
         if (m_ > 0) append_exact<T>(tasks, {S, g_, {}, Sg});
         tasks.push_back({g_, {}, gg, {}});
         gram<T>(queue_, tasks);
-        run(Lsr1Begin<T>{problems_, models_.kept, models_.mask, models_.gamma, radius, status});
-        if (models_.gamma || m_ == 0) return;
-        run(Lsr1Curvature{problems_});
-        decompose();
-        run(Lsr1Gamma{problems_, basis_.get()});
     }
 
     void decompose() {
@@ -219,7 +224,7 @@ class Lsr1 {
     };
 
     const Queue& queue_;
-    const Lsr1Models<T> models_;
+    const PairModels<T> models_;
     const Stack<const T> g_;
     const Index m_, batch_;
     Workspace<double> numbers_;
@@ -228,44 +233,11 @@ class Lsr1 {
     Lsr1Batch problems_;
 };
 
-/// Models [first, first + count) of a stack of vectors, and of the models themselves.
-template <class U>
-Stack<U> some_of(Stack<U> A, Index first, Index count) {
-    A.data = A.data ? A.data + first * A.batch_stride : nullptr, A.batch = count;
-    return A;
-}
-template <class T>
-Lsr1Models<T> some_of(Lsr1Models<T> models, Index first, Index count) {
-    for (Stack<const T>* A : {&models.S, &models.Y, &models.mask}) *A = some_of(*A, first, count);
-    if (models.gamma) models.gamma += first;
-    if (models.K) models.K += first * 4 * models.S.rows * models.S.rows;
-    return models;
-}
-
-/// Calls work(first, count) for neighbouring models that a thread's second-level cache holds together, and that are
-/// enough for the lanes of small eigenproblems; for a large model alone, on all threads.
-template <class T, class Work>
-void in_pieces(const Queue& queue, const Lsr1Models<T>& models, const Work& work) {
-    constexpr Index lanes = 8, many = 4;
-    const Index batch = models.S.batch, m = models.S.rows;
-    const Index own = 2 * (m + 1) * models.S.columns * static_cast<Index>(sizeof(T)) + Lsr1Problem::words(m) * 8;
-    if (own / many > Queue::piece_bytes) {
-        for (Index b = 0; b < batch; ++b) work(b, Index{1});
-        return;
-    }
-    const Index count = std::clamp<Index>(Queue::piece_bytes / own, lanes, std::max(batch, lanes));
-    const auto cost = static_cast<double>(count) * (static_cast<double>(own) * static_cast<double>(m + 2) / 4 + 1e4);
-    queue.run_pieces((batch + count - 1) / count, cost, [&](Index piece) {
-        const Index first = piece * count;
-        work(first, std::min(count, batch - first));
-    });
-}
-
 }  // namespace
 
 template <class T>
 void lsr1_step(const Queue& queue, const Lsr1Step<T>& step) {
-    in_pieces(queue, step.models, [&](Index first, Index count) {
+    in_pieces(queue, step.models, Lsr1Problem::words(step.models.S.rows), [&](Index first, Index count) {
         Lsr1Step<T> own{some_of(step.models, first, count), some_of(step.g, first, count), step.radius + first,
                         some_of(step.step, first, count), step.reports.from(first)};
         Lsr1<T>(queue, own.models, own.g).step(own);
@@ -274,9 +246,13 @@ void lsr1_step(const Queue& queue, const Lsr1Step<T>& step) {
 
 template <class T>
 void lsr1_matvec(const Queue& queue, const Lsr1Matvec<T>& product) {
-    in_pieces(queue, product.models, [&](Index first, Index count) {
-        Lsr1Matvec<T> own{some_of(product.models, first, count), some_of(product.x, first, count),
-                          some_of(product.P, first, count), product.status + first};
+    in_pieces(queue, product.models, Lsr1Problem::words(product.models.S.rows), [&](Index first, Index count) {
+        Lsr1Matvec<T> own{some_of(product.models, first, count),
+                          some_of(product.x, first, count),
+                          some_of(product.P, first, count),
+                          product.status + first,
+                          product.known ? product.known + first * product.stride : nullptr,
+                          product.stride};
         Lsr1<T>(queue, own.models, own.x).multiply(own);
     });
 }

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "algorithms/pair_models.h"
 #include "core/status.h"
 #include "core/view.h"
 #include "kernels/lsr1_step.h"
@@ -10,21 +11,11 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// The pairs of a stack of models B = gamma I + Psi^T Minv^-1 Psi with Psi = Y - gamma S and Minv = D + L + L^T - gamma
-/// S S^T, where D + L + L^T mirrors the lower triangle of S Y^T (Brust, Erway and Marcia 2017). Shapes: S and Y (batch,
-/// m, n), one pair a row; the oldest is row `first`, the next ones follow, and then those before `first`; `kept` of
-/// them are there. `mask` (batch, 1, m; no data: all) is zero for pairs that are not to be used, which are read all the
-/// same. Pairs of zeros are not used. `gamma`, one a model, or null: 0.9 times the lowest eigenvalue l of (D + L + L^T)
-/// v = l S S^T v if that is positive, else y.y / s.y of the newest pair with s.y > 0, else 1; enlarged by 10 % where an
-/// eigenvalue is so near that Minv would be nearly singular. `K` (batch, 2 m, 2 m; null: they are formed) has the
-/// products of S and Y, as in Lsr1Problem.
-template <class T>
-struct Lsr1Models {
-    Stack<const T> S, Y, mask;
-    Index first, kept;
-    const double* gamma;
-    double* K;
-};
+// The models are B = gamma I + Psi^T Minv^-1 Psi with Psi = Y - gamma S and Minv = D + L + L^T - gamma S S^T, where D +
+// L + L^T mirrors the lower triangle of S Y^T (Brust, Erway and Marcia 2017). Pairs of zeros are not used. gamma is
+// `initial`, or, if that is null: 0.9 times the lowest eigenvalue l of (D + L + L^T) v = l S S^T v if that is positive,
+// else y.y / s.y of the newest pair with s.y > 0, else 1; enlarged by 10 % where an eigenvalue is so near that Minv
+// would be nearly singular.
 
 /// p minimises g.p + p.B p / 2 over |p| <= radius, for every model. Shapes: g and step (batch, 1, n), radius and
 /// reports one a model; reduction is -g.p - p.B p / 2 >= 0, a sum of terms of one sign. step may not overlap an input.
@@ -44,7 +35,7 @@ struct Lsr1Models {
 /// any number of threads, and for a model alone.
 template <class T>
 struct Lsr1Step {
-    Lsr1Models<T> models;
+    PairModels<T> models;
     Stack<const T> g;
     const double* radius;
     Stack<T> step;
@@ -54,14 +45,17 @@ struct Lsr1Step {
 template <class T>
 void lsr1_step(const Queue& queue, const Lsr1Step<T>& step);
 
-/// P = B x for every model, x and P (batch, 1, n). Pairs whose y - gamma s depend on newer ones as far as 2^-43 of the
+/// P = B x for every model, x and P (batch, 1, n). `known` (null: they are formed): S x, Y x, x.x, 2 m + 1 numbers a
+/// model that are `stride` apart. Pairs whose y - gamma s depend on newer ones as far as 2^-43 of the
 /// square of its parts are left out. Statuses, one a model: as above. Cost: as above without eigenvectors.
 template <class T>
 struct Lsr1Matvec {
-    Lsr1Models<T> models;
+    PairModels<T> models;
     Stack<const T> x;
     Stack<T> P;
     Status* status;
+    const double* known = nullptr;
+    Index stride = 0;
 };
 
 template <class T>

@@ -8,11 +8,13 @@
 #include "bindings/inverse_free.h"
 #include "bindings/kalman.h"
 #include "bindings/kronecker.h"
+#include "bindings/lbfgs.h"
 #include "bindings/low_rank.h"
 #include "bindings/lsr1.h"
 #include "bindings/moments.h"
 #include "bindings/online_natural_gradient.h"
 #include "bindings/packing.h"
+#include "bindings/pairs.h"
 #include "bindings/preconditioning.h"
 #include "bindings/roots.h"
 #include "bindings/sample_space.h"
@@ -59,10 +61,13 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("low_rank_solve", &low_rank_solve);
     m.def("lsr1_step", &lsr1_step);
     m.def("lsr1_matvec", &lsr1_matvec);
-    m.def("lsr1_memory", &lsr1_memory);
+    m.def("pair_memory", &pair_memory);
     m.def("lsr1_memory_update", &lsr1_memory_update);
     m.def("lsr1_memory_step", &lsr1_memory_step);
     m.def("lsr1_memory_matvec", &lsr1_memory_matvec);
+    m.def("lbfgs_direction", &lbfgs_direction);
+    m.def("lbfgs_memory_update", &lbfgs_memory_update);
+    m.def("lbfgs_memory_direction", &lbfgs_memory_direction);
     m.def("kalman_memory", &kalman_memory);
     m.def("kalman_step", &kalman_step);
     m.def("ong_memory", &ong_memory);

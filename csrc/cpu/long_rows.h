@@ -21,14 +21,14 @@ LongRows<T> long_rows(const Matrix<const T>& A, Index j, Index count, T* copy, I
     return {copy, A.rows, stride};
 }
 
-/// P[i, j] = sum_k Q[i, k] R[k, j] + w[i] G[i, j] for p rows and n columns, in float64, rounded once; without w (null)
-/// there is no G. P may not overlap R or G.
+/// P[i, j] = sum_k Q[i, k] R[k, j] + w[i] G[i, j] for p rows and n columns, in float64, rounded once; the rows of R_2
+/// follow those of R. Without w (null) there is no G. P may not overlap R, R_2 or G.
 template <class T>
 struct Combination {
     Index p, n;
     const double* Q;
     Index Q_stride;
-    LongRows<T> R;
+    LongRows<T> R, R_2;
     const double* w;
     const T* G;
     Index G_stride;
@@ -39,16 +39,14 @@ struct Combination {
 template <class T>
 struct RowKernels {
     /// Adds sum_k R[i, k] R[j, k], k < n, for j <= i if `squares`, and sum_k R[i, k] V[j, k], to the sums at the places
-    /// below. Up to most_exact rows of R the products are formed in float64: memory bounds them anyway, and no square
-    /// overflows. Others are summed in T over 4 kB of a row at most, and in float64 beyond.
-    void (*add_products)(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums);
+    /// below. Products are formed in float64 if `exact`: memory bounds those of up to eight rows anyway. Others are
+    /// summed in T over 4 kB of a row at most, and in float64 beyond.
+    void (*add_products)(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, bool exact, double* sums);
     void (*combine)(const Combination<T>& of);
     /// y = x - y for n elements; adds the sums of squares of x and of the new y, formed in float64, to sums[0] and [1].
     void (*subtract)(const T* x, T* y, Index n, double* sums);
     /// x = factor x for n elements, formed in float64.
     void (*scale)(double factor, T* x, Index n);
-
-    static constexpr Index most_exact = 8;
 
     // Sums lie in tiles of edge x edge, of which narrower ones at the right are dense: first those of the squares.
     static constexpr int edge = 4, tile = edge * edge;

@@ -167,8 +167,8 @@ void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, 
 }
 
 template <class T>
-void add_products(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums) {
-    if (R.count <= RowKernels<T>::most_exact)
+void add_products(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, bool exact, double* sums) {
+    if (exact)
         add_all<T, double>(R, V, n, squares, sums);
     else
         add_all<T, T>(R, V, n, squares, sums);
@@ -208,15 +208,20 @@ void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, 
     for (Index r = 0; r < p; ++r)
         for (Index c = 0; c < n; ++c)
             sums[r * stride + c] = of.w ? of.w[i + r] * static_cast<double>(of.G[(i + r) * of.G_stride + j + c]) : 0;
-    const double* const Q = of.Q + i * of.Q_stride;
-    const T* const R = of.R.data + j;
-    Index k = 0;
-    for (; k + edge <= of.R.count; k += edge)
-        add_rows<T, edge>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, rows_after(of.R, k, j, chunk),
-                          sums, stride);
-    for (; k + 2 <= of.R.count; k += 2)
-        add_rows<T, 2>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, {}, sums, stride);
-    if (k < of.R.count) add_rows<T, 1>(p, Q + k, of.Q_stride, R + k * of.R.stride, of.R.stride, n, {}, sums, stride);
+    const double* Q = of.Q + i * of.Q_stride;
+    const LongRows<T>* const both[] = {&of.R, &of.R_2};
+    for (const LongRows<T>* rows : both) {
+        const T* const R = rows->data + j;
+        Index k = 0;
+        for (; k + edge <= rows->count; k += edge)
+            add_rows<T, edge>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n,
+                              rows_after(*rows, k, j, chunk), sums, stride);
+        for (; k + 2 <= rows->count; k += 2)
+            add_rows<T, 2>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n, {}, sums, stride);
+        if (k < rows->count)
+            add_rows<T, 1>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n, {}, sums, stride);
+        Q += rows->count;
+    }
     for (Index r = 0; r < p; ++r)
         for (Index c = 0; c < n; ++c) of.P[(i + r) * of.P_stride + j + c] = static_cast<T>(sums[r * stride + c]);
 }

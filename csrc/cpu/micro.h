@@ -12,6 +12,7 @@
 #include "cpu/tiles.h"
 #include "cpu/tridiagonal_lanes.h"
 #include "cpu/tridiagonal_panel.h"
+#include "cpu/two_loop.h"
 
 namespace curvblas::cpu {
 
@@ -48,6 +49,8 @@ struct Micro {
     const SmallProduct<double>* small_product_float64;
     const RowKernels<float>* row_kernels_float32;
     const RowKernels<double>* row_kernels_float64;
+    const TwoLoop<float>* two_loop_float32;
+    const TwoLoop<double>* two_loop_float64;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.
@@ -115,6 +118,13 @@ struct Micro {
             return *row_kernels_float32;
         else
             return *row_kernels_float64;
+    }
+    template <class T>
+    const TwoLoop<T>& two_loop() const {
+        if constexpr (sizeof(T) == 4)
+            return *two_loop_float32;
+        else
+            return *two_loop_float64;
     }
     template <class T>
     const Small<T>& small() const {

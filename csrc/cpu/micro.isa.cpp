@@ -156,6 +156,8 @@ extern const SmallProduct<float> small_product_float32;
 extern const SmallProduct<double> small_product_float64;
 extern const RowKernels<float> row_kernels_float32;
 extern const RowKernels<double> row_kernels_float64;
+extern const TwoLoop<float> two_loop_float32;
+extern const TwoLoop<double> two_loop_float64;
 extern const Micro table;
 const Micro table = {
     CURVBLAS_STRING(CURVBLAS_ISA),
@@ -176,6 +178,8 @@ const Micro table = {
     &small_product_float64,
     &row_kernels_float32,
     &row_kernels_float64,
+    &two_loop_float32,
+    &two_loop_float64,
     {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},
     {eliminate<double>, add_symmetric_product<double>, symmetric_squares<double>},
     widen_float16,

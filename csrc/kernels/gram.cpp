@@ -9,8 +9,7 @@
 namespace curvblas::cpu {
 namespace {
 
-static_assert(RowKernels<float>::most_exact == most_exact_rows);
-constexpr Index most_rows = 32;  // of which the products of all pairs are formed in one pass
+constexpr Index most_rows = most_rows_of_pairs;
 
 /// Whether K is formed by tiles instead, as the second moment of the columns of R.
 template <class T>
@@ -21,11 +20,12 @@ bool is_for_tiles(const Gram<T>& task) {
 /// The columns of one task in pieces that are summed apart, and these in steps that the second-level cache holds.
 template <class T>
 struct Plan {
-    bool has_pairs;
+    bool has_pairs, exact;
     Index m, s, n, pieces = 1, length = 0, step;
 
     explicit Plan(const Gram<T>& task)
         : has_pairs(task.K.data && !is_for_tiles(task)),
+          exact(task.exact || task.R.rows <= most_exact_rows),
           m(task.R.rows),
           s(task.P.data ? task.V.rows : 0),
           n(task.R.columns) {
@@ -43,7 +43,7 @@ struct Plan {
         const double rows = static_cast<double>(m), others = static_cast<double>(s), columns = static_cast<double>(n);
         const double pairs = (has_pairs ? rows * (rows + 1) / 2 : 0) + rows * others;
         const double read = (rows + others) * static_cast<double>(sizeof(T)) / 4;
-        return 500 + columns * std::max(read, pairs / (m <= RowKernels<T>::most_exact ? 4 : 8));
+        return 500 + columns * std::max(read, pairs / (exact ? 4 : 8));
     }
     /// Rows of R are worked on in strips of at most `most_rows`; there is one where there are pairs.
     Index strips() const { return (m + most_rows - 1) / most_rows; }
@@ -118,7 +118,7 @@ class Grams {
         for (Index strip = 0; strip < plan.strips(); ++strip)
             queue_.micro().template row_kernels<T>().add_products(
                 {R.data + strip * most_rows * R.stride, plan.rows_of(strip), R.stride}, V, count, plan.has_pairs,
-                sums + strip * plan.strip_words());
+                plan.exact, sums + strip * plan.strip_words());
     }
 
     /// The sums of all pieces, pairwise.

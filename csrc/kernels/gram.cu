@@ -10,7 +10,6 @@ namespace {
 
 constexpr int pair_threads = 128, pair_edge = 4;  // products of 4 x 4 rows, in the threads' registers
 constexpr Index slab = 4096;                      // columns that a block of threads sums over
-constexpr Index most_pairs = 32;                  // rows of R, of what is done by pairs
 
 /// The products of rows from i on with rows from j on, of R or of V, over one slab; `slot` is where their sums go.
 struct Block {
@@ -62,7 +61,7 @@ __global__ void __launch_bounds__(pair_threads)
     const Matrix<const T> A = task.R[block.b], B = others(task, block)[block.b];
     const Index begin = block.part * slab, end = min(begin + slab, A.columns);
     double* const to = slots + block.slot + block.part * pair_edge * pair_edge;
-    if (A.rows <= most_exact_rows)
+    if (task.exact || A.rows <= most_exact_rows)
         sum_pairs<T, double>(A, B, block.i, block.j, begin, end, to);
     else
         sum_pairs<T, T>(A, B, block.i, block.j, begin, end, to);
@@ -114,8 +113,8 @@ struct Table {
         for (block.part = 0; block.part < block.parts; ++block.part) (block.by_tiles ? tiles : pairs).push_back(block);
     }
     /// All pairs of edges of m rows and of `others`.
-    void append(int task, int b, Index m, Index others, bool with_vectors, Index columns) {
-        const bool by_tiles = m > most_pairs && others > most_exact_rows;
+    void append(int task, int b, Index m, Index others, bool with_vectors, bool exact, Index columns) {
+        const bool by_tiles = !exact && m > most_rows_of_pairs && others > most_exact_rows;
         const int edge = edge_of(by_tiles);
         for (int i = 0; i < m; i += edge)
             for (int j = 0; j < others && (with_vectors || j <= i); j += edge)
@@ -138,10 +137,10 @@ template <class T>
 void gram(const Queue& queue, std::span<const Gram<T>> group) {
     Table table;
     for (int t = 0; t < static_cast<int>(group.size()); ++t) {
-        const auto& [R, V, K, P] = group[t];
+        const auto& [R, V, K, P, exact] = group[t];
         for (int b = 0; b < counted(R.batch); ++b) {
-            if (K.data) table.append(t, b, R.rows, R.rows, false, R.columns);
-            if (P.data) table.append(t, b, R.rows, V.rows, true, R.columns);
+            if (K.data) table.append(t, b, R.rows, R.rows, false, exact, R.columns);
+            if (P.data) table.append(t, b, R.rows, V.rows, true, exact, R.columns);
         }
     }
     if (table.outputs.empty()) return;

@@ -25,47 +25,33 @@ struct Plan {
     }
 };
 
-/// Columns [j, j + count) of R and then of R_2, as neighbouring rows.
-template <class T>
-LongRows<T> joined_rows(const Matrix<const T>& R, const Matrix<const T>& R_2, Index j, Index count, T* copy,
-                        Index stride) {
-    T* to = copy;
-    for (const Matrix<const T>* A : {&R, &R_2})
-        for (Index i = 0; i < A->rows; ++i, to += stride) {
-            if (A->column_stride == 1)
-                std::copy_n(A->row(i) + j, count, to);
-            else
-                for (Index c = 0; c < count; ++c) to[c] = (*A)(i, j + c);
-        }
-    return {copy, R.rows + R_2.rows, stride};
-}
-
 /// Columns [begin, end) of P.
 template <class T>
 void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin, Index end) {
     if (task.is_wanted && task.is_wanted[b] == 0) return;
-    const bool joins = task.R_2.data != nullptr;
     const Index p = task.P.rows, first = task.R.rows, m = first + task.R_2.rows;
     const Matrix<const double> Q = task.Q[b];
-    const Matrix<const T> R = task.R[b], G = task.G[b];
+    const Matrix<const T> R = task.R[b], G = task.G[b], R_2 = task.R_2[b];
     const Matrix<T> P = task.P[b];
     const bool has_G = G.data != nullptr, direct = P.data != R.data && P.column_stride == 1;
-    const Index of_R = R.column_stride == 1 && !joins ? 0 : m, of_G = !has_G || G.column_stride == 1 ? 0 : p;
-    const Index step = direct && of_R + of_G == 0 ? end - begin : Plan::step;
+    const Index of_R = R.column_stride == 1 ? 0 : first, of_R_2 = R_2.column_stride == 1 ? 0 : m - first;
+    const Index of_G = !has_G || G.column_stride == 1 ? 0 : p;
+    const Index step = direct && of_R + of_R_2 + of_G == 0 ? end - begin : Plan::step;
     struct Memory;
-    Scratch<Memory> scratch(bytes<double>(p * m) + bytes<T>(of_R * step) + bytes<T>(of_G * step) +
-                            bytes<T>(direct ? 0 : p * step));
+    Scratch<Memory> scratch(bytes<double>(p * m) + bytes<T>(of_R * step) + bytes<T>(of_R_2 * step) +
+                            bytes<T>(of_G * step) + bytes<T>(direct ? 0 : p * step));
     double* const q = scratch.template take<double>(p * m);
-    T *const R_copy = scratch.template take<T>(of_R * step), *const G_copy = scratch.template take<T>(of_G * step);
+    T *const R_copy = scratch.template take<T>(of_R * step), *const R_2_copy = scratch.template take<T>(of_R_2 * step);
+    T* const G_copy = scratch.template take<T>(of_G * step);
     T* const own = scratch.template take<T>(direct ? 0 : p * step);
     for (Index i = 0; i < p; ++i)
         for (Index k = 0; k < m; ++k) q[i * m + k] = k < first ? Q(i, k) : task.Q_2[b](i, k - first);
     for (Index j = begin; j < end; j += step) {
         const Index count = std::min(step, end - j);
-        const LongRows<T> rows =
-            joins ? joined_rows(R, task.R_2[b], j, count, R_copy, step) : long_rows(R, j, count, R_copy, step);
+        const LongRows<T> rows = long_rows(R, j, count, R_copy, step);
+        const LongRows<T> others = m > first ? long_rows(R_2, j, count, R_2_copy, step) : LongRows<T>{};
         const LongRows<T> addend = has_G ? long_rows(G, j, count, G_copy, step) : LongRows<T>{};
-        micro.row_kernels<T>().combine({p, count, q, m, rows, has_G ? task.w + b * p : nullptr, addend.data,
+        micro.row_kernels<T>().combine({p, count, q, m, rows, others, has_G ? task.w + b * p : nullptr, addend.data,
                                         addend.stride, direct ? P.data + j : own, direct ? P.row_stride : step});
         for (Index i = 0; i < p && !direct; ++i)
             for (Index c = 0; c < count; ++c) P(i, j + c) = own[i * step + c];

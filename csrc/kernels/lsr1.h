@@ -8,6 +8,7 @@
 #include "core/status.h"
 #include "core/view.h"
 #include "kernels/for_each_element.h"
+#include "kernels/pairs.h"
 #include "queue.h"
 #include "small/ordered_cholesky.h"
 #include "small/rolled.h"
@@ -16,12 +17,12 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// One problem with room for m pairs of n elements. Pair i, from the oldest on, is row slot(i) of S and Y. K (2 m, 2 m)
-/// has the products S S^T, S Y^T at its right and Y Y^T below that; only these and, of squares, only lower triangles
-/// are read where first is 0. Small matrices have rows m apart.
-struct Lsr1Problem {
-    Index m, n, first;
-    double *K, *values, *weight, *base;
+/// One problem with room for m pairs of n elements. K has their products, the oldest pair first, and `places` the rows
+/// of S and Y that they are in. Small matrices have rows m apart.
+struct Lsr1Problem : PairProducts {
+    Index n;
+    PairRing places;
+    double *values, *weight, *base;
 
     /// Of `base`.
     CURVBLAS_DEVICE static Index words(Index m) { return 6 * m * m + 12 * m + 16; }
@@ -49,10 +50,7 @@ struct Lsr1Problem {
 
     CURVBLAS_DEVICE Index pairs() const { return static_cast<Index>(count()); }
     CURVBLAS_DEVICE Index pair(Index p) const { return static_cast<Index>(order()[p]); }
-    CURVBLAS_DEVICE Index slot(Index i) const { return (first + i) % m; }
-    CURVBLAS_DEVICE double ss(Index i, Index j) const { return K[slot(i) * 2 * m + slot(j)]; }
-    CURVBLAS_DEVICE double sy(Index i, Index j) const { return K[slot(i) * 2 * m + m + slot(j)]; }
-    CURVBLAS_DEVICE double yy(Index i, Index j) const { return K[(m + slot(i)) * 2 * m + m + slot(j)]; }
+    CURVBLAS_DEVICE Index slot(Index i) const { return places.row(places.first(), i); }
     /// D + L + L^T: the products of s with what came before it.
     CURVBLAS_DEVICE double curvature(Index i, Index j) const { return i > j ? sy(i, j) : sy(j, i); }
     /// Products of rows of Psi = Y - gamma S, and the squares that they are the difference of.
@@ -156,18 +154,20 @@ struct Lsr1Problem {
     }
 };
 
-/// `batch` of them.
+/// `batch` of them; `ring` has two numbers a model, or is null.
 struct Lsr1Batch {
-    Index m, n, first, batch;
+    Index m, n, batch;
+    const double* ring;
     double *K, *values, *weight, *base;
 
     CURVBLAS_DEVICE Index count() const { return batch; }
     CURVBLAS_DEVICE Lsr1Problem at(Index b) const {
-        return {m, n, first, K + b * 4 * m * m, values + b * m, weight + b, base + b * Lsr1Problem::words(m)};
+        const PairRing places{m, ring ? ring + 2 * b : nullptr};
+        return {{m, K + b * 4 * m * m}, n, places, values + b * m, weight + b, base + b * Lsr1Problem::words(m)};
     }
     Lsr1Batch only(Index b) const {
         const Lsr1Problem p = at(b);
-        return {m, n, first, 1, p.K, p.values, p.weight, p.base};
+        return {m, n, 1, p.places.ring, p.K, p.values, p.weight, p.base};
     }
     /// Parts of all problems as stacks.
     Stack<double> part(double* (Lsr1Problem::*where)() const, Index rows, Index columns, Index row_stride) const {
@@ -175,12 +175,14 @@ struct Lsr1Batch {
     }
 };
 
-/// Which pairs are in use: those of `mask` (no data: the first `kept`) that are not zero; gamma, if it is given; and
-/// the status of what was given. A radius may be absent.
+/// Which pairs are in use: those of `mask` (no data: all that are kept) that are not zero; gamma, if it is given; and
+/// the status of what was given. A radius may be absent. `K` (null: those of the problems) are the products in the
+/// order of the rows of S and Y. `known`, of the first of vectors `stride` apart: S g, Y g, g.g, unless P() has them.
 template <class T>
 struct Lsr1Begin {
     Lsr1Batch problems;
-    Index kept;
+    const double *K, *known;
+    Index stride;
     Stack<const T> mask;
     const double *gamma, *radius;
     Status* status;
@@ -188,9 +190,12 @@ struct Lsr1Begin {
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
+        if (K) sort(p, K + b * 4 * p.m * p.m);
+        CURVBLAS_ROLLED
+        for (Index i = 0; i <= 2 * p.m && known; ++i) p.P()[i] = known[b * stride + i];
         double zero = p.P()[2 * p.m] * 0, pairs = 0;
         CURVBLAS_ROLLED
-        for (Index i = kept - 1; i >= 0; --i) {
+        for (Index i = p.places.kept() - 1; i >= 0; --i) {
             const double square = p.ss(i, i) + p.yy(i, i);
             zero += square * 0;
             if (square > 0 && (!mask.data || mask[b](0, i) != T(0))) p.order()[static_cast<Index>(pairs++)] = double(i);
@@ -201,6 +206,21 @@ struct Lsr1Begin {
         if (!is_radius || p.gamma() * 0 != 0) status[b] = Status::invalid_parameter;
         if (status[b] != Status::ok) p.count() = 0;
         p.pad(0);
+    }
+
+  private:
+    CURVBLAS_DEVICE static void sort(const Lsr1Problem& p, const double* K) {
+        const Index first = p.places.first(), kept = p.places.kept(), width = 2 * p.m;
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < kept; ++i) {
+            const Index from = p.places.row(first, i);
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < kept; ++j) {
+                const Index with = p.places.row(first, j);
+                p.ss(i, j) = K[from * width + with], p.sy(i, j) = K[from * width + p.m + with];
+                p.yy(i, j) = K[(p.m + from) * width + p.m + with];
+            }
+        }
     }
 };
 

@@ -18,6 +18,7 @@ from .kronecker import (
     damped_inverse,
     update_factors,
 )
+from .lbfgs import LBFGS, lbfgs_direction
 from .low_rank import gram, gram_products, low_rank_solve
 from .lsr1 import LSR1
 from .online_natural_gradient import OnlineNaturalGradient
@@ -34,6 +35,7 @@ from .tonga import TONGA
 __version__ = version("curvblas")
 
 __all__ = [
+    "LBFGS",
     "LSR1",
     "TONGA",
     "CholeskyResult",
@@ -64,6 +66,7 @@ __all__ = [
     "inverse_root",
     "kron_sum_solve",
     "layer_gram",
+    "lbfgs_direction",
     "low_rank_solve",
     "lsr1_matvec",
     "lsr1_step",

@@ -103,7 +103,7 @@ def lsr1_step(
     (array(1, dtype=int8), True)
     """
     backend = backend_of("lsr1_step", "S", S)
-    step, multiplier, case, reduction, status = backend.lsr1_step(S, Y, grad, radius, gamma, _mask_like(S, mask))
+    step, multiplier, case, reduction, status = backend.lsr1_step(S, Y, grad, radius, gamma, mask_like(S, mask))
     return step_of(S, step, multiplier, case, reduction, status)
 
 
@@ -143,11 +143,25 @@ def lsr1_matvec(S: Array, Y: Array, v: Array, *, gamma: Parameter | None = None,
     >>> cb.lsr1_matvec(S, Y, np.array([1.0, 1.0, 1.0]), gamma=1.0)
     array([-2.,  1.,  1.])
     """
-    product, _ = backend_of("lsr1_matvec", "S", S).lsr1_matvec(S, Y, gamma, v, _mask_like(S, mask))
+    product, _ = backend_of("lsr1_matvec", "S", S).lsr1_matvec(S, Y, gamma, v, mask_like(S, mask))
     return in_kind(product, S)
 
 
-def _mask_like(S: Array, mask: Array | None) -> Array | None:
+def mask_like(S: Array, mask: Array | None) -> Array | None:
+    """Return a mask in the dtype of the pairs.
+
+    Parameters
+    ----------
+    S : array
+        The pairs.
+    mask : array or None
+        Of bool, or of the dtype of S.
+
+    Returns
+    -------
+    array or None
+        None without one.
+    """
     if mask is None or getattr(mask, "dtype", None) == getattr(S, "dtype", None):
         return mask
     return mask.astype(S.dtype) if hasattr(mask, "astype") else mask.to(S.dtype) if hasattr(mask, "to") else mask

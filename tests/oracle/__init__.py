@@ -44,6 +44,7 @@ from oracle.low_rank import (
     simple_natural_gradient,
 )
 from oracle.quasi_newton import (
+    bfgs_inverse,
     sr1_matrix,
     sr1_recursion,
     trust_region,
@@ -54,6 +55,7 @@ __all__ = [
     "Kalman",
     "OnlineNaturalGradient",
     "Tonga",
+    "bfgs_inverse",
     "cholesky_solve",
     "damped_cholesky",
     "damped_inverse",

@@ -48,3 +48,15 @@ def trust_region(B, g, radius):
     rest = radius**2 - p @ p
     extra = 0.5 * values[0] * rest if values[0] < 0 and shift == 0 and rest > 0 else 0.0
     return a @ p + 0.5 * p @ (values * p) + extra, sigma
+
+
+def bfgs_inverse(S, Y, initial=None):
+    """Return the BFGS matrix H of curved pairs, the oldest first, by its recursion (Nocedal and Wright, (6.17))."""
+    curved = [(s, y) for s, y in zip(S, Y, strict=True) if s @ y > 1e-8 * np.linalg.norm(s) * np.linalg.norm(y)]
+    if initial is None:
+        initial = curved[-1][0] @ curved[-1][1] / (curved[-1][1] @ curved[-1][1]) if curved else 1.0
+    H, identity = initial * np.eye(S.shape[1]), np.eye(S.shape[1])
+    for s, y in curved:
+        V = identity - np.outer(y, s) / (s @ y)
+        H = V.T @ H @ V + np.outer(s, s) / (s @ y)
+    return H
