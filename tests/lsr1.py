@@ -110,3 +110,13 @@ def one_of(found, b):
 
 def all_errors(problems, found):
     return [errors(*problem, one_of(found, b)) for b, problem in enumerate(problems)]
+
+
+def on(backend, method, name, *given):
+    """Call a method on a backend; arrays of the host in and out."""
+    if not hasattr(backend, "to_device"):
+        return getattr(method, name)(*given)
+    result = getattr(method, name)(*(backend.to_device(x) if isinstance(x, np.ndarray) else x for x in given))
+    if isinstance(result, cb.TrustRegionStep):
+        return cb.TrustRegionStep(*(backend.to_host(getattr(result, f)) for f in result.__dataclass_fields__))
+    return backend.to_host(result)

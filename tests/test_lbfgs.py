@@ -7,7 +7,7 @@ import curvblas as cb
 from curvblas import Status
 
 import oracle
-from test_lsr1_memory import on
+from lsr1 import on
 
 
 def problem(rng, m, n, batch=(), dtype=np.float64):
@@ -162,7 +162,7 @@ class TestMemory:
         assert method.status == Status.NOT_FINITE
         assert np.array_equal(on(backend, method, "direction", g), before)
 
-    def test_powell_damps_until_the_curvature_is_a_fifth_of_that_of_B(self, backend, rng):
+    def test_powell_damps_to_a_fifth_of_the_curvature_of_the_model(self, backend, rng):
         H = rng.standard_normal((12, 12))
         H = H + H.T + 2 * np.eye(12)
         method, S, Y, damped = cb.LBFGS(12, memory=4, curvature="powell"), [], [], 0
@@ -260,3 +260,34 @@ class TestArguments:
 
         assert isinstance(found, torch.Tensor)
         assert torch.allclose(found, cb.lbfgs_direction(S, Y, g), rtol=1e-12)
+
+
+class TestOut:
+    def test_receives_the_direction(self, backend, rng):
+        S, Y, g = problem(rng, 3, 9, (2,))
+        out = np.full((2, 9), -1.0)
+
+        assert backend.lbfgs_direction(S, Y, g, out=out) is out
+        assert np.array_equal(out, backend.lbfgs_direction(S, Y, g))
+
+    def test_of_classes(self, cpu, rng):
+        S, Y, g = problem(rng, 3, 9)
+        bfgs, sr1, out = cb.LBFGS(9), cb.LSR1(9), np.empty(9)
+        for method in (bfgs, sr1):
+            method.update(S[0], Y[0])
+
+        assert bfgs.direction(g, out=out) is out
+        assert np.array_equal(out, bfgs.direction(g))
+        found = sr1.step(g, 1.0, out=out)
+        assert found.step is out
+        assert np.array_equal(out, sr1.step(g, 1.0).step)
+
+    def test_may_not_overlap_and_must_fit(self):
+        S, g = np.ones((1, 3)), np.ones(3)
+
+        with pytest.raises(ValueError, match="out is written and must not share memory with grad"):
+            cb.lbfgs_direction(S, S, g, out=g)
+        with pytest.raises(ValueError, match=r"lsr1_step: out must have the shape of grad \(3,\), got \(2,\)"):
+            cb.lsr1_step(S, S, g, 1.0, out=np.ones(2))
+        with pytest.raises(TypeError, match="out must be float64 like grad, got float32"):
+            cb.LBFGS(3).direction(g, out=np.ones(3, np.float32))

@@ -9,16 +9,7 @@ import curvblas as cb
 from curvblas import Status
 
 import oracle
-
-
-def on(backend, method, name, *given):
-    """Call a method on a backend; arrays of the host in and out."""
-    if not hasattr(backend, "to_device"):
-        return getattr(method, name)(*given)
-    result = getattr(method, name)(*(backend.to_device(x) if isinstance(x, np.ndarray) else x for x in given))
-    if isinstance(result, cb.TrustRegionStep):
-        return cb.TrustRegionStep(*(backend.to_host(getattr(result, f)) for f in result.__dataclass_fields__))
-    return backend.to_host(result)
+from lsr1 import on
 
 
 def pairs(rng, count, n, dtype=np.float64):

@@ -9,10 +9,10 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-py::object direction_of(Call& call, const Models& models, const py::object& grad) {
+py::object direction_of(Call& call, const Models& models, const py::object& grad, const py::object& out) {
     const Group g = models.vectors(call, grad, "grad");
+    const NewArrays direction = new_vectors(call, models, g, "grad", out);
     const Queue queue = call.queue();
-    const NewArrays direction = new_vectors(queue, g, models.dtype());
     with_real(models.dtype(), [&](auto real) {
         using T = decltype(real);
         const py::gil_scoped_release released;
@@ -29,14 +29,14 @@ py::object direction_of(Call& call, const Models& models, const py::object& grad
 }  // namespace
 
 py::object lbfgs_direction(const py::object& S, const py::object& Y, const py::object& grad,
-                           const py::object& initial_inverse, const py::object& mask) {
+                           const py::object& initial_inverse, const py::object& mask, const py::object& out) {
     Call call("lbfgs_direction");
-    return direction_of(call, Models(call, S, Y, initial_inverse, "initial_inverse", positive, mask), grad);
+    return direction_of(call, Models(call, S, Y, initial_inverse, "initial_inverse", positive, mask), grad, out);
 }
 
-py::object lbfgs_memory_direction(const py::tuple& memory, const py::object& grad) {
+py::object lbfgs_memory_direction(const py::tuple& memory, const py::object& grad, const py::object& out) {
     Call call("LBFGS.direction");
-    return direction_of(call, Models(call, memory, py::none(), "initial_inverse", positive), grad);
+    return direction_of(call, Models(call, memory, py::none(), "initial_inverse", positive), grad, out);
 }
 
 }  // namespace curvblas

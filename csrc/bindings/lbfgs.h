@@ -7,8 +7,8 @@
 namespace curvblas {
 
 py::object lbfgs_direction(const py::object& S, const py::object& Y, const py::object& grad,
-                           const py::object& initial_inverse, const py::object& mask);
+                           const py::object& initial_inverse, const py::object& mask, const py::object& out);
 /// The same, of a memory (see bindings/pairs.h).
-py::object lbfgs_memory_direction(const py::tuple& memory, const py::object& grad);
+py::object lbfgs_memory_direction(const py::tuple& memory, const py::object& grad, const py::object& out);
 
 }  // namespace curvblas

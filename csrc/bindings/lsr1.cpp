@@ -9,11 +9,12 @@ namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
 
-py::tuple step_of(Call& call, const Models& models, const py::object& grad, const py::object& radius) {
+py::tuple step_of(Call& call, const Models& models, const py::object& grad, const py::object& radius,
+                  const py::object& out) {
     const Group g = models.vectors(call, grad, "grad");
     const Numbers radii = call.parameter(radius, "radius", models.S, 2, positive);
     const Queue queue = call.queue();
-    const NewArrays step = new_vectors(queue, g, models.dtype());
+    const NewArrays step = new_vectors(call, models, g, "grad", out);
     const auto multiplier = new_per_matrix<double>(queue, models.S, 2);
     const auto reduction = new_per_matrix<double>(queue, models.S, 2);
     const auto kind = new_per_matrix<Status>(queue, models.S, 2), status = new_per_matrix<Status>(queue, models.S, 2);
@@ -36,7 +37,7 @@ py::tuple step_of(Call& call, const Models& models, const py::object& grad, cons
 py::tuple product_of(Call& call, const Models& models, const py::object& vectors) {
     const Group x = models.vectors(call, vectors, "v");
     const Queue queue = call.queue();
-    const NewArrays P = new_vectors(queue, x, models.dtype());
+    const NewArrays P = new_vectors(call, models, x, "v");
     const auto status = new_per_matrix<Status>(queue, models.S, 2);
     with_real(models.dtype(), [&](auto real) {
         using T = decltype(real);
@@ -54,10 +55,10 @@ py::tuple product_of(Call& call, const Models& models, const py::object& vectors
 }  // namespace
 
 py::tuple lsr1_step(const py::object& S, const py::object& Y, const py::object& grad, const py::object& radius,
-                    const py::object& gamma, const py::object& mask) {
+                    const py::object& gamma, const py::object& mask, const py::object& out) {
     Call call("lsr1_step");
     const Models models(call, S, Y, gamma, "gamma", finite, mask);
-    return step_of(call, models, grad, radius);
+    return step_of(call, models, grad, radius, out);
 }
 
 py::tuple lsr1_matvec(const py::object& S, const py::object& Y, const py::object& gamma, const py::object& v,
@@ -68,9 +69,9 @@ py::tuple lsr1_matvec(const py::object& S, const py::object& Y, const py::object
 }
 
 py::tuple lsr1_memory_step(const py::tuple& memory, const py::object& gamma, const py::object& grad,
-                           const py::object& radius) {
+                           const py::object& radius, const py::object& out) {
     Call call("LSR1.step");
-    return step_of(call, Models(call, memory, gamma, "gamma", finite), grad, radius);
+    return step_of(call, Models(call, memory, gamma, "gamma", finite), grad, radius, out);
 }
 
 py::tuple lsr1_memory_matvec(const py::tuple& memory, const py::object& gamma, const py::object& v) {

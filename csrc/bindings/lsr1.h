@@ -8,14 +8,14 @@ namespace curvblas {
 
 /// (step, multiplier, case, predicted reduction, status).
 py::tuple lsr1_step(const py::object& S, const py::object& Y, const py::object& grad, const py::object& radius,
-                    const py::object& gamma, const py::object& mask);
+                    const py::object& gamma, const py::object& mask, const py::object& out);
 /// (B v, status).
 py::tuple lsr1_matvec(const py::object& S, const py::object& Y, const py::object& gamma, const py::object& v,
                       const py::object& mask);
 
 /// As lsr1_step and lsr1_matvec, of a memory (see bindings/pairs.h).
 py::tuple lsr1_memory_step(const py::tuple& memory, const py::object& gamma, const py::object& grad,
-                           const py::object& radius);
+                           const py::object& radius, const py::object& out);
 py::tuple lsr1_memory_matvec(const py::tuple& memory, const py::object& gamma, const py::object& v);
 
 }  // namespace curvblas

@@ -1,6 +1,7 @@
 #include "bindings/pairs.h"
 
 #include "bindings/backend.h"
+#include "bindings/output.h"
 
 namespace curvblas {
 namespace {
@@ -93,11 +94,13 @@ Group Models::with_axis(Call& call, const py::object& given, const char* name, i
     return as_rows(vectors);
 }
 
-NewArrays new_vectors(const Queue& queue, Group rows, DType dtype) {
+NewArrays new_vectors(Call& call, const Models& models, Group rows, const char* name, const py::object& out) {
+    const Group given = rows;
     Array& a = rows.arrays[0];
-    a.shape[a.ndim - 2] = a.shape[a.ndim - 1];
-    a = contiguous_like((--a.ndim, a), dtype);
-    NewArrays made = new_arrays_like(queue, rows, dtype);
+    a.shape[a.ndim - 2] = a.shape[a.ndim - 1], --a.ndim;
+    const Argument argument = a.argument;
+    a = contiguous_like(a, models.dtype()), a.argument = argument;
+    NewArrays made = output_like(call, rows, name, out, {&given, &models.S, &models.Y, &models.mask});
     made.group = as_rows(made.group);
     return made;
 }

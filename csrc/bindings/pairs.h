@@ -44,8 +44,10 @@ struct Models {
     Group with_axis(Call& call, const py::object& given, const char* name, int axis) const;
 };
 
-/// New vectors like `rows`: the Python object without the axis of one row, and the view with it.
-NewArrays new_vectors(const Queue& queue, Group rows, DType dtype);
+/// New vectors like `rows`, which are called `name`, or `out`, unless it is None, which may not overlap the models: the
+/// Python object without the axis of one row, and the view with it.
+NewArrays new_vectors(Call& call, const Models& models, Group rows, const char* name,
+                      const py::object& out = py::none());
 
 /// (S, Y, products, ring), new arrays in the memory of the vectors `like` (batch..., n) and of their dtype: S and Y
 /// (batch..., m, n), their products (batch..., 2 m, 2 m) and the ring (batch..., 2), without pairs. `function` and

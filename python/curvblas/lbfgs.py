@@ -11,7 +11,13 @@ __all__ = ["LBFGS", "lbfgs_direction"]
 
 
 def lbfgs_direction(
-    S: Array, Y: Array, grad: Array, *, initial_inverse: Parameter | None = None, mask: Array | None = None
+    S: Array,
+    Y: Array,
+    grad: Array,
+    *,
+    initial_inverse: Parameter | None = None,
+    mask: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Return search directions of limited-memory BFGS: ``-H g``.
 
@@ -29,6 +35,8 @@ def lbfgs_direction(
     mask : array, shape (..., m), optional
         Zero for pairs that are not to be used: memories of different lengths in one call. They have to be finite all
         the same. Of the dtype of S; bool, too, where the library can convert it.
+    out : array, shape (..., n), optional
+        Receives the result and is returned; may not overlap an argument.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def lbfgs_direction(
     array([-1.  , -0.25])
     """
     backend = backend_of("lbfgs_direction", "S", S)
-    return in_kind(backend.lbfgs_direction(S, Y, grad, initial_inverse, mask_like(S, mask)), S)
+    return in_kind(backend.lbfgs_direction(S, Y, grad, initial_inverse, mask_like(S, mask), out), S)
 
 
 class LBFGS(PairMemory):
@@ -134,13 +142,15 @@ class LBFGS(PairMemory):
         backend = backend_of("LBFGS.update", "s", s)
         return self._update(lambda memory, *pair: backend.lbfgs_memory_update(memory, self._is_damped, *pair), s, y)
 
-    def direction(self, grad: Array) -> Array:
+    def direction(self, grad: Array, *, out: Array | None = None) -> Array:
         """Return ``-H g``.
 
         Parameters
         ----------
         grad : array, shape (n,), or (..., n) for a batch
             g.
+        out : array, of the shape of g, optional
+            Receives the result and is returned; may not overlap g.
 
         Returns
         -------
@@ -155,4 +165,6 @@ class LBFGS(PairMemory):
             A dtype, device or library that does not fit, or that is another one than before.
         """
         backend, g = backend_of("LBFGS.direction", "grad", grad), on_cpu_as_numpy(grad)
-        return in_kind(backend.lbfgs_memory_direction(self._pairs("direction", "grad", g), g), grad)
+        pairs = self._pairs("direction", "grad", g)
+        direction = backend.lbfgs_memory_direction(pairs, g, None if out is None else on_cpu_as_numpy(out))
+        return in_kind(direction, grad) if out is None else out

@@ -79,7 +79,7 @@ class LSR1(PairMemory):
         backend = backend_of("LSR1.update", "s", s)
         return self._update(lambda memory, *pair: backend.lsr1_memory_update(memory, self._gamma, *pair), s, y)
 
-    def step(self, grad: Array, radius: Parameter) -> TrustRegionStep:
+    def step(self, grad: Array, radius: Parameter, *, out: Array | None = None) -> TrustRegionStep:
         """Minimise ``g.p + p.B p / 2`` over ``|p| <= radius``.
 
         Parameters
@@ -88,6 +88,8 @@ class LSR1(PairMemory):
             g.
         radius : float > 0, or one per model
             Of the ball.
+        out : array, of the shape of g, optional
+            Receives the step and is that of the result; may not overlap g.
 
         Returns
         -------
@@ -102,8 +104,9 @@ class LSR1(PairMemory):
             A dtype, device or library that does not fit, or that is another one than before.
         """
         backend, g = backend_of("LSR1.step", "grad", grad), on_cpu_as_numpy(grad)
-        found = backend.lsr1_memory_step(self._pairs("step", "grad", g), self._gamma, g, radius)
-        return step_of(grad, *found)
+        to = None if out is None else on_cpu_as_numpy(out)
+        step, *reports = backend.lsr1_memory_step(self._pairs("step", "grad", g), self._gamma, g, radius, to)
+        return step_of(grad, step, *reports, out=out)
 
     def matvec(self, v: Array) -> Array:
         """Multiply with B.

@@ -44,7 +44,14 @@ class TrustRegionStep:
 
 
 def lsr1_step(
-    S: Array, Y: Array, grad: Array, radius: Parameter, *, gamma: Parameter | None = None, mask: Array | None = None
+    S: Array,
+    Y: Array,
+    grad: Array,
+    radius: Parameter,
+    *,
+    gamma: Parameter | None = None,
+    mask: Array | None = None,
+    out: Array | None = None,
 ) -> TrustRegionStep:
     """Minimise limited-memory SR1 models in balls: ``g.p + p.B p / 2`` over ``|p| <= radius``, exactly.
 
@@ -67,6 +74,8 @@ def lsr1_step(
     mask : array, shape (..., m), optional
         Zero for pairs that are not to be used: memories of different lengths in one call. They have to be finite all
         the same. Of the dtype of S; bool, too, where the library can convert it.
+    out : array, shape (..., n), optional
+        Receives the steps and is that of the result; may not overlap an argument.
 
     Returns
     -------
@@ -103,8 +112,8 @@ def lsr1_step(
     (array(1, dtype=int8), True)
     """
     backend = backend_of("lsr1_step", "S", S)
-    step, multiplier, case, reduction, status = backend.lsr1_step(S, Y, grad, radius, gamma, mask_like(S, mask))
-    return step_of(S, step, multiplier, case, reduction, status)
+    step, multiplier, case, reduction, status = backend.lsr1_step(S, Y, grad, radius, gamma, mask_like(S, mask), out)
+    return step_of(S, step, multiplier, case, reduction, status, out=out)
 
 
 def lsr1_matvec(S: Array, Y: Array, v: Array, *, gamma: Parameter | None = None, mask: Array | None = None) -> Array:
@@ -167,7 +176,7 @@ def mask_like(S: Array, mask: Array | None) -> Array | None:
     return mask.astype(S.dtype) if hasattr(mask, "astype") else mask.to(S.dtype) if hasattr(mask, "to") else mask
 
 
-def step_of(like: Array, *parts: Any) -> TrustRegionStep:
+def step_of(like: Array, *parts: Any, out: Array | None = None) -> TrustRegionStep:
     """Return a backend's step and reports, in the library of an array.
 
     Parameters
@@ -176,10 +185,13 @@ def step_of(like: Array, *parts: Any) -> TrustRegionStep:
         Of the library.
     *parts : arrays
         In the order of the result.
+    out : array, optional
+        What the step was written to.
 
     Returns
     -------
     TrustRegionStep
         Of them.
     """
-    return TrustRegionStep(*(in_kind(part, like) for part in parts))
+    step, *reports = (in_kind(part, like) for part in parts)
+    return TrustRegionStep(step if out is None else out, *reports)

@@ -1,19 +1,15 @@
 #include "bindings/results.h"
 
-#include <new>
+#include <cstdlib>
+
+#include "cpu/scratch.h"
 
 namespace curvblas {
-namespace {
-
-constexpr std::align_val_t alignment{64};
-
-}  // namespace
 
 NewArrays new_arrays_like(const Queue&, const Group& model, DType dtype) {
-    const auto unit = static_cast<Index>(alignment);
-    auto* const memory =
-        static_cast<std::byte*>(::operator new(static_cast<std::size_t>(bytes_of(model, dtype, unit)), alignment));
-    const py::capsule owner(memory, [](void* p) { ::operator delete(p, alignment); });
+    constexpr Index unit = 64;
+    std::byte* const memory = cpu::allocate(bytes_of(model, dtype, unit));
+    const py::capsule owner(memory, [](void* p) { std::free(p); });
     const py::dtype numpy_dtype = dtype == DType::float32 ? py::dtype::of<float>() : py::dtype::of<double>();
     return arrays_in(memory, model, dtype, unit, [&](const Array& a) {
         return py::array(numpy_dtype, std::vector<Index>(a.shape, a.shape + a.ndim), a.data, owner);
