@@ -152,9 +152,9 @@ def minimize_lsr1(
     Notes
     -----
     The first step is a line search along the steepest descent, and the first radius twice its length. Each further one
-    costs a step of `LSR1` and one evaluation; pairs of refused steps are kept, too. A step is taken if the value falls
-    by more than 1e-5 of what the model predicts. gamma is the largest y.y / s.y of the last pairs. The radius doubles where it falls by more than 3/4 and the step is
-    longer than 0.8 radii, and is halved below 1/10.
+    costs a step of `LSR1` and one evaluation; pairs of refused steps are kept, too. gamma is the largest y.y / s.y of
+    the last pairs. A step is taken if the value falls by more than 1e-5 of what the model predicts. The radius doubles
+    where it falls by more than 3/4 and the step is longer than 0.8 radii, and is halved below 1/10.
 
     Source: Nocedal and Wright 2006, algorithm 6.2; the constants are those of Brust, Burdakov, Erway and Marcia's
     program for shape-changing SR1.
