@@ -41,25 +41,28 @@ class Lsr1 {
 
     void step(const Lsr1Step<T>& out) {
         begin(out.radius, out.reports.status);
-        run(Lsr1Factor{problems_, most_loss, needs_basis_});
+        run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.reports.status});
         run(Lsr1Model{problems_, needs_basis_, out.reports.status});
         decompose();
-        run(Lsr1Solve{problems_, most_loss, most, out.radius, basis_.get(), needs_basis_, out.reports});
+        run(Lsr1Solve{problems_, limits, out.radius, basis_.get(), needs_basis_, out.reports});
         run(Lsr1Combine{problems_, needs_basis_, out.reports.status});
         combine(out.step);
-        solve_in_basis(out);
+        in_basis(out.reports.status, [&](InBasis& delicate) { delicate.step(out); });
     }
 
     void multiply(const Lsr1Matvec<T>& out) {
         begin(nullptr, out.status, out.known, out.stride);
-        run(Lsr1Multiply{problems_, 1.1368683772161603e-13, out.status});
+        run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.status});
+        run(Lsr1Multiply{problems_, needs_basis_, out.status});
         combine(out.P);
+        in_basis(out.status, [&](InBasis& delicate) { delicate.multiply(out.P); });
     }
 
   private:
-    static constexpr double most = std::numeric_limits<T>::max();
-    static constexpr double most_loss = sizeof(T) == sizeof(double) ? 0x1p8 : 0x1p29;
-    static constexpr double least = sizeof(T) == sizeof(double) ? 0x1p-43 : 0x1p-38;
+    static constexpr Lsr1Limits limits{sizeof(T) == sizeof(double) ? 0x1p8 : 0x1p22,
+                                       static_cast<double>(std::numeric_limits<T>::min()) * 0x1p10,
+                                       static_cast<double>(std::numeric_limits<T>::max())};
+    static constexpr double rounding = 32 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
     template <class Task>
     void run(const Task& task) const {
@@ -83,7 +86,7 @@ class Lsr1 {
         if (models_.initial || m_ == 0) return;
         run(Lsr1Curvature{problems_});
         decompose();
-        run(Lsr1Gamma{problems_, basis_.get()});
+        run(Lsr1Gamma{problems_, basis_.get(), status});
     }
 
     /// P() and, unless they are given, K.
@@ -99,11 +102,17 @@ class Lsr1 {
         gram<T>(queue_, tasks);
     }
 
+    /// A = U diag(values) U^T of some problems, from problem `first` of all on.
+    Eigenbasis<double> eigenproblem(const Lsr1Batch& some, Index first) const {
+        const Lsr1Problem p = some.at(0);
+        const auto square = [&](double* data) {
+            return Stack<double>{data, m_, m_, m_, 1, some.batch, Lsr1Problem::words(m_)};
+        };
+        return {read_only(square(p.A())), {}, p.values, square(p.U()), {basis_.get() + first, residual_ + first}};
+    }
     void decompose() {
-        const Lsr1Problem p = problems_.at(0);
-        const Eigenbasis<double> basis{
-            read_only(numbers(p.A(), m_, m_)), {}, problems_.values, numbers(p.U(), m_, m_), {basis_.get(), residual_}};
-        eigenbasis<double>(queue_, std::span(&basis, 1));
+        const Eigenbasis<double> all = eigenproblem(problems_, 0);
+        eigenbasis<double>(queue_, std::span(&all, 1));
     }
 
     /// P = q (S; Y) + weight g.
@@ -114,46 +123,52 @@ class Lsr1 {
         low_rank_apply<T>(queue_, std::span(&task, 1));
     }
 
-    void solve_in_basis(const Lsr1Step<T>& out) {
+    /// The models that want an orthonormal basis, made ready for `work`.
+    template <class Work>
+    void in_basis(Status* status, const Work& work) {
         const std::vector<double> needed = on_host(queue_, needs_basis_, batch_);
         std::vector<Index> delicate;
         for (Index b = 0; b < batch_; ++b)
             if (needed[static_cast<std::size_t>(b)] != 0) delicate.push_back(b);
-        if (!delicate.empty()) InBasis(*this, out, delicate).run();
+        if (delicate.empty()) return;
+        InBasis basis(*this, status, delicate);
+        work(basis);
     }
 
-    /// The models that want an orthonormal basis.
     class InBasis {
       public:
-        InBasis(const Lsr1& all, const Lsr1Step<T>& out, const std::vector<Index>& models)
+        InBasis(const Lsr1& all, Status* status, const std::vector<Index>& models)
             : all_(all),
-              out_(out),
+              status_(status),
               rows_(all.queue_, static_cast<Index>(models.size()) * (all.m_ + 1) * all.g_.columns) {
             for (const Index b : models) {
                 const Lsr1Batch problem = all.problems_.only(b);
                 works_.push_back(
                     {b, problem, problem.at(0), rows_.take(all.m_, all.g_.columns), rows_.take(1, all.g_.columns)});
             }
+            each<Lsr1Psi<T>>(
+                [&](const Work& w) { return Lsr1Psi<T>{w.problem, all_.models_.S[w.b], all_.models_.Y[w.b], w.Q}; });
+            for (Index row = 0; row < all.m_; ++row) orthogonalise(row);
+            each<Lsr1Compress>([&](const Work& w) { return Lsr1Compress{w.problem, status_ + w.b}; });
+            each<Lsr1Model>([&](const Work& w) { return Lsr1Model{w.problem, nullptr, status_ + w.b}; });
+            multiply([&](const Work& w) { return Gram<T>{basis(w), g(w), {}, column(w.p.c())}; });
         }
 
-        void run() {
-            each<Lsr1Psi<T>>(
-                [&](const Work& w) { return Lsr1Psi<T>{w.problem, all_.models_.S[w.b], all_.models_.Y[w.b], w.Psi}; });
-            multiply_basis();
-            each<Lsr1Orthogonalise>([&](const Work& w) { return Lsr1Orthogonalise{w.problem, least}; });
-            apply([&](const Work& w) {
-                return LowRankApply<T>{read_only(square(w.p.U())), rows(w), {}, nullptr, as_stack(w.Psi)};
-            });
-            multiply_basis();
-            each<Lsr1Reorthogonalise>([&](const Work& w) { return Lsr1Reorthogonalise{w.problem, status(w)}; });
-            each<Lsr1Model>([&](const Work& w) { return Lsr1Model{w.problem, nullptr, status(w)}; });
-            apply([&](const Work& w) { return combination(w, as_stack(all_.g_[w.b]), as_stack(w.outside)); });
-            project();
-            solve();
-            apply([&](const Work& w) {
-                return combination(w, as_stack(read_only(w.outside)), as_stack(out_.step[w.b]));
-            });
-            each<Lsr1AddUnit<T>>([&](const Work& w) { return Lsr1AddUnit<T>{w.problem, out_.step[w.b]}; });
+        void step(const Lsr1Step<T>& out) {
+            each<Lsr1Project>([&](const Work& w) { return Lsr1Project{w.problem}; });
+            combine([&](const Work& w) { return combination(w, basis(w), g(w), as_stack(w.outside)); });
+            multiply([&](const Work& w) { return Gram<T>{basis(w), outside(w), {}, column(w.p.P())}; });
+            square_outside();
+            each<Lsr1ProjectAgain>([&](const Work& w) { return Lsr1ProjectAgain{w.problem}; });
+            solve(out);
+            combine([&](const Work& w) { return combination(w, basis(w), outside(w), as_stack(out.step[w.b])); });
+            each<Lsr1AddUnit<T>>([&](const Work& w) { return Lsr1AddUnit<T>{w.problem, out.step[w.b]}; });
+        }
+
+        void multiply(const Stack<T>& P) {
+            each<Lsr1Project>([&](const Work& w) { return Lsr1Project{w.problem}; });
+            each<Lsr1MultiplyInBasis>([&](const Work& w) { return Lsr1MultiplyInBasis{w.problem, status_ + w.b}; });
+            combine([&](const Work& w) { return combination(w, basis(w), g(w), as_stack(P[w.b])); });
         }
 
       private:
@@ -161,7 +176,7 @@ class Lsr1 {
             Index b;
             Lsr1Batch problem;
             Lsr1Problem p;
-            Matrix<T> Psi, outside;  // Psi, later Q_1; and what of g is outside of their span
+            Matrix<T> Q, outside;  // Psi at first; what of a row, and later of g, is outside of the span of Q
         };
 
         template <class Task, class Make>
@@ -171,54 +186,71 @@ class Lsr1 {
             for_each_element<Task>(all_.queue_, tasks, all_.element_cost());
         }
         template <class Make>
-        void apply(const Make& make) const {
+        void combine(const Make& make) const {
             std::vector<LowRankApply<T>> tasks;
             for (const Work& w : works_) tasks.push_back(make(w));
             low_rank_apply<T>(all_.queue_, tasks);
         }
-        Stack<double> square(double* data) const { return contiguous_stack(data, all_.m_, all_.m_, 1); }
-        Stack<const T> rows(const Work& w) const { return as_stack(read_only(w.Psi)); }
-        Status* status(const Work& w) const { return out_.reports.status + w.b; }
-        /// P = q Q_1 + weight G.
-        LowRankApply<T> combination(const Work& w, const Stack<const T>& G, const Stack<T>& P) const {
-            return {read_only(as_rows(w.p.q(), all_.m_)), rows(w), G, w.p.weight, P};
+        template <class Make>
+        void multiply(const Make& make) const {
+            std::vector<Gram<T>> tasks;
+            for (const Work& w : works_) append_exact<T>(tasks, make(w));
+            gram<T>(all_.queue_, tasks);
+        }
+        void square_outside() const {
+            multiply([&](const Work& w) { return Gram<T>{outside(w), {}, as_rows(&w.p.outside(), 1), {}}; });
         }
 
-        /// Products of the rows of Psi, or Q_1, with each other and with g.
-        void multiply_basis() const {
-            std::vector<Gram<T>> tasks;
-            for (const Work& w : works_)
-                append_exact<T>(tasks, {rows(w), as_stack(all_.g_[w.b]), square(w.p.G()),
-                                        contiguous_stack(w.p.c(), all_.m_, 1, 1)});
-            gram<T>(all_.queue_, tasks);
+        /// Rows [first, first + count) of Q.
+        Stack<T> rows(const Work& w, Index first, Index count) const {
+            Matrix<T> some = w.Q;
+            some.data += first * some.row_stride, some.rows = count;
+            return as_stack(some);
         }
-        void project() const {
-            std::vector<Gram<T>> tasks;
-            for (const Work& w : works_)
-                tasks.push_back(
-                    {as_stack(read_only(w.outside)), rows(w), as_rows(&w.p.outside(), 1), as_rows(w.p.P(), all_.m_)});
-            gram<T>(all_.queue_, tasks);
-            each<Lsr1Project>([&](const Work& w) { return Lsr1Project{w.problem}; });
+        Stack<const T> basis(const Work& w) const { return as_stack(read_only(w.Q)); }
+        Stack<const T> outside(const Work& w) const { return as_stack(read_only(w.outside)); }
+        Stack<const T> g(const Work& w) const { return as_stack(all_.g_[w.b]); }
+        Stack<double> column(double* data) const { return contiguous_stack(data, all_.m_, 1, 1); }
+        Stack<double> square(double* data) const { return contiguous_stack(data, all_.m_, all_.m_, 1); }
+        /// P = q R + weight G.
+        LowRankApply<T> combination(const Work& w, const Stack<const T>& R, const Stack<const T>& G,
+                                    const Stack<T>& P) const {
+            return {read_only(as_rows(w.p.q(), R.rows)), R, G, w.p.weight, P};
         }
-        void solve() const {
+
+        /// Row `row` of Psi becomes that of Q: projected twice, so that nothing is lost but in comparison with itself.
+        void orthogonalise(Index row) const {
+            const auto before = [&](const Work& w) { return read_only(rows(w, 0, row)); };
+            const auto own = [&](const Work& w) { return rows(w, row, 1); };
+            multiply([&](const Work& w) {
+                const Stack<double> products = contiguous_stack(w.p.c(), row + 1, 1, 1);
+                return Gram<T>{read_only(rows(w, 0, row + 1)), read_only(own(w)), {}, products};
+            });
+            each<Lsr1Reduce>([&](const Work& w) { return Lsr1Reduce{w.problem, row}; });
+            combine([&](const Work& w) { return combination(w, before(w), read_only(own(w)), as_stack(w.outside)); });
+            if (row > 0)
+                multiply([&](const Work& w) {
+                    return Gram<T>{before(w), outside(w), {}, contiguous_stack(w.p.d(), row, 1, 1)};
+                });
+            square_outside();
+            each<Lsr1Normalise>([&](const Work& w) { return Lsr1Normalise{w.problem, row, rounding}; });
+            combine([&](const Work& w) { return combination(w, before(w), outside(w), own(w)); });
+        }
+
+        void solve(const Lsr1Step<T>& out) const {
             std::vector<Eigenbasis<double>> bases;
-            for (const Work& w : works_)
-                bases.push_back({read_only(square(w.p.A())),
-                                 {},
-                                 w.p.values,
-                                 square(w.p.U()),
-                                 {all_.basis_.get() + w.b, all_.residual_ + w.b}});
+            for (const Work& w : works_) bases.push_back(all_.eigenproblem(w.problem, w.b));
             eigenbasis<double>(all_.queue_, bases);
             each<Lsr1SolveInBasis>([&](const Work& w) {
-                return Lsr1SolveInBasis{w.problem, most, out_.radius + w.b, all_.basis_.get() + w.b,
-                                        out_.reports.from(w.b)};
+                return Lsr1SolveInBasis{w.problem, limits, out.radius + w.b, all_.basis_.get() + w.b,
+                                        out.reports.from(w.b)};
             });
             each<Lsr1ChooseUnit<T>>(
-                [&](const Work& w) { return Lsr1ChooseUnit<T>{w.problem, read_only(w.Psi), status(w)}; });
+                [&](const Work& w) { return Lsr1ChooseUnit<T>{w.problem, read_only(w.Q), status_ + w.b}; });
         }
 
         const Lsr1& all_;
-        const Lsr1Step<T>& out_;
+        Status* const status_;
         Workspace<T> rows_;
         std::vector<Work> works_;
     };

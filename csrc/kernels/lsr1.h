@@ -25,29 +25,31 @@ struct Lsr1Problem : PairProducts {
     double *values, *weight, *base;
 
     /// Of `base`.
-    CURVBLAS_DEVICE static Index words(Index m) { return 6 * m * m + 12 * m + 16; }
+    CURVBLAS_DEVICE static Index words(Index m) { return 5 * m * m + 11 * m + 11; }
 
     CURVBLAS_DEVICE double* A() const { return base; }              ///< whose eigenvectors are wanted
     CURVBLAS_DEVICE double* U() const { return base + m * m; }      ///< these, in columns
     CURVBLAS_DEVICE double* L() const { return base + 2 * m * m; }  ///< Psi = L Q, rows in the order of order()
     CURVBLAS_DEVICE double* G() const { return base + 3 * m * m; }  ///< products of rows; elimination
     CURVBLAS_DEVICE double* X() const { return base + 4 * m * m; }
-    CURVBLAS_DEVICE double* L2() const { return base + 5 * m * m; }     ///< of the second orthogonalisation
-    CURVBLAS_DEVICE double* order() const { return base + 6 * m * m; }  ///< pairs in use, the newest first
-    CURVBLAS_DEVICE double* c() const { return order() + m; }           ///< Q g
-    CURVBLAS_DEVICE double* d() const { return order() + 2 * m; }
-    CURVBLAS_DEVICE double* q() const { return order() + 3 * m; }  ///< (2 m) coefficients of S and Y, or of Q
-    CURVBLAS_DEVICE double* P() const { return order() + 5 * m; }  ///< (2 m + 1) S g, Y g, g g
-    CURVBLAS_DEVICE double* lambda() const { return order() + 7 * m + 1; }
-    CURVBLAS_DEVICE double* a() const { return order() + 8 * m + 2; }
-    CURVBLAS_DEVICE double* v() const { return order() + 9 * m + 3; }
-    CURVBLAS_DEVICE double& gamma() const { return order()[12 * m + 4]; }
-    CURVBLAS_DEVICE double& count() const { return order()[12 * m + 5]; }       ///< entries of order()
-    CURVBLAS_DEVICE double& worst() const { return order()[12 * m + 6]; }       ///< what rounding is multiplied by
-    CURVBLAS_DEVICE double& outside() const { return order()[12 * m + 7]; }     ///< |g - Q^T Q g|^2
-    CURVBLAS_DEVICE double& unit_index() const { return order()[12 * m + 8]; }  ///< of a unit vector in p, or -1
-    CURVBLAS_DEVICE double& unit_weight() const { return order()[12 * m + 9]; }
+    CURVBLAS_DEVICE double* order() const { return base + 5 * m * m; }  ///< pairs in use, the newest first
+    CURVBLAS_DEVICE double* rows() const { return order() + m; }        ///< theirs, of Q
+    CURVBLAS_DEVICE double* c() const { return order() + 2 * m; }       ///< Q g
+    CURVBLAS_DEVICE double* d() const { return order() + 3 * m; }
+    CURVBLAS_DEVICE double* q() const { return order() + 4 * m; }  ///< (2 m) coefficients of S and Y, or of Q
+    CURVBLAS_DEVICE double* P() const { return order() + 6 * m; }  ///< (2 m + 1) S g, Y g, g g
+    CURVBLAS_DEVICE double* lambda() const { return order() + 8 * m + 1; }
+    CURVBLAS_DEVICE double* a() const { return order() + 9 * m + 2; }
+    CURVBLAS_DEVICE double* v() const { return order() + 10 * m + 3; }
+    CURVBLAS_DEVICE double& gamma() const { return order()[11 * m + 4]; }
+    CURVBLAS_DEVICE double& count() const { return order()[11 * m + 5]; }       ///< entries of order()
+    CURVBLAS_DEVICE double& worst() const { return order()[11 * m + 6]; }       ///< what rounding is multiplied by
+    CURVBLAS_DEVICE double& outside() const { return order()[11 * m + 7]; }     ///< |g - Q^T Q g|^2
+    CURVBLAS_DEVICE double& unit_index() const { return order()[11 * m + 8]; }  ///< of a unit vector in p, or -1
+    CURVBLAS_DEVICE double& unit_weight() const { return order()[11 * m + 9]; }
+    CURVBLAS_DEVICE double& rank() const { return order()[11 * m + 10]; }  ///< of S, of the pairs that tell gamma
 
+    CURVBLAS_DEVICE Index row(Index k) const { return static_cast<Index>(rows()[k]); }
     CURVBLAS_DEVICE Index pairs() const { return static_cast<Index>(count()); }
     CURVBLAS_DEVICE Index pair(Index p) const { return static_cast<Index>(order()[p]); }
     CURVBLAS_DEVICE Index slot(Index i) const { return places.row(places.first(), i); }
@@ -55,10 +57,10 @@ struct Lsr1Problem : PairProducts {
     CURVBLAS_DEVICE double curvature(Index i, Index j) const { return i > j ? sy(i, j) : sy(j, i); }
     /// Products of rows of Psi = Y - gamma S, and the squares that they are the difference of.
     CURVBLAS_DEVICE double psi(Index i, Index j) const {
-        return yy(i, j) - gamma() * (sy(i, j) + sy(j, i)) + gamma() * gamma() * ss(i, j);
+        return yy(i, j) - gamma() * (sy(i, j) + sy(j, i) - gamma() * ss(i, j));
     }
     CURVBLAS_DEVICE double size(Index i) const {
-        return yy(i, i) + 2 * fabs(gamma() * sy(i, i)) + gamma() * gamma() * ss(i, i);
+        return yy(i, i) + fabs(gamma()) * (2 * fabs(sy(i, i)) + fabs(gamma()) * ss(i, i));
     }
     CURVBLAS_DEVICE double psi_g(Index i) const { return P()[m + slot(i)] - gamma() * P()[slot(i)]; }
 
@@ -79,27 +81,27 @@ struct Lsr1Problem : PairProducts {
                 if (i >= used || j >= used) A()[i * m + j] = i == j ? (bound > 0 ? 2 * bound : 1) : 0;
         }
     }
-    /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and D in d(); false if Minv has a row
-    /// of zeros.
-    CURVBLAS_DEVICE bool form_inverse() const {
+    /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and d_i = 1 / sqrt(|s_i| |psi_i|),
+    /// which no factors of pairs change.
+    CURVBLAS_DEVICE void form_inverse() const {
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < pairs(); ++p) {
+            double square = 0;
+            CURVBLAS_ROLLED
+            for (Index q = 0; q <= p; ++q) square += L()[p * m + q] * L()[p * m + q];
+            d()[p] = 1 / sqrt(sqrt(ss(pair(p), pair(p))) * sqrt(square));
+        }
         CURVBLAS_ROLLED
         for (Index p = 0; p < pairs(); ++p) {
             CURVBLAS_ROLLED
             for (Index q = 0; q < pairs(); ++q)
-                G()[p * m + q] = curvature(pair(p), pair(q)) - gamma() * ss(pair(p), pair(q));
+                G()[p * m + q] = d()[p] * (curvature(pair(p), pair(q)) - gamma() * ss(pair(p), pair(q))) * d()[q];
         }
-        if (!equilibrate(G(), m, pairs(), d())) return false;
-        CURVBLAS_ROLLED
-        for (Index p = 0; p < pairs(); ++p) {
-            CURVBLAS_ROLLED
-            for (Index q = 0; q < pairs(); ++q) G()[p * m + q] *= d()[p] * d()[q];
-        }
-        return true;
     }
-    /// X <- Minv^-1 X for `columns` columns; false if Minv is singular.
+    /// X <- Minv^-1 X for `columns` columns, given L; false if Minv is singular.
     CURVBLAS_DEVICE bool solve_inverse(Index columns) const {
         constexpr double eps = 2.220446049250313e-16;
-        if (!form_inverse()) return false;
+        form_inverse();
         CURVBLAS_ROLLED
         for (Index p = 0; p < pairs(); ++p) {
             CURVBLAS_ROLLED
@@ -113,15 +115,20 @@ struct Lsr1Problem : PairProducts {
         }
         return true;
     }
-    /// A = L^T Minv^-1 L, which is B - gamma I in the basis Q; false if Minv is singular.
-    CURVBLAS_DEVICE bool form_model() const {
+    /// X = Minv^-1 L; false if Minv is singular.
+    CURVBLAS_DEVICE bool solve_model() const {
         const Index r = pairs();
         CURVBLAS_ROLLED
         for (Index p = 0; p < r; ++p) {
             CURVBLAS_ROLLED
             for (Index q = 0; q < r; ++q) X()[p * m + q] = q <= p ? L()[p * m + q] : 0;
         }
-        if (!solve_inverse(r)) return false;
+        return solve_inverse(r);
+    }
+    /// A = L^T Minv^-1 L, which is B - gamma I in the basis Q. Where Minv is singular, the oldest pairs are left out.
+    CURVBLAS_DEVICE void form_model() const {
+        while (!solve_model()) count() -= 1;
+        const Index r = pairs();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
             CURVBLAS_ROLLED
@@ -138,7 +145,6 @@ struct Lsr1Problem : PairProducts {
             for (Index j = 0; j < i; ++j) A()[i * m + j] = A()[j * m + i] = (A()[i * m + j] + A()[j * m + i]) / 2;
         }
         pad(r);
-        return true;
     }
     /// lambda and a of the eigenvectors of B in the span of Q, and of the rest if there is one; how many there are.
     CURVBLAS_DEVICE Index spectrum() const {
@@ -168,10 +174,6 @@ struct Lsr1Batch {
     Lsr1Batch only(Index b) const {
         const Lsr1Problem p = at(b);
         return {m, n, 1, p.places.ring, p.K, p.values, p.weight, p.base};
-    }
-    /// Parts of all problems as stacks.
-    Stack<double> part(double* (Lsr1Problem::*where)() const, Index rows, Index columns, Index row_stride) const {
-        return {(at(0).*where)(), rows, columns, row_stride, 1, batch, Lsr1Problem::words(m)};
     }
 };
 
@@ -230,7 +232,7 @@ struct Lsr1Curvature {
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
-        constexpr double least = 1e-12;
+        constexpr double least = 1e-8;
         const Lsr1Problem p = problems.at(b);
         const Index m = p.m;
         double worst;
@@ -256,22 +258,29 @@ struct Lsr1Curvature {
             for (Index i = 0; i < r; ++i) p.A()[i * m + j] = p.v()[i];
         }
         p.pad(r);
-        p.worst() = static_cast<double>(r);
+        p.rank() = static_cast<double>(r), p.worst() = worst;
     }
 };
 
-/// gamma from these eigenvalues: 0.9 times the lowest if it is positive; else y.y / s.y of the newest pair with s.y >
-/// 0, else 1, enlarged by 10 % until no eigenvalue is within a thousandth of it, where Minv would be singular.
+/// gamma from these eigenvalues: 0.9 times the lowest if it is positive, and no rounding; else y.y / s.y of the newest
+/// pair with s.y > 0, else 1, enlarged by 10 % until no eigenvalue is within a thousandth of it, where Minv would be
+/// singular.
 struct Lsr1Gamma {
     Lsr1Batch problems;
     const Status* basis;
+    Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
+        constexpr double eps = 2.220446049250313e-16;
         const Lsr1Problem p = problems.at(b);
-        const Index r = basis[b] == Status::ok ? static_cast<Index>(p.worst()) : 0;
+        if (basis[b] != Status::ok && status[b] == Status::ok) status[b] = Status::no_convergence;
+        const auto r = static_cast<Index>(p.rank());
+        double largest = 0;
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < r; ++j) largest = fmax(largest, fabs(p.values[j]));
         p.gamma() = 1;
-        if (r > 0 && p.values[0] > 0) {
+        if (r > 0 && p.values[0] > 16 * eps * p.worst() * largest) {
             p.gamma() = 0.9 * p.values[0];
             return;
         }

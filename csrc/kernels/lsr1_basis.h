@@ -1,12 +1,12 @@
-// Trust-region steps of limited-memory SR1 in an orthonormal basis of the rows of Psi, where their products do not tell
-// enough; see algorithms/lsr1.h.
+// Limited-memory SR1 in an orthonormal basis Q of the rows of Psi, where their products do not tell enough; see
+// algorithms/lsr1.h.
 #pragma once
 
 #include "kernels/lsr1_step.h"
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// Psi = Y - gamma S of one problem.
+/// Psi = Y - gamma S of one problem, the row of pair order()[p] at p, and zeros in what rows are left.
 template <class T>
 struct Lsr1Psi {
     Lsr1Batch problems;
@@ -15,100 +15,115 @@ struct Lsr1Psi {
 
     CURVBLAS_DEVICE Index count() const { return Psi.columns; }
     CURVBLAS_DEVICE void work(Index j) const {
-        const double gamma = problems.at(0).gamma();
+        const Lsr1Problem p = problems.at(0);
+        const double gamma = p.gamma();
         CURVBLAS_ROLLED
-        for (Index i = 0; i < Psi.rows; ++i)
-            Psi(i, j) = static_cast<T>(static_cast<double>(Y(i, j)) - gamma * static_cast<double>(S(i, j)));
-    }
-};
-
-/// Coefficients U of a first basis Q_1 = L^-1 Psi from the products of the rows of Psi, formed as they are, without
-/// those that depend on newer ones, or are no more than rounding.
-struct Lsr1Orthogonalise {
-    Lsr1Batch problems;
-    double least;
-
-    CURVBLAS_DEVICE Index count() const { return problems.batch; }
-    CURVBLAS_DEVICE void work(Index b) const {
-        const Lsr1Problem p = problems.at(b);
-        const Index m = p.m;
-        const auto gram = [&](Index i, Index j) { return p.G()[p.slot(i) * m + p.slot(j)]; };
-        const auto size = [&](Index i) { return fmax(gram(i, i), least * p.size(i)); };
-        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.order(), m, p.L(), &p.worst());
-        p.count() = static_cast<double>(r);
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < m * m; ++i) p.U()[i] = 0;
-        CURVBLAS_ROLLED
-        for (Index q = 0; q < r; ++q) {
-            CURVBLAS_ROLLED
-            for (Index i = 0; i < r; ++i) p.d()[i] = i == q ? 1 : 0;
-            solve_lower(p.L(), m, r, p.d());
-            CURVBLAS_ROLLED
-            for (Index i = 0; i < r; ++i) p.U()[i * m + p.slot(p.pair(q))] = p.d()[i];
+        for (Index i = 0; i < Psi.rows; ++i) {
+            const Index row = i < p.pairs() ? p.slot(p.pair(i)) : -1;
+            Psi(i, j) = row < 0
+                            ? T(0)
+                            : static_cast<T>(static_cast<double>(Y(row, j)) - gamma * static_cast<double>(S(row, j)));
         }
     }
 };
 
-/// Q = L_2^-1 Q_1 from the products of Q_1 (CholeskyQR2), and q with g + q Q_1 outside of it, about.
-struct Lsr1Reorthogonalise {
+/// Row `row` of Psi less its part c in the span of the rows of Q before it: q and weight of w = psi - c Q. c has the
+/// products, and after them psi.psi.
+struct Lsr1Reduce {
+    Lsr1Batch problems;
+    Index row;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < row; ++k) p.L()[row * p.m + k] = p.c()[k], p.q()[k] = -p.c()[k];
+        p.v()[row] = p.c()[row], *p.weight = 1;
+    }
+};
+
+/// What is left of w = psi - c Q after a second time, made a row of Q: q and weight of it, from the products d of w
+/// with Q and its square `outside`. Zeros where nothing but rounding is left: where |w| is `rounding` |psi| or less, or
+/// as small in comparison with the parts of psi.
+struct Lsr1Normalise {
+    Lsr1Batch problems;
+    Index row;
+    double rounding;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        double square = p.outside();
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < row; ++k) square -= p.d()[k] * p.d()[k];
+        const double parts = row < p.pairs() ? fmax(p.v()[row], p.size(p.pair(row))) : 0;
+        const bool is_new = square > rounding * rounding * parts && p.v()[row] * 0 == 0;
+        const double factor = is_new ? 1 / sqrt(square) : 0;
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < row; ++k) p.L()[row * p.m + k] += p.d()[k], p.q()[k] = -factor * p.d()[k];
+        p.L()[row * p.m + row] = is_new ? sqrt(square) : 0, *p.weight = factor;
+    }
+};
+
+/// Takes pairs whose row of Psi depends on those of newer ones out of order(), and theirs out of L; row() keeps the
+/// rows of Q that the others have. not_finite where Psi does not fit T.
+struct Lsr1Compress {
     Lsr1Batch problems;
     Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
-        const Index m = p.m, r = p.pairs();
+        Index rank = 0;
         CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) p.v()[i] = static_cast<double>(i);
-        const auto gram = [&](Index i, Index j) { return p.G()[i * m + j]; };
-        const auto size = [](Index) { return 1.0; };
-        const bool is_good = ordered_cholesky(gram, size, 1e-2, r, p.v(), m, p.L2(), &p.worst()) == r;
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < r && is_good; ++i) {
+        for (Index i = 0; i < p.pairs(); ++i) {
+            if (p.v()[i] * 0 != 0) status[b] = Status::not_finite;
+            if (p.L()[i * p.m + i] == 0) continue;
             CURVBLAS_ROLLED
-            for (Index j = 0; j <= i; ++j) {
-                double sum = 0;
-                CURVBLAS_ROLLED
-                for (Index k = j; k <= i; ++k) sum += p.L()[i * m + k] * p.L2()[k * m + j];
-                p.L()[i * m + j] = sum;
-            }
+            for (Index k = 0; k < rank; ++k) p.L()[rank * p.m + k] = p.L()[i * p.m + p.row(k)];
+            p.L()[rank * p.m + rank] = p.L()[i * p.m + i];
+            p.order()[rank] = p.order()[i], p.rows()[rank++] = static_cast<double>(i);
         }
-        if (!is_good) status[b] = Status::inaccurate;
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < 2 * m; ++i) p.q()[i] = 0;
-        *p.weight = 1;
-        if (!is_good) return;
-        solve_lower(p.L2(), m, r, p.c());
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) p.q()[i] = -p.c()[i];
-        solve_lower_transposed(p.L2(), m, r, p.q());
+        p.count() = static_cast<double>(rank);
     }
 };
 
-/// The second projection: P has the products of Q_1 with the outside w of g, `outside` its square. Both become those of
-/// what is left of it, w - d Q_1.
+/// q and weight of x - c Q, where c has the products of all rows of Q with x, and becomes those of the rows in use.
 struct Lsr1Project {
     Lsr1Batch problems;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
-        const Index r = p.pairs();
-        solve_lower(p.L2(), p.m, r, p.P());
         CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) {
-            p.outside() -= p.P()[i] * p.P()[i];
-            p.c()[i] += p.P()[i], p.d()[i] = p.P()[i];
-        }
-        solve_lower_transposed(p.L2(), p.m, r, p.d());
+        for (Index i = 0; i < p.m; ++i) p.q()[i] = 0;
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < p.pairs(); ++k) p.c()[k] = p.c()[p.row(k)], p.q()[p.row(k)] = -p.c()[k];
+        *p.weight = 1;
     }
 };
 
-/// The step as a combination of Q_1 and w: coefficients q and weight. In the hard case outside of the span, unit_weight
+/// The second projection: P has the products of Q with the outside w of g, `outside` its square. c and `outside` become
+/// those of what is left of it, w - d Q.
+struct Lsr1ProjectAgain {
+    Lsr1Batch problems;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        CURVBLAS_ROLLED
+        for (Index k = 0; k < p.pairs(); ++k) {
+            p.d()[k] = p.P()[p.row(k)], p.c()[k] += p.d()[k];
+            p.outside() -= p.d()[k] * p.d()[k];
+        }
+    }
+};
+
+/// The step as a combination of Q and w: coefficients q and weight. In the hard case outside of the span, unit_weight
 /// is what is to go there, and otherwise 0.
 struct Lsr1SolveInBasis {
     Lsr1Batch problems;
-    double most;
+    Lsr1Limits limits;
     const double* radius;
     const Status* basis;
     Lsr1Reports reports;
@@ -119,23 +134,22 @@ struct Lsr1SolveInBasis {
         if (reports.status[b] == Status::ok && basis[b] != Status::ok) reports.status[b] = Status::no_convergence;
         if (reports.status[b] != Status::ok) return reports.set_failed(b, p, reports.status[b]);
         const Index r = p.pairs(), count = p.spectrum();
-        const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], p.v());
+        const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], count > r, p.v());
         const double beta = count > r && p.a()[r] != 0 ? answer.inverse : 0;
         const bool is_outside = count > r && answer.lowest == r;
         p.unit_weight() = is_outside ? answer.length : 0;
         if (!is_outside) p.v()[answer.lowest] += answer.length;
-        double* const y = p.q();
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < p.m; ++i) p.q()[i] = 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
-            y[i] = 0;
+            double sum = beta * p.d()[i];
             CURVBLAS_ROLLED
-            for (Index j = 0; j < r; ++j) y[i] -= p.U()[i * p.m + j] * p.v()[j];
+            for (Index j = 0; j < r; ++j) sum -= p.U()[i * p.m + j] * p.v()[j];
+            p.q()[p.row(i)] = sum;
         }
-        solve_lower_transposed(p.L2(), p.m, r, y);
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) y[i] += beta * p.d()[i];
         *p.weight = -beta;
-        reports.set(b, p, answer, count, most);
+        reports.set(b, p, answer, count, limits);
     }
 };
 
@@ -144,7 +158,7 @@ struct Lsr1SolveInBasis {
 template <class T>
 struct Lsr1ChooseUnit {
     Lsr1Batch problems;
-    Matrix<const T> Q_1;
+    Matrix<const T> Q;
     const Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
@@ -152,25 +166,20 @@ struct Lsr1ChooseUnit {
         const Lsr1Problem p = problems.at(b);
         if (status[b] != Status::ok || p.unit_weight() == 0) return;
         const Index r = p.pairs(), columns = p.n < 2 * p.m + 2 ? p.n : 2 * p.m + 2;
-        double *const x = p.P(), *const best = p.d(), least = 2;
+        double least = 2;
+        Index best = 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < columns; ++i) {
             double square = 0;
             CURVBLAS_ROLLED
-            for (Index k = 0; k < r; ++k) x[k] = static_cast<double>(Q_1(k, i));
-            solve_lower(p.L2(), p.m, r, x);
-            CURVBLAS_ROLLED
-            for (Index k = 0; k < r; ++k) square += x[k] * x[k];
-            if (square >= least) continue;
-            least = square, p.unit_index() = static_cast<double>(i);
-            CURVBLAS_ROLLED
-            for (Index k = 0; k < r; ++k) best[k] = x[k];
+            for (Index k = 0; k < r; ++k)
+                square += static_cast<double>(Q(p.row(k), i)) * static_cast<double>(Q(p.row(k), i));
+            if (square < least) least = square, best = i;
         }
         const double weight = p.unit_weight() / sqrt(1 - least);
-        solve_lower_transposed(p.L2(), p.m, r, best);
         CURVBLAS_ROLLED
-        for (Index k = 0; k < r; ++k) p.q()[k] += weight * best[k];
-        p.unit_weight() = -weight;
+        for (Index k = 0; k < r; ++k) p.q()[p.row(k)] += weight * static_cast<double>(Q(p.row(k), best));
+        p.unit_index() = static_cast<double>(best), p.unit_weight() = -weight;
     }
 };
 
@@ -186,6 +195,26 @@ struct Lsr1AddUnit {
         if (p.unit_index() < 0) return;
         T& element = step(0, static_cast<Index>(p.unit_index()));
         element = static_cast<T>(static_cast<double>(element) + p.unit_weight());
+    }
+};
+
+/// q and weight of B x = gamma x + (A Q x) Q, where c has the products of the rows of Q in use with x.
+struct Lsr1MultiplyInBasis {
+    Lsr1Batch problems;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok) return refuse(p);
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < p.pairs(); ++i) {
+            double sum = 0;
+            CURVBLAS_ROLLED
+            for (Index j = 0; j < p.pairs(); ++j) sum += p.A()[i * p.m + j] * p.c()[j];
+            p.q()[p.row(i)] = sum;
+        }
+        *p.weight = p.gamma();
     }
 };
 

@@ -5,6 +5,11 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
+/// What T can hold, and what may be lost. A length between 0 and `least` has elements that T rounds to zero.
+struct Lsr1Limits {
+    double loss, least, most;
+};
+
 /// What is known about the steps, one entry a problem.
 struct Lsr1Reports {
     double *multiplier, *reduction;
@@ -12,13 +17,17 @@ struct Lsr1Reports {
     Status* status;
 
     Lsr1Reports from(Index b) const { return {multiplier + b, reduction + b, kind + b, status + b}; }
-    /// A step with an element beyond `most` is none.
+    /// A step that does not fit its type is none; nor is one whose eigenvalues are rounding of gamma.
     CURVBLAS_DEVICE void set(Index b, const Lsr1Problem& p, const TrustRegionAnswer& answer, Index count,
-                             double most) const {
-        double squares = answer.length / most * (answer.length / most);
+                             const Lsr1Limits& limits) const {
+        constexpr double rounding = 1e-14;
+        double largest = fabs(answer.length);
         CURVBLAS_ROLLED
-        for (Index j = 0; j < count; ++j) squares += p.v()[j] / most * (p.v()[j] / most);
-        if (!(squares <= 1)) return set_failed(b, p, Status::inaccurate);
+        for (Index j = 0; j < count; ++j) largest = fmax(largest, fabs(p.v()[j]));
+        const bool fits =
+            largest <= limits.most / sqrt(static_cast<double>(count + 1)) && (largest == 0 || largest >= limits.least);
+        const bool is_drowned = count == p.pairs() && rounding * fabs(p.gamma()) > 1e-2 * answer.largest;
+        if (!fits || is_drowned) return set_failed(b, p, Status::inaccurate);
         multiplier[b] = answer.multiplier, reduction[b] = answer.reduction;
         kind[b] = static_cast<std::int8_t>(answer.kind);
     }
@@ -29,19 +38,25 @@ struct Lsr1Reports {
 };
 
 /// Psi = L Q from the products, and Q g. `needs_basis` where a pivot is below its share of the squares that it is the
-/// difference of, and digits are lost.
+/// difference of, and digits are lost. not_finite where these squares overflow.
 struct Lsr1Factor {
     Lsr1Batch problems;
     double most_loss;
     double* needs_basis;
+    Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
         const Index k = p.pairs();
         needs_basis[b] = 0;
+        double zero = 0;
         CURVBLAS_ROLLED
-        for (Index i = 0; i < k; ++i) p.v()[i] = p.order()[i];
+        for (Index i = 0; i < k; ++i) p.v()[i] = p.order()[i], zero += p.size(p.pair(i)) * 0;
+        if (zero != 0) {
+            status[b] = Status::not_finite, p.count() = 0;
+            return;
+        }
         const auto gram = [&](Index i, Index j) { return p.psi(i, j); };
         const auto size = [&](Index i) { return p.size(i); };
         if (ordered_cholesky(gram, size, 1 / most_loss, k, p.order(), p.m, p.L(), &p.worst()) < k) {
@@ -59,17 +74,20 @@ struct Lsr1Factor {
     }
 };
 
-/// A = B - gamma I in the basis Q, unless `needs_basis` (null: none does); inaccurate where Minv is singular.
+/// A = B - gamma I in the basis Q, unless `needs_basis` (null: none does).
 struct Lsr1Model {
     Lsr1Batch problems;
     const double* needs_basis;
-    Status* status;
+    const Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
         if (status[b] != Status::ok || (needs_basis && needs_basis[b] != 0)) return p.pad(0);
-        if (!p.form_model()) status[b] = Status::inaccurate, p.pad(0);
+        const Index before = p.pairs();
+        p.form_model();
+        CURVBLAS_ROLLED
+        for (Index i = p.pairs(); i < before; ++i) p.outside() += p.c()[i] * p.c()[i];
     }
 };
 
@@ -77,7 +95,7 @@ struct Lsr1Model {
 /// the share of what is outside of the span of Psi, would be felt.
 struct Lsr1Solve {
     Lsr1Batch problems;
-    double most_loss, most;
+    Lsr1Limits limits;
     const double* radius;
     const Status* basis;
     double* needs_basis;
@@ -92,16 +110,16 @@ struct Lsr1Solve {
         if (needs_basis[b] != 0) return;
         const Index r = p.pairs(), count = p.spectrum();
         const double outside = p.a()[r], length = sqrt(p.P()[2 * p.m]);
-        const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], p.v());
+        const TrustRegionAnswer answer = solve_trust_region(count, p.lambda(), p.a(), radius[b], count > r, p.v());
         const bool has_rest = count > r;
         double share = 1;
         if (has_rest) share = fmin((answer.largest + answer.multiplier) * answer.inverse, length / outside);
-        needs_basis[b] = r == 0 || p.worst() * share * share <= most_loss ? 0 : 1;  // not finite, too
+        needs_basis[b] = r == 0 || p.worst() * share * share <= limits.loss ? 0 : 1;  // not finite, too
         if (has_rest && answer.length != 0 && answer.lowest == r) needs_basis[b] = 1;
         if (needs_basis[b] != 0) return;
         if (has_rest && answer.inverse * 0 == 0) *p.weight = -answer.inverse;
-        reports.set(b, p, answer, count, most);
-        if (answer.length != 0) p.v()[answer.lowest] += p.a()[answer.lowest] < 0 ? -answer.length : answer.length;
+        reports.set(b, p, answer, count, limits);
+        p.v()[answer.lowest] += answer.length;
     }
 };
 
@@ -135,35 +153,34 @@ struct Lsr1Combine {
     }
 };
 
-/// B x = gamma x + (z Psi) with Minv z = Psi x: coefficients q of S and Y, and the weight of x. Pairs whose rows of Psi
-/// depend on newer ones are left out.
+/// B x = gamma x + (z Psi) with Minv z = Psi x: coefficients q of S and Y, and the weight of x, for those that do not
+/// need a basis. Where Minv is singular, the oldest pairs are left out.
 struct Lsr1Multiply {
     Lsr1Batch problems;
-    double least;
-    Status* status;
+    const double* needs_basis;
+    const Status* status;
 
     CURVBLAS_DEVICE Index count() const { return problems.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
         if (status[b] != Status::ok) return refuse(p);
-        const auto gram = [&](Index i, Index j) { return p.psi(i, j); };
-        const auto size = [&](Index i) { return p.size(i); };
-        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.order(), p.m, p.L(), &p.worst());
-        p.count() = static_cast<double>(r);
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) p.X()[i * p.m] = p.psi_g(p.pair(i));
-        if (!p.solve_inverse(1)) {
-            status[b] = Status::inaccurate;
-            return refuse(p);
-        }
+        *p.weight = p.gamma();
         CURVBLAS_ROLLED
         for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
+        if (needs_basis[b] != 0) return;
+        while (!solve(p)) p.count() -= 1;
         CURVBLAS_ROLLED
-        for (Index i = 0; i < r; ++i) {
+        for (Index i = 0; i < p.pairs(); ++i) {
             const Index slot = p.slot(p.pair(i));
             p.q()[slot] = -p.gamma() * p.X()[i * p.m], p.q()[p.m + slot] = p.X()[i * p.m];
         }
-        *p.weight = p.gamma();
+    }
+
+  private:
+    CURVBLAS_DEVICE static bool solve(const Lsr1Problem& p) {
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < p.pairs(); ++i) p.X()[i * p.m] = p.psi_g(p.pair(i));
+        return p.solve_inverse(1);
     }
 };
 

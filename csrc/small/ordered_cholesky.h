@@ -9,12 +9,13 @@
 namespace curvblas {
 
 /// L L^T = G for the rows `order[0 .. count)` of a Gram matrix `gram(i, j)`, taken in that order: L (m, m), whose row p
-/// is that of row order[p]. A row that depends on those before it, whose pivot is at most `least` times `size(i)`, is
-/// taken out of `order`. Returns how many are left. `worst` becomes the largest size(i) over its pivot, of those that
-/// are left.
+/// is that of row order[p]. A row that depends on those before it, whose pivot is at most `least` times `size(i)`, or
+/// what rounding makes of it where pivots before it are small, is taken out of `order`. Returns how many are left.
+/// `worst` becomes the largest size(i) over its pivot, of those that are left.
 template <class Gram, class Size>
 CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size, double least, Index count,
                                               double* order, Index m, double* L, double* worst) {
+    constexpr double rounding = 16 * 2.220446049250313e-16;
     Index rank = 0;
     *worst = 1;
     CURVBLAS_ROLLED
@@ -30,7 +31,8 @@ CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size
             row[q] = sum / L[q * m + q];
             pivot -= row[q] * row[q];
         }
-        if (!(pivot > least * size(i))) continue;  // a row of zeros, too
+        const double share = fmax(least, rounding * static_cast<double>(rank) * *worst);
+        if (!(pivot > share * size(i))) continue;  // a row of zeros, too
         row[rank] = sqrt(pivot);
         if (size(i) > *worst * pivot) *worst = size(i) / pivot;
         order[rank++] = static_cast<double>(i);

@@ -8,22 +8,8 @@
 
 namespace curvblas {
 
-/// What makes |d_i A_ij d_j| <= 1 with equality in every row of the lower triangle, for symmetric A (n, n) with rows m
-/// apart (Bunch 1971, Equilibration of symmetric matrices in the max-norm). False if a row is zero up to its diagonal.
-CURVBLAS_DEVICE inline bool equilibrate(const double* A, Index m, Index n, double* d) {
-    CURVBLAS_ROLLED
-    for (Index i = 0; i < n; ++i) {
-        double largest = sqrt(fabs(A[i * m + i]));
-        CURVBLAS_ROLLED
-        for (Index j = 0; j < i; ++j) largest = fmax(largest, fabs(A[i * m + j]) * d[j]);
-        if (!(largest > 0)) return false;
-        d[i] = 1 / largest;
-    }
-    return true;
-}
-
-/// X <- A^-1 X by elimination with rows exchanged, for equilibrated A (n, n) and X (n, columns); both have rows m
-/// apart, A is lost. Returns the smallest pivot over the largest, 0 for a singular A, whose X is not to be used.
+/// X <- A^-1 X by elimination with rows exchanged, for A (n, n) and X (n, columns); both have rows m apart, A
+/// is lost. Returns the smallest pivot over the largest, 0 for a singular A, whose X is not to be used.
 CURVBLAS_DEVICE inline double eliminate(double* A, Index m, Index n, double* X, Index columns) {
     double least = 1, most = 0;
     CURVBLAS_ROLLED

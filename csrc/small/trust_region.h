@@ -12,9 +12,9 @@ namespace curvblas {
 enum class TrustRegionCase : std::int8_t { interior = 0, boundary = 1, hard = 2 };
 
 /// p = -(v + length e) minimises a.p + sum lambda_j p_j^2 / 2 over |p| <= radius: v = a / (lambda + multiplier), and
-/// `length`, not 0 in the hard case only, goes along the lowest eigenvector, number `lowest`. `inverse` is 1 /
-/// (lambda_l
-/// + multiplier) of the last eigenvalue, without regard to its a.
+/// `length`, not 0 in the hard case only, goes along the lowest eigenvector, number `lowest`, with the sign of its a.
+/// `inverse`, the weight of a part that is known by its length alone, is 1 / (lambda + multiplier) of the last
+/// eigenvalue, without regard to its a.
 struct TrustRegionAnswer {
     TrustRegionCase kind;
     Index lowest;
@@ -74,11 +74,12 @@ CURVBLAS_DEVICE inline double find_shift(Index count, const double* gap, const d
 
 /// `lambda` and `a` of `count` >= 1 eigenvectors in any order. Both become work space: `lambda` the distances from the
 /// lowest in units of the largest magnitude, `a` in units of |a|, with zeros for what is too small to count: 2^-43 |a|
-/// or less, along eigenvectors within 2^-43 of the lowest eigenvalue, unless that is positive. A lowest eigenvalue of
-/// that size is 0. `reduction` is a sum of terms that are not negative.
+/// or less, along eigenvectors within 2^-43 of the lowest eigenvalue, unless that is positive. A lowest eigenvalue
+/// that is no more than rounding is 0, unless it is the last one and `last_is_exact`. `reduction` is a sum of terms
+/// that are not negative.
 CURVBLAS_DEVICE inline TrustRegionAnswer solve_trust_region(Index count, double* lambda, double* a, double radius,
-                                                            double* v) {
-    constexpr double small = 1.1368683772161603e-13, shortest = 1e-300, longest = 1e290;  // 2^-43
+                                                            bool last_is_exact, double* v) {
+    constexpr double small = 0x1p-43, eps = 2.220446049250313e-16, shortest = 1e-300, longest = 1e290;
     TrustRegionAnswer answer{TrustRegionCase::boundary, 0, 0, 0, 0, 0, 0};
     double largest = 0, most = 0, squares = 0;
     CURVBLAS_ROLLED
@@ -90,14 +91,16 @@ CURVBLAS_DEVICE inline TrustRegionAnswer solve_trust_region(Index count, double*
     CURVBLAS_ROLLED
     for (Index j = 0; j < count && most > 0; ++j) squares += a[j] / most * (a[j] / most);
     const double unit = largest > 0 ? largest : 1, size = most > 0 ? most * sqrt(squares) : 1;
-    const double bottom = lambda[answer.lowest] / unit, base = fabs(bottom) <= small ? 0 : bottom;
+    const bool is_exact = last_is_exact && answer.lowest == count - 1;
+    const double bottom = lambda[answer.lowest] / unit, rounding = is_exact ? 0 : 4 * eps * static_cast<double>(count);
+    const double base = fabs(bottom) <= rounding ? 0 : bottom, sign = a[answer.lowest] < 0 ? -1 : 1;
     const double scaled = radius / size * unit, value = lambda[answer.lowest];
     if (scaled < shortest) {  // the matrix is not felt
         CURVBLAS_ROLLED
         for (Index j = 0; j < count; ++j) v[j] = a[j] / size * radius;
         answer.multiplier = most > 0 ? size / radius : 0, answer.reduction = most > 0 ? size * radius : 0;
         answer.inverse = radius / size;
-        if (most == 0 && base < 0) answer.kind = TrustRegionCase::hard, answer.length = radius;
+        if (most == 0 && base < 0) answer.kind = TrustRegionCase::hard, answer.length = sign * radius;
         if (most == 0 && base >= 0) answer.kind = TrustRegionCase::interior;
         if (most == 0) answer.multiplier = fmax(-base * unit, 0.0), answer.inverse = 0;
         return answer;
@@ -113,7 +116,7 @@ CURVBLAS_DEVICE inline TrustRegionAnswer solve_trust_region(Index count, double*
     if (norm <= limit) {
         answer.kind = base < 0 ? TrustRegionCase::hard : TrustRegionCase::interior;
         const double part = norm / limit;
-        answer.length = base < 0 ? sqrt((1 - part) * (1 + part)) * limit : 0;
+        answer.length = base < 0 ? sign * sqrt((1 - part) * (1 + part)) * limit : 0;
         if (answer.kind == TrustRegionCase::interior) step = size / unit;
     } else {
         shift = trust_region::find_shift(count, lambda, a, limit, low, v);
@@ -123,14 +126,13 @@ CURVBLAS_DEVICE inline TrustRegionAnswer solve_trust_region(Index count, double*
     if (answer.kind == TrustRegionCase::boundary)
         shift *= limit / scaled;  // beyond `longest` only v grows with the radius
     const double multiplier = fmax(shift - base, 0.0);
+    answer.length *= step, answer.multiplier = multiplier * unit;
     CURVBLAS_ROLLED
     for (Index j = 0; j < count; ++j) {
-        answer.reduction += v[j] * (v[j] * (lambda[j] + shift + multiplier)) / 2;
         v[j] *= step;
+        answer.reduction += v[j] * (v[j] * (lambda[j] + shift + multiplier) * unit) / 2;
     }
-    answer.reduction += answer.length * (answer.length * multiplier) / 2;
-    answer.reduction *= step * (step * unit);
-    answer.length *= step, answer.multiplier = multiplier * unit;
+    answer.reduction += answer.length * (answer.length * answer.multiplier) / 2;
     return answer;
 }
 
