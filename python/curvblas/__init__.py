@@ -21,7 +21,6 @@ from .kronecker import (
 from .lbfgs import LBFGS, lbfgs_direction
 from .low_rank import gram, gram_products, low_rank_solve
 from .lsr1 import LSR1
-from .minimize import MinimizeResult, minimize_lbfgs, minimize_lsr1
 from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
@@ -44,7 +43,6 @@ __all__ = [
     "InverseResult",
     "KalmanNaturalGradient",
     "KronSumResult",
-    "MinimizeResult",
     "NotPositiveDefiniteError",
     "OnlineNaturalGradient",
     "PreconditionResult",
@@ -72,8 +70,6 @@ __all__ = [
     "low_rank_solve",
     "lsr1_matvec",
     "lsr1_step",
-    "minimize_lbfgs",
-    "minimize_lsr1",
     "newton_schulz",
     "pack_symmetric",
     "precondition",
