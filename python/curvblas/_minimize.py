@@ -288,8 +288,8 @@ class Watch:
     def __init__(self, objective: Objective, first: Point, tolerance: float, limit: int) -> None:
         self._objective, self._tolerance, self._limit = objective, tolerance, limit
         self.iterations = 0
-        self.best = self._reference = first
-        self._progressed = 0
+        self.best = self._reference = self._latest = first
+        self._idle = 0
 
     def status(self, point: Point) -> int:
         """Look at the next point.
@@ -308,16 +308,22 @@ class Watch:
             return NOT_FINITE
         if point.norm <= self._tolerance:
             return CONVERGED
-        if point.value < self._reference.value - self._objective.noise(self._reference.value):
-            self.best = self._reference = point
-            self._progressed = self.iterations
-        elif point.norm <= 0.5 * self._reference.norm:
-            self._reference, self._progressed = point, self.iterations
-        if point.norm < self.best.norm:
-            self.best = point
-        if self.iterations >= self._progressed + PATIENCE:
+        if point is not self._latest:
+            self._note_progress(point)
+        if self._idle >= PATIENCE:
             return ROUNDING
         return LIMIT if self.iterations >= self._limit else RUNNING
+
+    def _note_progress(self, point: Point) -> None:
+        reference = self._reference
+        has_fallen = point.value < reference.value - self._objective.noise(reference.value)
+        if has_fallen or point.norm < self.best.norm:
+            self.best = point
+        if has_fallen or point.norm <= 0.5 * reference.norm:
+            self._reference, self._idle = point, 0
+        else:
+            self._idle += 1
+        self._latest = point
 
 
 def _result(objective: Objective, watch: Watch, point: Point, status: int) -> MinimizeResult:

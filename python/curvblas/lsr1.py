@@ -28,6 +28,8 @@ class LSR1(PairMemory):
 
     Attributes
     ----------
+    gamma : float or None
+        As above; may be set between calls.
     status : Status, or int8 array, one per model
         Of the last pair: ``OK``, or why it could not be looked at: ``NOT_FINITE``, it holds NaN or Inf, or its squares
         overflow; ``INACCURATE``, Minv of the pairs that are kept is singular for ``gamma``.
@@ -52,7 +54,7 @@ class LSR1(PairMemory):
         self, n: int, *, memory: int = 10, batch: int | tuple[int, ...] = (), gamma: float | None = None
     ) -> None:
         super().__init__(n, memory, batch)
-        self._gamma = None if gamma is None else number("LSR1", "gamma", gamma, math.isfinite, "a finite number")
+        self.gamma = None if gamma is None else number("LSR1", "gamma", gamma, math.isfinite, "a finite number")
 
     def update(self, s: Array, y: Array) -> Any:
         """Keep a pair if it says something that B does not know, in place of the oldest where the memory is full.
@@ -77,7 +79,7 @@ class LSR1(PairMemory):
             A dtype, device or library that does not fit, or that is another one than before.
         """
         backend = backend_of("LSR1.update", "s", s)
-        return self._update(lambda memory, *pair: backend.lsr1_memory_update(memory, self._gamma, *pair), s, y)
+        return self._update(lambda memory, *pair: backend.lsr1_memory_update(memory, self.gamma, *pair), s, y)
 
     def step(self, grad: Array, radius: Parameter, *, out: Array | None = None) -> TrustRegionStep:
         """Minimise ``g.p + p.B p / 2`` over ``|p| <= radius``.
@@ -105,7 +107,7 @@ class LSR1(PairMemory):
         """
         backend, g = backend_of("LSR1.step", "grad", grad), on_cpu_as_numpy(grad)
         to = None if out is None else on_cpu_as_numpy(out)
-        step, *reports = backend.lsr1_memory_step(self._pairs("step", "grad", g), self._gamma, g, radius, to)
+        step, *reports = backend.lsr1_memory_step(self._pairs("step", "grad", g), self.gamma, g, radius, to)
         return step_of(grad, step, *reports, out=out)
 
     def matvec(self, v: Array) -> Array:
@@ -129,5 +131,5 @@ class LSR1(PairMemory):
             A dtype, device or library that does not fit, or that is another one than before.
         """
         backend, x = backend_of("LSR1.matvec", "v", v), on_cpu_as_numpy(v)
-        product, _ = backend.lsr1_memory_matvec(self._pairs("matvec", "v", x), self._gamma, x)
+        product, _ = backend.lsr1_memory_matvec(self._pairs("matvec", "v", x), self.gamma, x)
         return in_kind(product, v)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._arrays import Array
-from ._minimize import FAILED, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, own, search
+from ._minimize import FAILED, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
 from ._numbers import count
 from .lbfgs import LBFGS
 
@@ -103,11 +103,16 @@ def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | 
         if following is point:
             if not method.kept:
                 yield FAILED
-            # The decrease that the model of a unit step promises.
-            if -0.5 * inner(point.gradient, direction) <= objective.noise(point.value):
+            if _is_rounding(objective, point, direction):
                 yield ROUNDING
             method = LBFGS(objective.size, memory=memory)
             continue
         method.update(following.x - point.x, following.gradient - point.gradient)
         point = following
         yield point
+
+
+def _is_rounding(objective: Objective, point: Point, direction: Array) -> bool:
+    """Tell whether the decrease that the model promises, or the step to it, is a matter of rounding."""
+    decrease = -0.5 * inner(point.gradient, direction)
+    return decrease <= objective.noise(point.value) or norm(direction) <= objective.noise(norm(point.x))

@@ -1,13 +1,15 @@
 """Minimisation by limited-memory SR1 in a trust region."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._arrays import Array
-from ._minimize import FAILED, MinimizeResult, Objective, Point, minimize, norm, own, search
+from ._minimize import FAILED, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
 from ._numbers import count
 from .lsr1 import LSR1
+from .quasi_newton import TrustRegionStep
 
 __all__ = ["minimize_lsr1"]
 
@@ -49,7 +51,8 @@ def minimize_lsr1(
     The first step is one of steepest descent with a line search, the first radius is twice its length. A step p is
     taken if the value falls by more than 1e-5 of what the model predicts. The radius doubles where it is more than
     0.75 of that and ``|p| > 0.8 radius``, and halves where it is less than 0.1. Pairs are kept from steps that
-    are not taken, too. Where rounding is all that is left of both changes, the step is taken.
+    are not taken, too; gamma is the largest ``y.y / s.y`` of the last pairs. Where rounding is all that is left of both
+    changes, the step is taken. An iteration costs one evaluation, a step of `LSR1` and a new pair, about 30 m n flops.
 
     Source: Nocedal and Wright 2006, Numerical optimization, algorithm 6.2; Brust, Erway and Marcia 2017.
 
@@ -62,8 +65,8 @@ def minimize_lsr1(
     """
     objective = Objective("minimize_lsr1", fun, x0)
     # More pairs than variables depend on each other.
-    method = LSR1(objective.size, memory=min(count("minimize_lsr1", "memory", memory), objective.size))
-    iterates = _iterates(objective, own(x0), method)
+    memory = min(count("minimize_lsr1", "memory", memory), objective.size)
+    iterates = _iterates(objective, own(x0), memory)
     return minimize(
         objective,
         iterates,
@@ -75,36 +78,69 @@ def minimize_lsr1(
     )
 
 
-def _iterates(objective: Objective, x0: Array, method: LSR1) -> Iterator[Point | int]:
+def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | int]:
     point = objective(x0)
     yield point
     _, following = search(objective, point, -point.gradient, min(1.0, 1.0 / point.norm))
     if following is point:
         yield FAILED
-    step = following.x - point.x
-    radius = 2 * norm(step)
-    method.update(step, following.gradient - point.gradient)
+    model = _Model(objective.size, memory)
+    radius = 2 * model.learn(point, following)
     point = following
     yield point
     while True:
-        model = method.step(point.gradient, radius)
-        if not bool(model.ok) and method.kept:
-            method.clear()
-            continue
-        if not (bool(model.ok) and 0 < radius < math.inf):
+        if not objective.rounding * norm(point.x) < radius < math.inf:
+            yield _why_stuck(objective, point, model)
+        found = model.step(point.gradient, radius)
+        if not bool(found.ok):
             yield FAILED
-        trial = objective(point.x + model.step)
-        length = norm(model.step)
-        ratio = _ratio(objective, point, trial, float(model.predicted_reduction))
-        if trial.is_finite:
-            method.update(model.step, trial.gradient - point.gradient)
+        trial = objective(point.x + found.step)
+        ratio = _ratio(objective, point, trial, float(found.predicted_reduction))
+        # The length is that of the step as x has taken it, rounded.
+        length = model.learn(point, trial) if trial.is_finite else norm(found.step)
         if ratio > 0.75:
             radius *= 2 if length > 0.8 * radius else 1
         elif not ratio >= 0.1:
+            # A step inside the ball says nothing about the rest of it.
             radius = 0.5 * min(radius, length)
-        if ratio > 1e-5:
-            point = trial
+        point = trial if ratio > 1e-5 else point
         yield point
+
+
+class _Model:
+    """L-SR1 whose B without pairs has the largest ``y.y / s.y`` of the last pairs.
+
+    By the rule of `lsr1_step`, gamma would be small where the pairs say that the function is convex, and steps too long
+    in all other directions: three times as many evaluations on Rosenbrock's function of 100 variables.
+    """
+
+    def __init__(self, n: int, memory: int) -> None:
+        self._method = LSR1(n, memory=memory)
+        self._curvatures: deque[float] = deque(maxlen=memory)
+
+    def learn(self, point: Point, trial: Point) -> float:
+        """Keep the pair of two points, and return the length of the step."""
+        s, y = trial.x - point.x, trial.gradient - point.gradient
+        curvature = inner(s, y)
+        if self._method.update(s, y) and curvature > 0:
+            self._curvatures.append(inner(y, y) / curvature)
+            self._method.gamma = max(self._curvatures)
+        return norm(s)
+
+    def step(self, gradient: Array, radius: float) -> TrustRegionStep:
+        """Return the step of the model; without pairs if these make none."""
+        found = self._method.step(gradient, radius)
+        if bool(found.ok):
+            return found
+        self._method.clear()
+        return self._method.step(gradient, radius)
+
+
+def _why_stuck(objective: Objective, point: Point, model: _Model) -> int:
+    """Tell whether a step of any length would be a matter of rounding, once the radius is."""
+    size = norm(point.x)
+    is_rounding = size > 0 and norm(model.step(point.gradient, size).step) <= objective.noise(size)
+    return ROUNDING if is_rounding else FAILED
 
 
 def _ratio(objective: Objective, point: Point, trial: Point, predicted: float) -> float:
