@@ -71,7 +71,7 @@ def wolfe_search(
         ``phi(0)`` and ``phi'(0)``.
     step : float > 0
         To begin with.
-    c1, c2 : float, 0 < c1 < c2 < 1
+    c1, c2 : float, 0 < c1 <= c2 < 1
         Of the conditions.
     max_evaluations : int >= 1
         Calls of phi.
@@ -89,7 +89,7 @@ def wolfe_search(
     Raises
     ------
     ValueError
-        A step that is not positive and finite, or constants that are not ``0 < c1 < c2 < 1``.
+        A step that is not positive and finite, or constants that are not ``0 < c1 <= c2 < 1``.
 
     Notes
     -----
@@ -105,8 +105,8 @@ def wolfe_search(
     >>> found.satisfied, found.evaluations
     (True, 2)
     """
-    if not (0 < step < math.inf and 0 < c1 < c2 < 1):
-        wanted = "step must be positive and finite, and 0 < c1 < c2 < 1"
+    if not (0 < step < math.inf and 0 < c1 <= c2 < 1):
+        wanted = "step must be positive and finite, and 0 < c1 <= c2 < 1"
         raise ValueError(f"wolfe_search: {wanted}, got step = {step}, c1 = {c1}, c2 = {c2}")
     start = lowest = _Sample(0.0, float(value), float(slope))
     if not (math.isfinite(value) and -math.inf < slope < 0):
