@@ -18,7 +18,7 @@ def minimize_lbfgs(
     memory: int = 10,
     gtol: float = 1e-5,
     atol: float = 0.0,
-    max_iterations: int = 1000,
+    max_iterations: int = 10_000,
     callback: Callable[[MinimizeResult], Any] | None = None,
     progress: bool = False,
 ) -> MinimizeResult:

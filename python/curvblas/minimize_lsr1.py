@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._arrays import Array
-from ._minimize import FAILED, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
+from ._minimize import FAILED, PATIENCE, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
 from ._numbers import count
 from .lsr1 import LSR1
 from .quasi_newton import TrustRegionStep
@@ -21,7 +21,7 @@ def minimize_lsr1(
     memory: int = 10,
     gtol: float = 1e-5,
     atol: float = 0.0,
-    max_iterations: int = 1000,
+    max_iterations: int = 10_000,
     callback: Callable[[MinimizeResult], Any] | None = None,
     progress: bool = False,
 ) -> MinimizeResult:
@@ -88,6 +88,7 @@ def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | 
     radius = 2 * model.learn(point, following)
     point = following
     yield point
+    refused = 0.0  # steps in a row; -Inf if one of them changes the value by more than rounding
     while True:
         if not objective.rounding * norm(point.x) < radius < math.inf:
             yield _why_stuck(objective, point, model)
@@ -95,7 +96,7 @@ def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | 
         if not bool(found.ok):
             yield FAILED
         trial = objective(point.x + found.step)
-        ratio = _ratio(objective, point, trial, float(found.predicted_reduction))
+        ratio = _ratio(objective, point, trial, found)
         # The length is that of the step as x has taken it, rounded.
         length = model.learn(point, trial) if trial.is_finite else norm(found.step)
         if ratio > 0.75:
@@ -103,8 +104,11 @@ def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | 
         elif not ratio >= 0.1:
             # A step inside the ball says nothing about the rest of it.
             radius = 0.5 * min(radius, length)
-        point = trial if ratio > 1e-5 else point
-        yield point
+        if ratio > 1e-5:
+            point, refused = trial, 0.0
+        else:
+            refused += 1 if abs(point.value - trial.value) <= objective.noise(point.value) else -math.inf
+        yield ROUNDING if refused >= PATIENCE else point
 
 
 class _Model:
@@ -137,17 +141,20 @@ class _Model:
 
 
 def _why_stuck(objective: Objective, point: Point, model: _Model) -> int:
-    """Tell whether a step of any length would be a matter of rounding, once the radius is."""
+    """Tell whether the step would be rounding in a wide ball, too."""
     size = norm(point.x)
-    is_rounding = size > 0 and norm(model.step(point.gradient, size).step) <= objective.noise(size)
-    return ROUNDING if is_rounding else FAILED
+    if not 0 < size < math.inf:
+        return FAILED
+    return ROUNDING if norm(model.step(point.gradient, size).step) <= objective.noise(size) else FAILED
 
 
-def _ratio(objective: Objective, point: Point, trial: Point, predicted: float) -> float:
-    """Return the decrease of the value over the predicted one; 1 if both are rounding, -Inf if it is not finite."""
+def _ratio(objective: Objective, point: Point, trial: Point, found: TrustRegionStep) -> float:
+    """Return the decrease of the value over the predicted one; -Inf for a trial that is not finite."""
     if not trial.is_finite:
         return -math.inf
     noise, decrease = objective.noise(point.value), point.value - trial.value
-    if abs(decrease) <= noise and predicted <= noise:
+    predicted = float(found.predicted_reduction)
+    # On the boundary, a small radius may be what makes them small.
+    if int(found.case) == 0 and max(abs(decrease), predicted) <= noise:
         return 1.0
     return decrease / predicted if predicted > 0 else -math.inf
