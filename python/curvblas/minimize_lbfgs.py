@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._arrays import Array
-from ._minimize import FAILED, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
+from ._minimize import FAILED, ROUNDING, MinimizeResult, minimize
 from ._numbers import count
+from ._objective import Objective, Point, inner, norm, own, search
 from .lbfgs import LBFGS
 
 __all__ = ["minimize_lbfgs"]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._arrays import Array
-from ._minimize import FAILED, PATIENCE, ROUNDING, MinimizeResult, Objective, Point, inner, minimize, norm, own, search
+from ._minimize import FAILED, PATIENCE, ROUNDING, MinimizeResult, minimize
 from ._numbers import count
+from ._objective import Objective, Point, inner, norm, own, search
 from .lsr1 import LSR1
 from .quasi_newton import TrustRegionStep
 
@@ -115,7 +116,7 @@ class _Model:
     """L-SR1 whose B without pairs has the largest ``y.y / s.y`` of the last pairs.
 
     By the rule of `lsr1_step`, gamma would be small where the pairs say that the function is convex, and steps too long
-    in all other directions: three times as many evaluations on Rosenbrock's function of 100 variables.
+    in all other directions: on Rosenbrock's function of 100 variables, 3,000 evaluations did not do instead of 1,841.
     """
 
     def __init__(self, n: int, memory: int) -> None:
