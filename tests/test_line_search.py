@@ -99,6 +99,18 @@ class TestSteps:
         assert found.value < 0
         assert found.step == pytest.approx(1, abs=0.1) or not found.satisfied
 
+    @pytest.mark.parametrize("power", [20, 100, 400])
+    def test_a_wall_that_misleads_interpolation_costs_halvings(self, power):
+        """-t + t^power: seen from behind the wall, every cubic has its minimiser there."""
+
+        def phi(t):
+            return -t + t**power, -1 + power * t ** (power - 1)
+
+        found = search(phi, step=2.0, c2=0.1)
+
+        assert found.satisfied
+        assert found.evaluations <= 14
+
     def test_a_good_first_step_costs_one_evaluation(self):
         asked = []
 
@@ -173,6 +185,15 @@ class TestRounding:
         assert found.satisfied
         assert abs(found.step - 1) <= 0.9
         assert found.evaluations <= 4
+
+    def test_a_rise_by_one_unit_does_not_turn_a_short_step_back(self):
+        def phi(t):
+            return 1 + 2.3e-16 * (t > 0), 2e-20 * (t - 1)
+
+        found = search(phi, step=0.01)
+
+        assert found.satisfied
+        assert found.step >= 0.1
 
     def test_of_float32_is_known_by_its_unit(self):
         """What float32 adds to values must not be taken for a rise."""

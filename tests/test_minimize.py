@@ -66,9 +66,13 @@ class TestMinima:
             with np.errstate(invalid="ignore"):
                 return np.sum(1e3 * x - np.log(x)), 1e3 - 1 / x
 
-        found = minimize(fun, np.full(7, 0.5) + 0.1 * rng.random(7), gtol=1e-10)
+        seen = []
+        found = minimize(
+            lambda x: seen.append(x.tobytes()) or fun(x), np.full(7, 0.5) + 0.1 * rng.random(7), gtol=1e-10
+        )
 
         assert found.success
+        assert len(set(seen)) == len(seen)
         assert np.allclose(found.x, 1e-3, rtol=1e-6)
 
 
@@ -125,12 +129,27 @@ class TestKinds:
         assert found.nfev < 150
         assert found.fun == pytest.approx(exact.fun, rel=1e-6)
 
-    def test_float64_ends_at_rounding(self, minimize):
-        fun, x0 = logistic(1e-2)
+    @pytest.mark.parametrize(("minimise", "n"), [(cb.minimize_lbfgs, 100), (cb.minimize_lsr1, 10)])
+    def test_float32_ends_where_x_is_rounded(self, minimise, n):
+        """The value at the minimum is 0: that of the points around it says nothing about rounding."""
 
-        found = minimize(fun, x0, gtol=0)
+        def fun(x):
+            value, gradient = rosenbrock(x)
+            return np.float32(value), gradient.astype(np.float32)
+
+        found = minimise(fun, start(n).astype(np.float32), gtol=0)
 
         assert (found.success, found.status) == (True, 1)
+        assert np.allclose(found.x, 1, atol=1e-3)
+
+    def test_float64_ends_at_rounding(self, minimize):
+        fun, x0 = logistic(1e-2)
+        norms = []
+
+        found = minimize(fun, x0, gtol=0, callback=lambda result: norms.append(np.linalg.norm(result.jac)))
+
+        assert (found.success, found.status) == (True, 1)
+        assert np.linalg.norm(found.jac) <= min(norms[-10:])
         assert np.linalg.norm(found.jac) < 1e-8
         assert found.nfev < 200
 

@@ -1,6 +1,7 @@
 """The minimisers: what ends a run, its result, callbacks, exceptions, the display."""
 
 import dataclasses
+import importlib
 import re
 from importlib.util import find_spec
 
@@ -95,6 +96,31 @@ class TestEnds:
     def test_bad_options_are_named(self, minimize, options):
         with pytest.raises(ValueError, match=f"{minimize.__name__}: {next(iter(options))} must be "):
             minimize(rosenbrock, start(2), **options)
+
+
+class TestRestarts:
+    def test_lbfgs_forgets_pairs_that_lead_uphill(self, monkeypatch):
+        class Misled(cb.LBFGS):
+            def direction(self, grad, **options):
+                return +grad if self.kept == 3 else super().direction(grad, **options)
+
+        monkeypatch.setattr(importlib.import_module("curvblas.minimize_lbfgs"), "LBFGS", Misled)
+        found = cb.minimize_lbfgs(rosenbrock, start(2), max_iterations=100)
+
+        assert found.nit > 20
+        assert found.fun < 1
+
+    def test_lsr1_forgets_pairs_that_make_no_model(self, monkeypatch):
+        class Lost(cb.LSR1):
+            def step(self, grad, radius, **options):
+                found = super().step(grad, radius, **options)
+                return found if self.kept < 3 else dataclasses.replace(found, status=np.int8(cb.Status.INACCURATE))
+
+        monkeypatch.setattr(importlib.import_module("curvblas.minimize_lsr1"), "LSR1", Lost)
+        found = cb.minimize_lsr1(rosenbrock, start(4))
+
+        assert found.success
+        assert found.fun < 1e-3
 
 
 class TestCallbacks:

@@ -115,5 +115,5 @@ def _iterates(objective: Objective, x0: Array, memory: int) -> Iterator[Point | 
 
 def _is_rounding(objective: Objective, point: Point, direction: Array) -> bool:
     """Tell whether the decrease that the model promises, or the step to it, is a matter of rounding."""
-    decrease = -0.5 * inner(point.gradient, direction)
-    return decrease <= objective.noise(point.value) or norm(direction) <= objective.noise(norm(point.x))
+    decrease = -0.5 * inner(point.gradient, direction)  # negative where the pairs are to blame
+    return 0 <= decrease <= objective.noise(point.value) or norm(direction) <= objective.noise(norm(point.x))
