@@ -83,7 +83,7 @@ def minimize(
     Returns
     -------
     MinimizeResult
-        Of the last point.
+        Of the last point; where rounding ends the run, of the one of the smallest gradient.
     """
     owner = objective.owner
     gtol = number(owner, "gtol", gtol, lambda value: 0 <= value < math.inf, "a number >= 0")
@@ -98,7 +98,8 @@ def minimize(
                 return _result(objective, watch, point, STOPPED)
             following = next(iterates)
             if isinstance(following, int):
-                return _result(objective, watch, point, following)
+                status = following
+                break
             point = following
             watch.iterations += 1
             show(watch.iterations, point)

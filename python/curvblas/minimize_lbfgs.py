@@ -31,8 +31,7 @@ def minimize_lbfgs(
         ``fun(x)`` gives the value, a number, and the gradient, an array like x, which is copied. NaN and Inf say that
         a step is too long. Its exceptions pass through.
     x0 : float32 or float64 array, shape (n,)
-        The first point, of any library with ``+``, ``-`` and ``*``. Never modified; fun gets copies of it and of the
-        library's sums.
+        The first point, of any library with ``+``, ``-`` and ``*``. Never modified: fun gets a copy.
     memory : int >= 1
         Pairs that are kept.
     gtol : float >= 0

@@ -126,9 +126,9 @@ class _Model:
     def learn(self, point: Point, trial: Point) -> float:
         """Keep the pair of two points, and return the length of the step."""
         s, y = trial.x - point.x, trial.gradient - point.gradient
-        curvature = inner(s, y)
-        if self._method.update(s, y) and curvature > 0:
-            self._curvatures.append(inner(y, y) / curvature)
+        product = inner(s, y)
+        if self._method.update(s, y) and product > 0 and (curvature := inner(y, y) / product) < math.inf:
+            self._curvatures.append(curvature)
             self._method.gamma = max(self._curvatures)
         return norm(s)
 
