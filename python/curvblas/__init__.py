@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from ._backend import get_num_threads, info, set_num_threads
+from ._minimize import MinimizeResult
 from .cholesky import CholeskyResult, cholesky_solve, damped_cholesky, triangular_solve
 from .convolution import conv_workspace_bytes, update_conv_factors
 from .damping import factored_damping, factored_dampings
@@ -19,8 +20,11 @@ from .kronecker import (
     update_factors,
 )
 from .lbfgs import LBFGS, lbfgs_direction
+from .line_search import WolfeSearchResult, wolfe_search
 from .low_rank import gram, gram_products, low_rank_solve
 from .lsr1 import LSR1
+from .minimize_lbfgs import minimize_lbfgs
+from .minimize_lsr1 import minimize_lsr1
 from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
@@ -43,6 +47,7 @@ __all__ = [
     "InverseResult",
     "KalmanNaturalGradient",
     "KronSumResult",
+    "MinimizeResult",
     "NotPositiveDefiniteError",
     "OnlineNaturalGradient",
     "PreconditionResult",
@@ -50,6 +55,7 @@ __all__ = [
     "SampleSpaceResult",
     "Status",
     "TrustRegionStep",
+    "WolfeSearchResult",
     "all_finite",
     "average_parameters",
     "cholesky_solve",
@@ -70,6 +76,8 @@ __all__ = [
     "low_rank_solve",
     "lsr1_matvec",
     "lsr1_step",
+    "minimize_lbfgs",
+    "minimize_lsr1",
     "newton_schulz",
     "pack_symmetric",
     "precondition",
@@ -86,4 +94,5 @@ __all__ = [
     "update_factors",
     "update_inverse_free",
     "update_lagged_factors",
+    "wolfe_search",
 ]
