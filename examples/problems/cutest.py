@@ -164,6 +164,7 @@ def _dixon_maany(letter: str, n: int, value: float, weights: Sequence[float], ex
 
 
 _LUKSAN = "Lukšan, Matonoha and Vlček 2010, problem"
+_THREES = np.full(10000, 3.0)
 PROBLEMS = (
     Problem("arrowhead", arrowhead, np.ones(10000), 29997.0, "CUTEst, ARWHEAD", (0.0,), np.append(np.ones(9999), 0)),
     Problem("Li", li_arrowhead, np.full(10000, 4.0), 5850000.0, "CUTEst, LIARWHD", (0.0,), np.ones(10000)),
@@ -177,15 +178,7 @@ PROBLEMS = (
         (0.0,),
         np.zeros(100),
     ),
-    Problem(
-        "diagonal quadratic",
-        diagonal_quadratic,
-        np.full(10000, 3.0),
-        18086382.0,
-        "CUTEst, DQDRTIC",
-        (0.0,),
-        np.zeros(10000),
-    ),
+    Problem("diagonal quadratic", diagonal_quadratic, _THREES, 18086382.0, "CUTEst, DQDRTIC", (0.0,), np.zeros(10000)),
     Problem("quartic", quartic, np.full(1000, 2.0), 198504327337300.0, "CUTEst, QUARTC", (0.0,), counted(1000)),
     Problem("sine quadratic", sine_quadratic, np.full(1000, 0.1), 0.6561, "CUTEst, SINQUAD", (0.0,), np.ones(1000)),
     Problem("Schmidt-Vetters", schmidt_vetters, np.full(1000, 0.5), -2854.34542993, "CUTEst, SCHMVETT", (-2994.0,)),
