@@ -59,10 +59,10 @@ def save_profiles(races: Sequence[Race], path: Path) -> None:
 def _draw_profiles(axes: Any, races: Sequence[Race], measure: Any) -> None:
     shares = np.arange(1, len(races) + 1) / len(races)
     for name, ratios in profiles(races, measure).items():
-        solved = np.isfinite(ratios)
-        # A step up at each ratio, and on to the edge of the panel.
-        x = np.concatenate([[1.0], ratios[solved], [2.0 * WIDEST]])
-        y = np.concatenate([[0.0], shares[solved], [solved.mean()]])
+        later = np.isfinite(ratios) & (ratios > 1)
+        # From the share at ratio 1, a step up at each later one, and on to the edge of the panel.
+        x = np.concatenate([[1.0], ratios[later], [2.0 * WIDEST]])
+        y = np.concatenate([[np.mean(ratios <= 1)], shares[later], [np.mean(np.isfinite(ratios))]])
         axes.plot(x, y, drawstyle="steps-post", color=COLOURS[name], lw=2.2, label=name)
     axes.set_xscale("log", base=2)
     axes.set(xlim=(1, WIDEST), ylim=(0, 1.02))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.optimize import SR1, minimize
 
+import curvblas as cb
 from curvblas.examples.problems.problem import Vector
 
 Objective: TypeAlias = Callable[[Vector], tuple[float, Vector]]
@@ -38,12 +39,21 @@ def all_solvers() -> list[Solver]:
     list of Solver
     """
     return [
+        Solver(LBFGS, _ours(cb.minimize_lbfgs)),
+        Solver(LSR1, _ours(cb.minimize_lsr1)),
         Solver(LBFGSB, _scipy("L-BFGS-B", maxcor=MEMORY, ftol=0, gtol=0)),
         Solver(CG, _scipy("CG", gtol=0)),
         Solver(NEWTON, _newton),
         Solver(BFGS, _scipy("BFGS", gtol=0), keeps_matrix=True),
         Solver(SR1_TRUST, _sr1, keeps_matrix=True),
     ]
+
+
+def _ours(minimiser: Callable[..., Any]) -> Callable[[Objective, Vector, int], None]:
+    def run(objective: Objective, start: Vector, budget: int) -> None:
+        minimiser(objective, start, memory=MEMORY, tolerance=0, max_iterations=budget)
+
+    return run
 
 
 def _scipy(method: str, **options: Any) -> Callable[[Objective, Vector, int], None]:
