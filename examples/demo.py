@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-NEEDED = ("matplotlib", "PIL", "rich", "sklearn", "threadpoolctl")
+NEEDED = ("matplotlib", "PIL", "rich", "scipy", "sklearn", "threadpoolctl")
 
 
 def check_packages() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from pathlib import Path
 from statistics import median
 
 from rich.table import Table
 
-import curvblas as cb
 from curvblas.examples.contest import ADAM, MINSR, SGD, SPRING, Contest
 from curvblas.examples.low_rank_words import DIGITS, HEAD, ISING, POISSON, READING
+from curvblas.examples.machine import machine
 from curvblas.examples.report import cells, headings, plain_table
 from curvblas.examples.summary import compare, ratios
 from curvblas.examples.tuning import Tuned
@@ -52,18 +50,13 @@ def write_page(contests: list[Contest], tuned: list[list[Tuned]], seconds: float
     """
     parts = [_part(contest, results) for contest, results in zip(contests, tuned, strict=True)]
     lines = [
-        HEAD.format(machine=_machine(), seconds=seconds, trials=len(tuned[0][0].trials), seeds=len(tuned[0][0].runs)),
+        HEAD.format(machine=machine(), seconds=seconds, trials=len(tuned[0][0].trials), seeds=len(tuned[0][0].runs)),
         *[DIGITS, *parts[0], *parts[1]],
         *[POISSON, *parts[2]],
         *[ISING, *parts[3]],
         READING,
     ]
     path.write_text("\n".join(lines))
-
-
-def _machine() -> str:
-    info = cb.info()
-    return f"one thread of a machine with {os.cpu_count()} cores ({platform.machine()}, kernels for {info['isa']})"
 
 
 def _part(contest: Contest, tuned: list[Tuned]) -> list[str]:

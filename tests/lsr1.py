@@ -95,8 +95,8 @@ def errors(S, Y, gamma, g, radius, found):
 
 
 def worst(all_errors):
-    """The largest of each error."""
-    return {name: max(e[name] for e in all_errors) for name in all_errors[0]}
+    """The largest of each error; NaN where there is one."""
+    return {name: np.max([e[name] for e in all_errors]) for name in all_errors[0]}
 
 
 def stacked(problems):

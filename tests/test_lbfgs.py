@@ -145,8 +145,8 @@ class TestMemory:
         assert not on(backend, method, "update", s, -s)
         assert not on(backend, method, "update", s, np.array([0.0, 1.0, 0.0]))
         assert not on(backend, method, "update", 0 * s, s)
-        assert not on(backend, method, "update", s, np.array([1e-9, 1.0, 0.0]))
-        assert on(backend, method, "update", s, np.array([1e-7, 1.0, 0.0]))
+        assert not on(backend, method, "update", s, np.array([1e-11, 1.0, 0.0]))
+        assert on(backend, method, "update", s, np.array([1e-9, 1.0, 0.0]))
         assert (method.kept, method.status) == (1, Status.OK)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])

@@ -44,7 +44,7 @@ class TestEnds:
         assert found.fun < rosenbrock(start(2))[0]
 
     def test_tolerances_are_relative_and_absolute(self, minimize):
-        relative, absolute = minimize(rosenbrock, start(2), gtol=1e-3), minimize(rosenbrock, start(2), atol=1.0, gtol=0)
+        relative, absolute = minimize(rosenbrock, start(2), rtol=1e-3), minimize(rosenbrock, start(2), atol=1.0, rtol=0)
 
         assert np.linalg.norm(relative.jac) <= 1e-3 * np.linalg.norm(rosenbrock(start(2))[1])
         assert np.linalg.norm(absolute.jac) <= 1
@@ -91,7 +91,7 @@ class TestEnds:
             minimize(rosenbrock, x0)
 
     @pytest.mark.parametrize(
-        "options", [{"gtol": -1.0}, {"gtol": np.nan}, {"atol": np.inf}, {"max_iterations": 0}, {"memory": 0}]
+        "options", [{"rtol": -1.0}, {"rtol": np.nan}, {"atol": np.inf}, {"max_iterations": 0}, {"memory": 0}]
     )
     def test_bad_options_are_named(self, minimize, options):
         with pytest.raises(ValueError, match=f"{minimize.__name__}: {next(iter(options))} must be "):

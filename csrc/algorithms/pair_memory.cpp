@@ -36,9 +36,12 @@ class Update {
         constexpr double rounding = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
         join(update_.s, update_.y);
         multiply();
+        double* const left = numbers_.take(2 * batch_);
+        run(PairLeaveOldest{m_, batch_, update_.memory.ring, left});
+        PairModels<T> models = update_.memory.models(gamma);
+        models.ring = left;
         const Stack<T> Bs = one_, r = other_;
-        lsr1_matvec<T>(queue_,
-                       {update_.memory.models(gamma), row(0), Bs, update_.status, pairs_.of_s(0), NewPairs::words(m_)});
+        lsr1_matvec<T>(queue_, {models, row(0), Bs, update_.status, pairs_.of_s(0), NewPairs::words(m_)});
         run(PairSubtract<T>{row(1), read_only(Bs), r});
         const std::vector<Gram<T>> products = {{read_only(r), {}, number(pairs_.rest(0)), {}},
                                                {read_only(r), row(0), {}, number(pairs_.rest(0) + 1)}};

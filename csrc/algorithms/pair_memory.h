@@ -30,12 +30,13 @@ struct PairUpdate {
     Status *accepted, *status;
 };
 
-/// For SR1: accepted unless |r.s| < 1e-8 |r| |s| for r = y - B s, or r is zero or rounding of y. `gamma`, one a model,
-/// as in lsr1.h. The status is that of B s otherwise. S and Y are read twice.
+/// For SR1: accepted unless |r.s| < 1e-8 |r| |s| for r = y - B s, or r is zero or rounding of y; B without the pair
+/// that would be replaced. `gamma`, one a model, as in lsr1.h. The status is that of B s otherwise. S and Y are read
+/// twice.
 template <class T>
 void lsr1_update(const Queue& queue, const PairUpdate<T>& update, const double* gamma);
 
-/// For BFGS: accepted if s.y > 1e-8 |s| |y|. `is_damped`: y becomes theta y + (1 - theta) B s first, so that s.y = 0.2
+/// For BFGS: accepted if s.y > 1e-10 |s| |y|. `is_damped`: y becomes theta y + (1 - theta) B s first, so that s.y = 0.2
 /// s.B s, where s.y is less than that (Powell 1978); a memory without pairs knows no B. S and Y are read once, and
 /// three times if damped.
 template <class T>

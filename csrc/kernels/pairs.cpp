@@ -8,6 +8,7 @@ template void for_each_element(const Queue&, std::span<const PairJoin<float>>, d
 template void for_each_element(const Queue&, std::span<const PairJoin<double>>, double);
 template void for_each_element(const Queue&, std::span<const PairJudgeSr1>, double);
 template void for_each_element(const Queue&, std::span<const PairJudgeBfgs>, double);
+template void for_each_element(const Queue&, std::span<const PairLeaveOldest>, double);
 template void for_each_element(const Queue&, std::span<const PairStore<float>>, double);
 template void for_each_element(const Queue&, std::span<const PairStore<double>>, double);
 template void for_each_element(const Queue&, std::span<const PairSubtract<float>>, double);

@@ -36,7 +36,7 @@ struct PairProducts {
 };
 
 /// Whether a pair leaves a BFGS matrix definite, and well so.
-CURVBLAS_DEVICE inline bool is_curved(double ss, double sy, double yy) { return sy > 1e-8 * sqrt(ss) * sqrt(yy); }
+CURVBLAS_DEVICE inline bool is_curved(double ss, double sy, double yy) { return sy > 1e-10 * sqrt(ss) * sqrt(yy); }
 
 /// New pairs of `batch` models with room for m, and what is known about them.
 struct NewPairs {
@@ -112,7 +112,7 @@ struct PairJudgeSr1 {
     }
 };
 
-/// Keeps pairs without fault that leave a BFGS matrix definite: s.y > 1e-8 |s| |y|.
+/// Keeps pairs without fault that leave a BFGS matrix definite: s.y > 1e-10 |s| |y|.
 struct PairJudgeBfgs {
     NewPairs pairs;
     Status *accepted, *status;
@@ -123,6 +123,21 @@ struct PairJudgeBfgs {
         const bool is_convex = is_curved(pairs.ss(b), pairs.sy(b), pairs.yy(b));
         pairs.keep(b, status[b] == Status::ok && is_convex);
         accepted[b] = static_cast<Status>(status[b] == Status::ok && is_convex ? 1 : 0);
+    }
+};
+
+/// The rings of memories without what a new pair would take the place of.
+struct PairLeaveOldest {
+    Index m, batch;
+    const double* ring;
+    double* left;
+
+    CURVBLAS_DEVICE Index count() const { return batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const PairRing places{m, ring + 2 * b};
+        const bool is_full = places.kept() == m;
+        left[2 * b] = static_cast<double>(is_full ? places.row(places.first(), 1) : places.first());
+        left[2 * b + 1] = static_cast<double>(is_full ? m - 1 : places.kept());
     }
 };
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m curvblas info``, ``demo`` and ``low-rank``."""
+"""The command line: ``python -m curvblas info``, ``demo``, ``low-rank`` and ``robustness``."""
 
 import argparse
 from collections.abc import Sequence
@@ -28,6 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     low_rank.add_argument(
         "--output", type=Path, default=Path("low-rank-results"), help="folder for the page and its plots"
     )
+    robustness = commands.add_parser("robustness", help="quasi-Newton minimisers beside SciPy's on published problems")
+    robustness.add_argument(
+        "--quick", action="store_true", help="seconds: a quarter of the problems, a twentieth of the budget"
+    )
+    robustness.add_argument(
+        "--output", type=Path, default=Path("robustness-results"), help="folder for the page and its plot"
+    )
     options = parser.parse_args(arguments)
     if options.command == "info":
         _print_info()
@@ -35,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from .examples.low_rank import main as run_low_rank  # not above: it needs the extra `demo`
 
         run_low_rank(quick=options.quick, output=options.output)
+    elif options.command == "robustness":
+        from .examples.robustness import main as run_robustness  # likewise
+
+        run_robustness(quick=options.quick, output=options.output)
     else:
         from .examples.demo import main as run_demo  # likewise
 

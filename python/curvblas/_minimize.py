@@ -63,7 +63,7 @@ def minimize(
     objective: Objective,
     iterates: Iterator[Point | int],
     *,
-    gtol: float,
+    rtol: float,
     atol: float,
     max_iterations: int,
     callback: Callable[[MinimizeResult], Any] | None,
@@ -77,7 +77,7 @@ def minimize(
         The function.
     iterates : iterator of Point or int
         The first point and that after every iteration; a method that cannot go on gives the status that tells why.
-    gtol, atol, max_iterations, callback, progress
+    rtol, atol, max_iterations, callback, progress
         As for the minimisers.
 
     Returns
@@ -86,13 +86,13 @@ def minimize(
         Of the last point; where rounding ends the run, of the one of the smallest gradient.
     """
     owner = objective.owner
-    gtol = number(owner, "gtol", gtol, lambda value: 0 <= value < math.inf, "a number >= 0")
+    rtol = number(owner, "rtol", rtol, lambda value: 0 <= value < math.inf, "a number >= 0")
     atol = number(owner, "atol", atol, lambda value: 0 <= value < math.inf, "a number >= 0")
     limit = count(owner, "max_iterations", max_iterations)
     with display(owner, limit) if progress else nullcontext(_show_nothing) as show:
         point = next(iterates)
         assert isinstance(point, Point)
-        watch = Watch(objective, point, max(gtol * point.norm, atol), limit)
+        watch = Watch(objective, point, max(rtol * point.norm, atol), limit)
         while (status := watch.status(point)) == RUNNING:
             if callback is not None and watch.iterations and callback(_result(objective, watch, point, RUNNING)):
                 return _result(objective, watch, point, STOPPED)

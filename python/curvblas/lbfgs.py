@@ -26,7 +26,7 @@ def lbfgs_direction(
     Parameters
     ----------
     S, Y : float32 or float64 arrays, shape (..., m, n)
-        Steps and changes of the gradient, the oldest pair first. m may be 0, and more than n. Pairs with ``s.y <= 1e-8
+        Steps and changes of the gradient, the oldest pair first. m may be 0, and more than n. Pairs with ``s.y <= 1e-10
         |s| |y|`` are not used, so that H is positive definite.
     grad : array, shape (..., n)
         g.
@@ -129,7 +129,7 @@ class LBFGS(PairMemory):
         Returns
         -------
         bool, or array of bool with one entry a model
-            Whether it was kept: False where ``s.y <= 1e-8 |s| |y|``, after damping, and where the status is not
+            Whether it was kept: False where ``s.y <= 1e-10 |s| |y|``, after damping, and where the status is not
             ``OK``; the memory is as it was then. A device is waited for, unless there is a batch.
 
         Raises

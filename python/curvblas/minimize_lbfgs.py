@@ -17,7 +17,7 @@ def minimize_lbfgs(
     x0: Array,
     *,
     memory: int = 10,
-    gtol: float = 1e-5,
+    rtol: float = 1e-6,
     atol: float = 0.0,
     max_iterations: int = 10_000,
     callback: Callable[[MinimizeResult], Any] | None = None,
@@ -34,8 +34,8 @@ def minimize_lbfgs(
         The first point, of any library with ``+``, ``-`` and ``*``. Never modified: fun gets a copy.
     memory : int >= 1
         Pairs that are kept.
-    gtol : float >= 0
-        Success where ``|g| <= gtol |g_0|``, Euclidean norms, g_0 the first gradient: the same for any units of value
+    rtol : float >= 0
+        Success where ``|g| <= rtol |g_0|``, Euclidean norms, g_0 the first gradient: the same for any units of value
         and x.
     atol : float >= 0
         Success where ``|g| <= atol``, too: for first points that may be solutions.
@@ -84,7 +84,7 @@ def minimize_lbfgs(
     return minimize(
         objective,
         iterates,
-        gtol=gtol,
+        rtol=rtol,
         atol=atol,
         max_iterations=max_iterations,
         callback=callback,

@@ -52,7 +52,7 @@ def trust_region(B, g, radius):
 
 def bfgs_inverse(S, Y, initial=None):
     """Return the BFGS matrix H of curved pairs, the oldest first, by its recursion (Nocedal and Wright, (6.17))."""
-    curved = [(s, y) for s, y in zip(S, Y, strict=True) if s @ y > 1e-8 * np.linalg.norm(s) * np.linalg.norm(y)]
+    curved = [(s, y) for s, y in zip(S, Y, strict=True) if s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y)]
     if initial is None:
         initial = curved[-1][0] @ curved[-1][1] / (curved[-1][1] @ curved[-1][1]) if curved else 1.0
     H, identity = initial * np.eye(S.shape[1]), np.eye(S.shape[1])
