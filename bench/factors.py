@@ -6,8 +6,9 @@ import factor_ekfac
 import factor_maps
 import factor_packed
 import factor_rows
-from case import Case, Family, Job, Peer
+from case import Family
 from factor_batch import DECAY
+from jobs import peer
 
 TOPICS = (
     factor_rows.DENSE,
@@ -18,29 +19,18 @@ TOPICS = (
     factor_ekfac.TOPIC,
 )
 
-
-def peer(name: str, *packages: str) -> Peer:
-    """Make a peer that finds the topic of a case."""
-
-    def job(case: Case) -> Job:
-        topic = next(topic for topic in TOPICS if case in topic.cases)
-        return topic.peers[name](case)
-
-    return Peer(job, packages)
-
-
 FAMILY = Family(
     title="Kronecker factors, float32: updates, packed form, E-KFAC moments",
     cases=[case for topic in TOPICS for case in topic.cases],
     peers={
-        "curvblas": peer("curvblas", "curvblas"),
-        "numpy": peer("numpy"),
-        "scipy": peer("scipy", "scipy"),
-        "torch": peer("torch", "torch"),
-        "torch_kfac": peer("torch_kfac", "torch"),
-        "jax": peer("jax", "jax"),
-        "mkl": peer("mkl", "mkl"),
-        "curvblas_float32": peer("curvblas_float32", "curvblas"),
+        "curvblas": peer(TOPICS, "curvblas", "curvblas"),
+        "numpy": peer(TOPICS, "numpy"),
+        "scipy": peer(TOPICS, "scipy", "scipy"),
+        "torch": peer(TOPICS, "torch", "torch"),
+        "torch_kfac": peer(TOPICS, "torch_kfac", "torch"),
+        "jax": peer(TOPICS, "jax", "jax"),
+        "mkl": peer(TOPICS, "mkl", "mkl"),
+        "curvblas_float32": peer(TOPICS, "curvblas_float32", "curvblas"),
     },
     notes=(
         f"Updates: C <- {DECAY} C + {1 - DECAY:.2f} / N X^T X, the full symmetric matrix in place. All peers leave the "

@@ -1,16 +1,16 @@
-"""What the jobs of several families share: products and distances in float64 without a BLAS, and the best of ways."""
+"""What several families share: topics, products and distances in float64 without a BLAS, and the best of ways."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from case import Case, Job
+from case import Case, Job, Peer
 
 Vector: TypeAlias = NDArray[np.float64]
 Way: TypeAlias = Callable[[], object]
@@ -24,6 +24,35 @@ class Topic(NamedTuple):
 
     cases: Sequence[Case]
     peers: Mapping[str, Callable[[Case], Job]]
+
+
+def topic(pairs: Sequence[tuple[Case, Sequence[Any]]], kinds: Mapping[str, Callable[..., Any]]) -> Topic:
+    """Make a topic of cases with their arguments, of which the class of a peer makes what has a job."""
+    arguments = {case.name: given for case, given in pairs}
+
+    def maker(kind: Callable[..., Any]) -> Callable[[Case], Job]:
+        def job(case: Case) -> Job:
+            made: Job = kind(*arguments[case.name]).job()
+            return made
+
+        return job
+
+    return Topic([case for case, _ in pairs], {name: maker(kind) for name, kind in kinds.items()})
+
+
+def peer(topics: Sequence[Topic], name: str, *packages: str) -> Peer:
+    """Make a peer that finds the topic of a case."""
+
+    def job(case: Case) -> Job:
+        found = next(topic for topic in topics if case in topic.cases)
+        return found.peers[name](case)
+
+    return Peer(job, packages)
+
+
+def power(n: int) -> str:
+    """Write a power of ten."""
+    return f"{n:.0e}".replace("e+0", "e")
 
 
 def times(matrix: object, vector: Vector) -> Vector:

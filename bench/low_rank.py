@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import kalman_peers
@@ -10,29 +10,10 @@ import low_rank_peers
 import minsr_peers
 import online_peers
 import tonga_peers
-from case import Case, Family, Job, Peer
-from jobs import Topic
+from case import Case, Family
+from jobs import Topic, peer, power, topic
 
 OWN_AND_TWO = ("curvblas", "numpy", "torch")
-
-
-def power(n: int) -> str:
-    """Write a power of ten."""
-    return f"{n:.0e}".replace("e+0", "e")
-
-
-def topic(pairs: Sequence[tuple[Case, Sequence[Any]]], kinds: Mapping[str, Callable[..., Any]]) -> Topic:
-    """Make a topic of cases and the arguments of what a peer makes a job of."""
-    arguments = {case.name: given for case, given in pairs}
-
-    def maker(kind: Callable[..., Any]) -> Callable[[Case], Job]:
-        def job(case: Case) -> Job:
-            made: Job = kind(*arguments[case.name]).job()
-            return made
-
-        return job
-
-    return Topic([case for case, _ in pairs], {name: maker(kind) for name, kind in kinds.items()})
 
 
 def kinds(peers: Any) -> dict[str, Callable[..., Any]]:
@@ -126,25 +107,14 @@ def filters() -> Topic:
 
 TOPICS = (products(), windows(), network(), samples(), filters())
 
-
-def peer(name: str, *packages: str) -> Peer:
-    """Make a peer that finds the topic of a case."""
-
-    def job(case: Case) -> Job:
-        found = next(topic for topic in TOPICS if case in topic.cases)
-        return found.peers[name](case)
-
-    return Peer(job, packages)
-
-
 FAMILY = Family(
     title="Products of few long rows, and low-rank natural gradients over them",
     cases=[case for topic in TOPICS for case in topic.cases],
     peers={
-        "curvblas": peer("curvblas", "curvblas"),
-        "numpy": peer("numpy"),
-        "numpy_batched": peer("numpy_batched"),
-        "torch": peer("torch", "torch"),
+        "curvblas": peer(TOPICS, "curvblas", "curvblas"),
+        "numpy": peer(TOPICS, "numpy"),
+        "numpy_batched": peer(TOPICS, "numpy_batched"),
+        "torch": peer(TOPICS, "torch", "torch"),
     },
     notes=(
         "R R^T and R v: curvblas in one call, with float64 results; the peers in two products, in float32.",
