@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from case import Check, Job
-from jobs import Way, distance, fastest, worst
+from jobs import Way, distance, fastest, jax_in_float64, worst
 from lbfgs_peers import two_loops
 
 PROBLEMS, SIZE, MEMORY = 1000, 100, 10
@@ -131,10 +131,7 @@ class Jax(Problems):
 
     def load(self) -> None:
         """Import JAX, and copy the arrays: JAX owns its own."""
-        self.jax: Any = importlib.import_module("jax")
-        self.jax.config.update("jax_platforms", "cpu")
-        self.jax.config.update("jax_enable_x64", True)
-        self.jax.config.update("jax_cpu_enable_async_dispatch", False)  # see lsr1_peers.py
+        self.jax = jax_in_float64()
         self.given = [self.jax.numpy.array(x) for x in (self.S, self.Y, self.g)]
 
     def rolled(self, xp: Any, S: Any, Y: Any, g: Any) -> Any:

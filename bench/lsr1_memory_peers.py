@@ -75,17 +75,18 @@ class Memory:
 
 
 def coordinates(vectors: list[Array]) -> Array:
-    """Return long vectors in an orthonormal basis of their span, in float64; what tells a minimiser is the same there."""
+    """Return long vectors in an orthonormal basis of their span, in float64: a minimiser is known there, too."""
     # QR factorisations of pieces, and of those of their factors, so small that LAPACK wakes no thread.
     while len(vectors[0]) > PIECE:
         factors = []
         for start in range(0, len(vectors[0]), PIECES * PIECE):
             slab = np.stack([v[start : start + PIECES * PIECE] for v in vectors], axis=1).astype(np.float64)
             slab = np.pad(slab, ((0, -len(slab) % PIECE), (0, 0)))
-            factors.append(np.linalg.qr(slab.reshape(-1, PIECE, len(vectors)), mode="r").reshape(-1, len(vectors)))
+            R: Array = np.linalg.qr(slab.reshape(-1, PIECE, len(vectors)), mode="r")
+            factors.append(R.reshape(-1, len(vectors)))
         vectors = list(np.concatenate(factors).T)
-    inside: Array = np.linalg.qr(np.stack(vectors, axis=1), mode="r").T
-    return inside
+    inside: Array = np.linalg.qr(np.stack(vectors, axis=1), mode="r")
+    return inside.T
 
 
 class Curvblas(Memory):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from case import Check, Job
-from jobs import Way, fastest, worst
+from jobs import Way, fastest, jax_in_float64, worst
 from optimality import Models, conditions
 
 PROBLEMS, GAMMA, NEWTON_STEPS = 1000, 1.0, 9
@@ -179,11 +179,7 @@ class Jax(Steps):
 
     def load(self) -> None:
         """Import JAX, compile, and copy the arrays: JAX owns its own."""
-        jax: Any = importlib.import_module("jax")
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_enable_x64", True)
-        # With it, a factorisation may wait for the thread that it runs on: jaxlib 0.10.2 hung in one run of five.
-        jax.config.update("jax_cpu_enable_async_dispatch", False)
+        jax = jax_in_float64()
         triangle: Any = importlib.import_module("jax.scipy.linalg").solve_triangular
 
         def one(S: Any, Y: Any, g: Any, radius: Any) -> Any:
