@@ -89,14 +89,14 @@ struct LbfgsDamp {
     NewPairs pairs;
     double *base, *ones;
 
-    CURVBLAS_DEVICE static Index words(Index m) { return m * m + 5 * m + 2; }
+    CURVBLAS_DEVICE static Index words(Index m) { return m * m + 5 * m + 3; }
     CURVBLAS_DEVICE Index count() const { return pairs.batch; }
     CURVBLAS_DEVICE void work(Index b) const {
         const Index m = pairs.m;
         const PairRing places{m, pairs.ring + 2 * b};
         const PairProducts K{m, pairs.K + b * 4 * m * m};
         double *const q = base + b * words(m), *const order = q + 2 * m + 2, *const u = order + m, *const w = u + m;
-        double* const L = w + m;
+        double *const worst = w + m, *const L = worst + 1;
         const Index first = places.first(), kept = places.kept();
         CURVBLAS_ROLLED
         for (Index i = 0; i < 2 * m + 1; ++i) q[i] = 0;
@@ -112,11 +112,10 @@ struct LbfgsDamp {
                 sum += K.sy(row(i), row(k)) * K.sy(row(j), row(k)) / K.sy(row(k), row(k));
             return sum;
         };
-        double worst;
         CURVBLAS_ROLLED
         for (Index i = 0; i < kept; ++i) order[i] = static_cast<double>(i);
         const Index rank =
-            ordered_cholesky(middle, [&](Index i) { return middle(i, i); }, 1e-14, kept, order, m, L, &worst);
+            ordered_cholesky(middle, [&](Index i) { return middle(i, i); }, 1e-14, kept, order, m, L, worst);
         if (rank < kept) return;
         CURVBLAS_ROLLED
         for (Index i = 0; i < kept; ++i) {

@@ -41,10 +41,12 @@ __global__ void __launch_bounds__(threads) descend(LbfgsTwoLoop<T> task) {
         zero += (dots.ss + dots.yy) * 0;
         const bool is_wanted = !task.mask.data || task.mask[blockIdx.x](0, i) != T(0);
         const bool is_used = is_wanted && is_curved(dots.ss, dots.sy, dots.yy);
-        if (threadIdx.x == 0) curvature[i] = is_used ? dots.sy : 0, share[i] = is_used ? dots.sq / dots.sy : 0;
+        if (threadIdx.x == 0) curvature[i] = is_used ? dots.sy : 0;
         if (!is_used) continue;
+        const double factor = dots.sq / dots.sy;
+        if (threadIdx.x == 0) share[i] = factor;
         if (scale == 0) scale = dots.sy / dots.yy;
-        for (Index j = threadIdx.x; j < n; j += threads) q[j] -= dots.sq / dots.sy * static_cast<double>(Y(i, j));
+        for (Index j = threadIdx.x; j < n; j += threads) q[j] -= factor * static_cast<double>(Y(i, j));
     }
     if (scale == 0) scale = 1;
     if (zero != 0 || !(scale > 0)) scale = NAN;
