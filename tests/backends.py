@@ -23,7 +23,7 @@ GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_sta
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
 GROUPS |= {"B", "D", "Z"}
 GROUPS |= {"vectors", "basis", "values", "jacobian", "previous"}
-GROUPS |= {"S", "Y", "grad", "v", "mask"}
+GROUPS |= {"S", "Y", "grad", "v", "mask", "Psi", "M_inv"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
     "update_conv_factors": ("factors", "inputs", "kernel_size"),
@@ -51,6 +51,7 @@ FUNCTIONS = {
     "low_rank_solve": ("basis", "values", "damping", "grads"),
     "lsr1_step": ("S", "Y", "grad", "radius"),
     "lsr1_matvec": ("S", "Y", "v"),
+    "trust_region_step": ("Psi", "M_inv", "grad", "radius"),
     "lbfgs_direction": ("S", "Y", "grad"),
     "simple_natural_gradient": ("rows",),
     "sample_space_solve": ("jacobian", "rhs", "damping"),

@@ -79,7 +79,11 @@ def near_hard(rng, tau, n=40, k=5):
 
 def errors(S, Y, gamma, g, radius, found):
     """Relative residual, of the length, of the lowest eigenvalue's sign, and of the value over the oracle's."""
-    B = oracle.sr1_matrix(S, Y, gamma)
+    return errors_of(oracle.sr1_matrix(S, Y, gamma), g, radius, found)
+
+
+def errors_of(B, g, radius, found):
+    """The same for a matrix."""
     g, p, sigma = np.float64(g), np.float64(found.step), float(found.multiplier)
     values = np.linalg.eigvalsh(B)
     norm, length = np.abs(values).max(), np.linalg.norm(p)

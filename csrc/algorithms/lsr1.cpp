@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "algorithms/workspace.h"
+#include "kernels/compact_model.h"
 #include "kernels/eigenbasis.h"
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
@@ -19,14 +20,15 @@ Stack<T> as_rows(T* data, Index columns) {
     return contiguous_stack(data, 1, columns, 1);
 }
 
-/// Some neighbouring models, and a vector for each.
+/// Some neighbouring models, and a vector for each. With M_inv, Y is Psi and S has no data.
 template <class T>
 class Lsr1 {
   public:
-    Lsr1(const Queue& queue, const PairModels<T>& models, const Stack<const T>& g)
+    Lsr1(const Queue& queue, const PairModels<T>& models, const Stack<const T>& g, const Stack<const T>& M_inv = {})
         : queue_(queue),
           models_(models),
           g_(g),
+          M_inv_(M_inv),
           m_(models.S.rows),
           batch_(g.batch),
           numbers_(queue, batch_ * (Lsr1Problem::words(m_) + m_ + 3 + 4 * m_ * m_)),
@@ -42,7 +44,8 @@ class Lsr1 {
     void step(const Lsr1Step<T>& out) {
         begin(out.radius, out.reports.status);
         run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.reports.status});
-        run(Lsr1Model{problems_, needs_basis_, out.reports.status});
+        is_given() ? run(given_model(problems_, 0, needs_basis_, out.reports.status))
+                   : run(Lsr1Model{problems_, needs_basis_, out.reports.status});
         decompose();
         run(Lsr1Solve{problems_, limits, out.radius, basis_.get(), needs_basis_, out.reports});
         run(Lsr1Combine{problems_, needs_basis_, out.reports.status});
@@ -82,11 +85,19 @@ class Lsr1 {
 
     void begin(const double* radius, Status* status, const double* known = nullptr, Index stride = 0) {
         if (!known) form_products();
+        if (is_given()) run(CompactClear{problems_});
         run(Lsr1Begin<T>{problems_, models_.K, known, stride, models_.mask, models_.initial, radius, status});
         if (models_.initial || m_ == 0) return;
         run(Lsr1Curvature{problems_});
         decompose();
         run(Lsr1Gamma{problems_, basis_.get(), status});
+    }
+
+    bool is_given() const { return M_inv_.data; }
+    /// Of some problems, from problem `first` of all on.
+    CompactModel<T> given_model(const Lsr1Batch& some, Index first, const double* needs_basis, Status* status) const {
+        const Index count = some.batch;
+        return {some, some_of(M_inv_, first, count), some_of(models_.mask, first, count), needs_basis, status};
     }
 
     /// P() and, unless they are given, K.
@@ -95,9 +106,9 @@ class Lsr1 {
         double* const P = problems_.at(0).P();
         const Stack<double> Sg = numbers(P, m_, 1), Yg = numbers(P + m_, m_, 1), gg = numbers(P + 2 * m_, 1, 1);
         const Stack<const T>&S = models_.S, &Y = models_.Y;
-        if (!models_.K && m_ > 0) append_exact<T>(tasks, {S, Y, products(0, 0), products(0, m_)});
+        if (!models_.K && !is_given() && m_ > 0) append_exact<T>(tasks, {S, Y, products(0, 0), products(0, m_)});
         if (m_ > 0) append_exact<T>(tasks, {Y, g_, models_.K ? Stack<double>{} : products(m_, m_), Yg});
-        if (m_ > 0) append_exact<T>(tasks, {S, g_, {}, Sg});
+        if (!is_given() && m_ > 0) append_exact<T>(tasks, {S, g_, {}, Sg});
         tasks.push_back({g_, {}, gg, {}});
         gram<T>(queue_, tasks);
     }
@@ -118,8 +129,8 @@ class Lsr1 {
     /// P = q (S; Y) + weight g.
     void combine(const Stack<T>& P) {
         double* const q = problems_.at(0).q();
-        LowRankApply<T> task{read_only(numbers(q, 1, m_)), models_.S, g_, problems_.weight, P};
-        task.Q_2 = read_only(numbers(q + m_, 1, m_)), task.R_2 = models_.Y;
+        LowRankApply<T> task{read_only(numbers(q + m_, 1, m_)), models_.Y, g_, problems_.weight, P};
+        if (!is_given()) task.Q_2 = read_only(numbers(q, 1, m_)), task.R_2 = models_.S;
         low_rank_apply<T>(queue_, std::span(&task, 1));
     }
 
@@ -149,8 +160,7 @@ class Lsr1 {
             each<Lsr1Psi<T>>(
                 [&](const Work& w) { return Lsr1Psi<T>{w.problem, all_.models_.S[w.b], all_.models_.Y[w.b], w.Q}; });
             for (Index row = 0; row < all.m_; ++row) orthogonalise(row);
-            each<Lsr1Compress>([&](const Work& w) { return Lsr1Compress{w.problem, status_ + w.b}; });
-            each<Lsr1Model>([&](const Work& w) { return Lsr1Model{w.problem, nullptr, status_ + w.b}; });
+            all.is_given() ? form_given() : form();
             multiply([&](const Work& w) { return Gram<T>{basis(w), g(w), {}, column(w.p.c())}; });
         }
 
@@ -237,6 +247,16 @@ class Lsr1 {
             combine([&](const Work& w) { return combination(w, before(w), outside(w), own(w)); });
         }
 
+        /// A, and what of Q is in use.
+        void form() const {
+            each<Lsr1Compress>([&](const Work& w) { return Lsr1Compress{w.problem, status_ + w.b}; });
+            each<Lsr1Model>([&](const Work& w) { return Lsr1Model{w.problem, nullptr, status_ + w.b}; });
+        }
+        void form_given() const {
+            each<CompactModel<T>>(
+                [&](const Work& w) { return all_.given_model(w.problem, w.b, nullptr, status_ + w.b); });
+        }
+
         void solve(const Lsr1Step<T>& out) const {
             std::vector<Eigenbasis<double>> bases;
             for (const Work& w : works_) bases.push_back(all_.eigenproblem(w.problem, w.b));
@@ -257,7 +277,7 @@ class Lsr1 {
 
     const Queue& queue_;
     const PairModels<T> models_;
-    const Stack<const T> g_;
+    const Stack<const T> g_, M_inv_;
     const Index m_, batch_;
     Workspace<double> numbers_;
     decltype(std::declval<Queue>().template scratch<Status>(0)) basis_;
@@ -277,6 +297,17 @@ void lsr1_step(const Queue& queue, const Lsr1Step<T>& step) {
 }
 
 template <class T>
+void compact_step(const Queue& queue, const CompactStep<T>& step) {
+    PairModels<T> models{step.Psi, step.Psi, step.mask, nullptr, nullptr, step.gamma};
+    models.S.data = nullptr, models.S.batch_stride = 0;  // null for each of them
+    in_pieces(queue, models, Lsr1Problem::words(models.S.rows), [&](Index first, Index count) {
+        Lsr1Step<T> own{some_of(models, first, count), some_of(step.g, first, count), step.radius + first,
+                        some_of(step.step, first, count), step.reports.from(first)};
+        Lsr1<T>(queue, own.models, own.g, some_of(step.M_inv, first, count)).step(own);
+    });
+}
+
+template <class T>
 void lsr1_matvec(const Queue& queue, const Lsr1Matvec<T>& product) {
     in_pieces(queue, product.models, Lsr1Problem::words(product.models.S.rows), [&](Index first, Index count) {
         Lsr1Matvec<T> own{some_of(product.models, first, count),
@@ -291,6 +322,8 @@ void lsr1_matvec(const Queue& queue, const Lsr1Matvec<T>& product) {
 
 template void lsr1_step(const Queue&, const Lsr1Step<float>&);
 template void lsr1_step(const Queue&, const Lsr1Step<double>&);
+template void compact_step(const Queue&, const CompactStep<float>&);
+template void compact_step(const Queue&, const CompactStep<double>&);
 template void lsr1_matvec(const Queue&, const Lsr1Matvec<float>&);
 template void lsr1_matvec(const Queue&, const Lsr1Matvec<double>&);
 

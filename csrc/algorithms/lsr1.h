@@ -1,4 +1,4 @@
-// Limited-memory SR1: exact trust-region steps and products with its matrix.
+// Limited-memory SR1: exact trust-region steps and products with its matrix; steps of other compact models.
 #pragma once
 
 #include <span>
@@ -44,6 +44,22 @@ struct Lsr1Step {
 
 template <class T>
 void lsr1_step(const Queue& queue, const Lsr1Step<T>& step);
+
+/// As Lsr1Step, for any B = gamma I + Psi^T M_inv^-1 Psi. Shapes: Psi (batch, m, n); M_inv (batch, m, m), of which the
+/// lower triangle is read; mask as in PairModels. Rows of Psi that depend on each other all count. inaccurate: M_inv is
+/// singular, or the step does not fit T. Cost per model: m^2 n + 4 m n flops and some 12 m^3.
+template <class T>
+struct CompactStep {
+    Stack<const T> Psi, M_inv, mask;
+    const double* gamma;
+    Stack<const T> g;
+    const double* radius;
+    Stack<T> step;
+    Lsr1Reports reports;
+};
+
+template <class T>
+void compact_step(const Queue& queue, const CompactStep<T>& step);
 
 /// P = B x for every model, x and P (batch, 1, n). `known` (null: they are formed): S x, Y x, x.x, 2 m + 1 numbers a
 /// model that are `stride` apart. Pairs whose y - gamma s depend on newer ones as far as 2^-43 of the

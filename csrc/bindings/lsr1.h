@@ -9,6 +9,10 @@ namespace curvblas {
 /// (step, multiplier, case, predicted reduction, status).
 py::tuple lsr1_step(const py::object& S, const py::object& Y, const py::object& grad, const py::object& radius,
                     const py::object& gamma, const py::object& mask, const py::object& out);
+/// The same for Psi and M_inv.
+py::tuple trust_region_step(const py::object& Psi, const py::object& M_inv, const py::object& grad,
+                            const py::object& radius, const py::object& gamma, const py::object& mask,
+                            const py::object& out);
 /// (B v, status).
 py::tuple lsr1_matvec(const py::object& S, const py::object& Y, const py::object& gamma, const py::object& v,
                       const py::object& mask);

@@ -61,6 +61,7 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("low_rank_solve", &low_rank_solve);
     m.def("lsr1_step", &lsr1_step);
     m.def("lsr1_matvec", &lsr1_matvec);
+    m.def("trust_region_step", &trust_region_step);
     m.def("pair_memory", &pair_memory);
     m.def("lsr1_memory_update", &lsr1_memory_update);
     m.def("lsr1_memory_step", &lsr1_memory_step);

@@ -17,6 +17,11 @@ double* kept_numbers(Call& call, const py::object& given, const char* name, Inde
     return a.as<double>();
 }
 
+void require_rows(const Array& a) {
+    if (a.ndim < 2 || a.shape[a.ndim - 1] == 0)
+        wrong_value(a.argument.text(), " must have shape (..., m, n) with n > 0, got ", a.shape_text());
+}
+
 /// Puts pairs into a memory by queue(update, first).
 template <class Run>
 py::tuple update_memory(Call& call, const Models& models, const py::object& s, const py::object& y, const Run& run) {
@@ -47,9 +52,7 @@ py::tuple update_memory(Call& call, const Models& models, const py::object& s, c
 Models::Models(Call& call, const py::object& pairs, const py::object& differences, const py::object& given_initial,
                const char* name, const Range& range, const py::object& given_mask)
     : S(call.one_array(pairs, "S")), Y(call.one_array(differences, "Y")), mask{false, {}} {
-    const Array& a = S.arrays[0];
-    if (a.ndim < 2 || a.shape[a.ndim - 1] == 0)
-        wrong_value(a.argument.text(), " must have shape (..., m, n) with n > 0, got ", a.shape_text());
+    require_rows(S.arrays[0]);
     require_dtype(Y, require_real(S), "S");
     require_shapes_of(S, Y);
     if (!given_mask.is_none()) mask = per_pair(call, given_mask, "mask");
@@ -63,6 +66,14 @@ Models::Models(Call& call, const py::tuple& memory, const py::object& given_init
     for (const Group* rows : {&S, &Y}) curvblas::require_state(*rows, dtype());
     products = kept_numbers(call, memory[2], "products", batch * 4 * m * m);
     ring = kept_numbers(call, memory[3], "ring", batch * 2);
+}
+
+Models::Models(Call& call, const py::object& Psi, const py::object& gamma, const py::object& given_mask)
+    : S(call.one_array(Psi, "Psi")), Y(S), mask{false, {}} {
+    require_rows(S.arrays[0]);
+    require_real(S);
+    if (!given_mask.is_none()) mask = per_pair(call, given_mask, "mask");
+    initial = call.parameter(gamma, "gamma", S, 2, finite);
 }
 
 Group Models::vectors(Call& call, const py::object& given, const char* name) const {
@@ -87,20 +98,21 @@ Group Models::with_axis(Call& call, const py::object& given, const char* name, i
     const Array &s = S.arrays[0], &v = vectors.arrays[0];
     const Index length = s.shape[s.ndim - axis];
     if (v.ndim != s.ndim - 1 || v.shape[v.ndim - 1] != length)
-        wrong_value(v.argument.text(), " must have shape (..., ", length, ") for S of shape ", s.shape_text(), ", got ",
-                    v.shape_text());
+        wrong_value(v.argument.text(), " must have shape (..., ", length, ") for ", s.argument.short_text(),
+                    " of shape ", s.shape_text(), ", got ", v.shape_text());
     require_same_batch(s, 2, v, 1);
-    require_dtype(vectors, s.dtype, "S");
+    require_dtype(vectors, s.dtype, s.argument.name);
     return as_rows(vectors);
 }
 
-NewArrays new_vectors(Call& call, const Models& models, Group rows, const char* name, const py::object& out) {
+NewArrays new_vectors(Call& call, const Models& models, Group rows, const char* name, const py::object& out,
+                      const Group& also) {
     const Group given = rows;
     Array& a = rows.arrays[0];
     a.shape[a.ndim - 2] = a.shape[a.ndim - 1], --a.ndim;
     const Argument argument = a.argument;
     a = contiguous_like(a, models.dtype()), a.argument = argument;
-    NewArrays made = output_like(call, rows, name, out, {&given, &models.S, &models.Y, &models.mask});
+    NewArrays made = output_like(call, rows, name, out, {&given, &models.S, &models.Y, &models.mask, &also});
     made.group = as_rows(made.group);
     return made;
 }

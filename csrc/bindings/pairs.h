@@ -23,6 +23,8 @@ struct Models {
            const char* name, const Range& range, const py::object& given_mask);
     /// `memory` is what pair_memory made.
     Models(Call& call, const py::tuple& memory, const py::object& given_initial, const char* name, const Range& range);
+    /// Other compact models: Y is Psi, and so is S, for shapes alone.
+    Models(Call& call, const py::object& Psi, const py::object& gamma, const py::object& given_mask);
 
     DType dtype() const { return S.arrays[0].dtype; }
     /// Vectors, one a model, as matrices of one row: as long as S has columns, or rows.
@@ -44,10 +46,10 @@ struct Models {
     Group with_axis(Call& call, const py::object& given, const char* name, int axis) const;
 };
 
-/// New vectors like `rows`, which are called `name`, or `out`, unless it is None, which may not overlap the models: the
-/// Python object without the axis of one row, and the view with it.
+/// New vectors like `rows`, which are called `name`, or `out`, unless it is None, which may not overlap the models, nor
+/// `also`: the Python object without the axis of one row, and the view with it.
 NewArrays new_vectors(Call& call, const Models& models, Group rows, const char* name,
-                      const py::object& out = py::none());
+                      const py::object& out = py::none(), const Group& also = {false, {}});
 
 /// (S, Y, products, ring), new arrays in the memory of the vectors `like` (batch..., n) and of their dtype: S and Y
 /// (batch..., m, n), their products (batch..., 2 m, 2 m) and the ring (batch..., 2), without pairs. `function` and

@@ -6,7 +6,8 @@
 
 namespace curvblas::CURVBLAS_BACKEND {
 
-/// Psi = Y - gamma S of one problem, the row of pair order()[p] at p, and zeros in what rows are left.
+/// Psi = Y - gamma S of one problem, or Y (S has no data), the row of pair order()[p] at p, and zeros in what rows are
+/// left.
 template <class T>
 struct Lsr1Psi {
     Lsr1Batch problems;
@@ -20,9 +21,8 @@ struct Lsr1Psi {
         CURVBLAS_ROLLED
         for (Index i = 0; i < Psi.rows; ++i) {
             const Index row = i < p.pairs() ? p.slot(p.pair(i)) : -1;
-            Psi(i, j) = row < 0
-                            ? T(0)
-                            : static_cast<T>(static_cast<double>(Y(row, j)) - gamma * static_cast<double>(S(row, j)));
+            const double step = row < 0 || !S.data ? 0 : static_cast<double>(S(row, j));
+            Psi(i, j) = row < 0 ? T(0) : static_cast<T>(static_cast<double>(Y(row, j)) - gamma * step);
         }
     }
 };

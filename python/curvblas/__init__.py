@@ -28,7 +28,7 @@ from .minimize_lsr1 import minimize_lsr1
 from .online_natural_gradient import OnlineNaturalGradient
 from .packing import pack_symmetric, unpack_symmetric
 from .preconditioning import PreconditionResult, precondition, precondition_eigen, precondition_with_inner
-from .quasi_newton import TrustRegionStep, lsr1_matvec, lsr1_step
+from .quasi_newton import TrustRegionStep, lsr1_matvec, lsr1_step, trust_region_step
 from .recurrent import update_lagged_factors
 from .roots import RootResult, inverse_root, newton_schulz
 from .sample_space import SampleSpaceResult, sample_space_solve
@@ -88,6 +88,7 @@ __all__ = [
     "set_num_threads",
     "simple_natural_gradient",
     "triangular_solve",
+    "trust_region_step",
     "unpack_symmetric",
     "update_conv_factors",
     "update_ekfac_moments",
