@@ -123,7 +123,7 @@ class TestRows:
 
     def test_may_be_in_units_of_their_own(self, backend, rng):
         Psi, M_inv, g = rng.standard_normal((5, 12)), compact.indefinite(rng, 5), rng.standard_normal(12)
-        units = np.logspace(-60, 60, 5)
+        units = np.array([1e-60, 1e3, 1.0, 1e40, 1e-7])
 
         found = backend.trust_region_step(units[:, None] * Psi, np.outer(units, units) * M_inv, g, 0.9, gamma=-0.2)
 
