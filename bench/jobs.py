@@ -58,9 +58,9 @@ def power(n: int) -> str:
 
 
 def jax_in_float64() -> Any:
-    """Import JAX for stacks of small factorisations, in the way that is fastest for them and does not hang."""
-    # Its pool calls SciPy's OpenBLAS from each thread. With threads of its own there, that took 200 times as long; and
-    # with asynchronous dispatch a factorisation may wait for the thread that it runs on (jaxlib 0.10.2, two threads).
+    """Import JAX for stacks of small factorisations, and keep it from hanging."""
+    # With asynchronous dispatch, or with threads of SciPy's OpenBLAS beside those of JAX's pool, factorisations of
+    # 1,000 matrices of size 16 never came back in some runs (jaxlib 0.10.2, two threads).
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     jax: Any = importlib.import_module("jax")
     jax.config.update("jax_platforms", "cpu")
