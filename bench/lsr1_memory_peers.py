@@ -85,8 +85,9 @@ def coordinates(vectors: list[Array]) -> Array:
             R = np.asarray(np.linalg.qr(slab.reshape(-1, PIECE, len(vectors)), mode="r"))
             factors.append(R.reshape(-1, len(vectors)))
         vectors = list(np.concatenate(factors).T)
-    inside: Array = np.asarray(np.linalg.qr(np.stack(vectors, axis=1), mode="r"))
-    return inside.T
+    R = np.asarray(np.linalg.qr(np.stack(vectors, axis=1), mode="r"))
+    inside: Array = R.T
+    return inside
 
 
 class Curvblas(Memory):
