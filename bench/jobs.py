@@ -58,9 +58,10 @@ def power(n: int) -> str:
 
 
 def jax_in_float64() -> Any:
-    """Import JAX for stacks of small factorisations, in the way that is fastest for them and does not hang."""
-    # Its pool calls SciPy's OpenBLAS from each thread. With threads of its own there, that took 200 times as long; and
-    # with asynchronous dispatch a factorisation may wait for the thread that it runs on (jaxlib 0.10.2, two threads).
+    """Import JAX for stacks of small factorisations, with a pool in which they do not wait for each other."""
+    # With as many threads as cores (two), two in eight runs over 1,000 matrices of size 16 never came back; with four
+    # times as many, and no threads of SciPy's OpenBLAS beside them, none of eight, at the same speed (jaxlib 0.10.2).
+    os.environ["NPROC"] = str(4 * int(os.environ["OMP_NUM_THREADS"]))
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     jax: Any = importlib.import_module("jax")
     jax.config.update("jax_platforms", "cpu")

@@ -82,11 +82,12 @@ def coordinates(vectors: list[Array]) -> Array:
         for start in range(0, len(vectors[0]), PIECES * PIECE):
             slab = np.stack([v[start : start + PIECES * PIECE] for v in vectors], axis=1).astype(np.float64)
             slab = np.pad(slab, ((0, -len(slab) % PIECE), (0, 0)))
-            R: Array = np.linalg.qr(slab.reshape(-1, PIECE, len(vectors)), mode="r")
+            R = np.asarray(np.linalg.qr(slab.reshape(-1, PIECE, len(vectors)), mode="r"))
             factors.append(R.reshape(-1, len(vectors)))
         vectors = list(np.concatenate(factors).T)
-    inside: Array = np.linalg.qr(np.stack(vectors, axis=1), mode="r")
-    return inside.T
+    R = np.asarray(np.linalg.qr(np.stack(vectors, axis=1), mode="r"))
+    inside: Array = R.T
+    return inside
 
 
 class Curvblas(Memory):

@@ -185,8 +185,8 @@ class Jax(Steps):
         def one(S: Any, Y: Any, g: Any, radius: Any) -> Any:
             return steps(jax.numpy, lambda L, X: triangle(L, X, trans=1, lower=True), S, Y, g, radius)
 
-        self.steps = jax.jit(jax.vmap(one))
         self.given = [jax.numpy.array(x) for x in (self.S, self.Y, self.g, self.radius)]
+        self.steps = jax.jit(jax.vmap(one)).lower(*self.given).compile()
 
     def every(self) -> None:
         """Take the steps."""

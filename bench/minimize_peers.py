@@ -105,7 +105,7 @@ class Curvblas(Search):
 
     def search(self) -> None:
         """Search."""
-        self.cb.minimize_lbfgs(self.objective, np.zeros(self.function.size), memory=MEMORY)
+        self.cb.minimize_lbfgs(self.objective, np.zeros(self.function.size), memory=MEMORY, rtol=0.0)
 
 
 class Scipy(Search):

@@ -28,10 +28,27 @@ def machine_lines(results: Results) -> list[str]:
     return lines
 
 
+def evaluation_lines(results: Results) -> list[str]:
+    """Write how often each peer evaluated the function, where it counted."""
+    lines = []
+    for record in results.records:
+        counts = {name: t.errors["evaluations"] for name, t in record.timings.items() if "evaluations" in t.errors}
+        if counts:
+            each = ", ".join(f"{name} {count:.0f}" for name, count in counts.items())
+            lines.append(f"Evaluations, {record.case.name}: {each}.")
+    return lines
+
+
 def remarks(results: Results) -> list[str]:
     """List all of it, a line each."""
     lines = [f"{name}: {reason}" for name, reason in results.skipped.items()]
-    lines += [*machine_lines(results), *results.notes, LEGEND, *([SHARES] if results.limits else [])]
+    lines += [
+        *machine_lines(results),
+        *results.notes,
+        *evaluation_lines(results),
+        LEGEND,
+        *([SHARES] if results.limits else []),
+    ]
     if any(timing.stopped for record in results.records for timing in record.timings.values()):
         lines.append(STOPPED)
     return lines
