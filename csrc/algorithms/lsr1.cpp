@@ -44,8 +44,12 @@ class Lsr1 {
     void step(const Lsr1Step<T>& out) {
         begin(out.radius, out.reports.status);
         run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.reports.status});
-        is_given() ? run(given_model(problems_, 0, needs_basis_, out.reports.status))
-                   : run(Lsr1Model{problems_, needs_basis_, out.reports.status});
+        if (is_given()) {
+            run(given_model(problems_, 0, needs_basis_, out.reports.status));
+        } else {
+            run(Lsr1Invert{problems_, needs_basis_, out.reports.status});
+            run(Lsr1Model{problems_, needs_basis_, out.reports.status});
+        }
         decompose();
         run(Lsr1Solve{problems_, limits, out.radius, basis_.get(), needs_basis_, out.reports});
         run(Lsr1Combine{problems_, needs_basis_, out.reports.status});
@@ -56,6 +60,7 @@ class Lsr1 {
     void multiply(const Lsr1Matvec<T>& out) {
         begin(nullptr, out.status, out.known, out.stride);
         run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.status});
+        run(Lsr1InvertProduct{problems_, needs_basis_, out.status});
         run(Lsr1Multiply{problems_, needs_basis_, out.status});
         combine(out.P);
         in_basis(out.status, [&](InBasis& delicate) { delicate.multiply(out.P); });
@@ -89,6 +94,7 @@ class Lsr1 {
         run(Lsr1Begin<T>{problems_, models_.K, known, stride, models_.mask, models_.initial, radius, status});
         if (models_.initial || m_ == 0) return;
         run(Lsr1Curvature{problems_});
+        run(Lsr1CurvatureAgain{problems_});
         decompose();
         run(Lsr1Gamma{problems_, basis_.get(), status});
     }
@@ -250,6 +256,7 @@ class Lsr1 {
         /// A, and what of Q is in use.
         void form() const {
             each<Lsr1Compress>([&](const Work& w) { return Lsr1Compress{w.problem, status_ + w.b}; });
+            each<Lsr1Invert>([&](const Work& w) { return Lsr1Invert{w.problem, nullptr, status_ + w.b}; });
             each<Lsr1Model>([&](const Work& w) { return Lsr1Model{w.problem, nullptr, status_ + w.b}; });
         }
         void form_given() const {
@@ -265,6 +272,7 @@ class Lsr1 {
                 return Lsr1SolveInBasis{w.problem, limits, out.radius + w.b, all_.basis_.get() + w.b,
                                         out.reports.from(w.b)};
             });
+            each<Lsr1CombineInBasis>([&](const Work& w) { return Lsr1CombineInBasis{w.problem, status_ + w.b}; });
             each<Lsr1ChooseUnit<T>>(
                 [&](const Work& w) { return Lsr1ChooseUnit<T>{w.problem, read_only(w.Q), status_ + w.b}; });
         }

@@ -81,9 +81,9 @@ struct Lsr1Problem : PairProducts {
                 if (i >= used || j >= used) A()[i * m + j] = i == j ? (bound > 0 ? 2 * bound : 1) : 0;
         }
     }
-    /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and d_i = 1 / sqrt(|s_i| |psi_i|),
-    /// which no factors of pairs change.
-    CURVBLAS_DEVICE void form_inverse() const {
+    /// d_i = 1 / sqrt(|s_i| |psi_i|) of the pairs in use: d_i Minv_ij d_j does not change where pairs are multiplied by
+    /// numbers.
+    CURVBLAS_DEVICE void form_scales() const {
         CURVBLAS_ROLLED
         for (Index p = 0; p < pairs(); ++p) {
             double square = 0;
@@ -91,11 +91,17 @@ struct Lsr1Problem : PairProducts {
             for (Index q = 0; q <= p; ++q) square += L()[p * m + q] * L()[p * m + q];
             d()[p] = 1 / sqrt(sqrt(ss(pair(p), pair(p))) * sqrt(square));
         }
+    }
+    /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and D of form_scales.
+    CURVBLAS_DEVICE void form_inverse() const {
         CURVBLAS_ROLLED
         for (Index p = 0; p < pairs(); ++p) {
+            const Index i = pair(p);
             CURVBLAS_ROLLED
-            for (Index q = 0; q < pairs(); ++q)
-                G()[p * m + q] = d()[p] * (curvature(pair(p), pair(q)) - gamma() * ss(pair(p), pair(q))) * d()[q];
+            for (Index q = 0; q < pairs(); ++q) {
+                const Index j = pair(q);
+                G()[p * m + q] = d()[p] * (curvature(i, j) - gamma() * ss(i, j)) * d()[q];
+            }
         }
     }
     /// X <- Minv^-1 X for `columns` columns, given L; false if Minv is singular.
@@ -125,9 +131,8 @@ struct Lsr1Problem : PairProducts {
         }
         return solve_inverse(r);
     }
-    /// A = L^T Minv^-1 L, which is B - gamma I in the basis Q. Where Minv is singular, the oldest pairs are left out.
+    /// A = L^T X, which is B - gamma I in the basis Q.
     CURVBLAS_DEVICE void form_model() const {
-        while (!solve_model()) count() -= 1;
         const Index r = pairs();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
@@ -226,7 +231,7 @@ struct Lsr1Begin {
     }
 };
 
-/// A has the eigenvalues l of (D + L + L^T) v = l S S^T v, for pairs whose s do not depend on newer ones.
+/// X = (D + L + L^T) R^-T with R R^T = S S^T, for pairs whose s do not depend on newer ones.
 struct Lsr1Curvature {
     Lsr1Batch problems;
 
@@ -235,12 +240,11 @@ struct Lsr1Curvature {
         constexpr double least = 1e-8;
         const Lsr1Problem p = problems.at(b);
         const Index m = p.m;
-        double worst;
         CURVBLAS_ROLLED
         for (Index k = 0; k < p.pairs(); ++k) p.d()[k] = p.order()[k];
         const auto gram = [&](Index i, Index j) { return p.ss(i, j); };
         const auto size = [&](Index i) { return p.ss(i, i); };
-        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.d(), m, p.L(), &worst);
+        const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.d(), m, p.L(), &p.worst());
         double* const X = p.X();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
@@ -249,6 +253,19 @@ struct Lsr1Curvature {
                 X[i * m + j] = p.curvature(static_cast<Index>(p.d()[i]), static_cast<Index>(p.d()[j]));
             solve_lower(p.L(), m, r, X + i * m);
         }
+        p.rank() = static_cast<double>(r);
+    }
+};
+
+/// A = R^-1 X, which has the eigenvalues l of (D + L + L^T) v = l S S^T v.
+struct Lsr1CurvatureAgain {
+    Lsr1Batch problems;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index m = p.m, r = static_cast<Index>(p.rank());
+        double* const X = p.X();
         CURVBLAS_ROLLED
         for (Index j = 0; j < r; ++j) {
             CURVBLAS_ROLLED
@@ -258,7 +275,6 @@ struct Lsr1Curvature {
             for (Index i = 0; i < r; ++i) p.A()[i * m + j] = p.v()[i];
         }
         p.pad(r);
-        p.rank() = static_cast<double>(r), p.worst() = worst;
     }
 };
 

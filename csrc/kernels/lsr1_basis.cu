@@ -12,6 +12,7 @@ template void for_each_element(const Queue&, std::span<const Lsr1Compress>, doub
 template void for_each_element(const Queue&, std::span<const Lsr1Project>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1ProjectAgain>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1SolveInBasis>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1CombineInBasis>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1ChooseUnit<float>>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1ChooseUnit<double>>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1AddUnit<float>>, double);

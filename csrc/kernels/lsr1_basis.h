@@ -85,6 +85,7 @@ struct Lsr1Compress {
             p.order()[rank] = p.order()[i], p.rows()[rank++] = static_cast<double>(i);
         }
         p.count() = static_cast<double>(rank);
+        p.form_scales();
     }
 };
 
@@ -119,7 +120,7 @@ struct Lsr1ProjectAgain {
     }
 };
 
-/// The step as a combination of Q and w: coefficients q and weight. In the hard case outside of the span, unit_weight
+/// The step -U v Q + weight (w - d Q): v and weight. In the hard case outside of the span, unit_weight
 /// is what is to go there, and otherwise 0.
 struct Lsr1SolveInBasis {
     Lsr1Batch problems;
@@ -139,17 +140,30 @@ struct Lsr1SolveInBasis {
         const bool is_outside = count > r && answer.lowest == r;
         p.unit_weight() = is_outside ? answer.length : 0;
         if (!is_outside) p.v()[answer.lowest] += answer.length;
+        *p.weight = -beta;
+        reports.set(b, p, answer, count, limits);
+    }
+};
+
+/// The same as a combination of Q and w: coefficients q.
+struct Lsr1CombineInBasis {
+    Lsr1Batch problems;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        const Index r = p.pairs();
+        if (status[b] != Status::ok) return;
         CURVBLAS_ROLLED
         for (Index i = 0; i < p.m; ++i) p.q()[i] = 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
-            double sum = beta * p.d()[i];
+            double sum = -*p.weight * p.d()[i];
             CURVBLAS_ROLLED
             for (Index j = 0; j < r; ++j) sum -= p.U()[i * p.m + j] * p.v()[j];
             p.q()[p.row(i)] = sum;
         }
-        *p.weight = -beta;
-        reports.set(b, p, answer, count, limits);
     }
 };
 

@@ -37,8 +37,8 @@ struct Lsr1Reports {
     }
 };
 
-/// Psi = L Q from the products, and Q g. `needs_basis` where a pivot is below its share of the squares that it is the
-/// difference of, and digits are lost. not_finite where these squares overflow.
+/// Psi = L Q from the products, c = Q g and v = Psi g. `needs_basis` where a pivot is below its share of the squares
+/// that it is the difference of, and digits are lost. not_finite where these squares overflow.
 struct Lsr1Factor {
     Lsr1Batch problems;
     double most_loss;
@@ -65,16 +65,34 @@ struct Lsr1Factor {
             needs_basis[b] = 1;
             return;
         }
+        p.form_scales();
         p.outside() = p.P()[2 * p.m];
         CURVBLAS_ROLLED
-        for (Index i = 0; i < k; ++i) p.c()[i] = p.psi_g(p.pair(i));
+        for (Index i = 0; i < k; ++i) p.c()[i] = p.v()[i] = p.psi_g(p.pair(i));
         solve_lower(p.L(), p.m, k, p.c());
         CURVBLAS_ROLLED
         for (Index i = 0; i < k; ++i) p.outside() -= p.c()[i] * p.c()[i];
     }
 };
 
-/// A = B - gamma I in the basis Q, unless `needs_basis` (null: none does).
+/// X = Minv^-1 L, unless `needs_basis` (null: none does). Where Minv is singular, the oldest pairs are left out.
+struct Lsr1Invert {
+    Lsr1Batch problems;
+    const double* needs_basis;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok || (needs_basis && needs_basis[b] != 0)) return;
+        while (!p.solve_model()) {
+            p.count() -= 1;
+            p.outside() += p.c()[p.pairs()] * p.c()[p.pairs()];
+        }
+    }
+};
+
+/// A = B - gamma I in the basis Q, from X, unless `needs_basis`.
 struct Lsr1Model {
     Lsr1Batch problems;
     const double* needs_basis;
@@ -84,10 +102,7 @@ struct Lsr1Model {
     CURVBLAS_DEVICE void work(Index b) const {
         const Lsr1Problem p = problems.at(b);
         if (status[b] != Status::ok || (needs_basis && needs_basis[b] != 0)) return p.pad(0);
-        const Index before = p.pairs();
         p.form_model();
-        CURVBLAS_ROLLED
-        for (Index i = p.pairs(); i < before; ++i) p.outside() += p.c()[i] * p.c()[i];
     }
 };
 
@@ -153,8 +168,29 @@ struct Lsr1Combine {
     }
 };
 
-/// B x = gamma x + (z Psi) with Minv z = Psi x: coefficients q of S and Y, and the weight of x, for those that do not
-/// need a basis. Where Minv is singular, the oldest pairs are left out.
+/// The first column of X = Minv^-1 Psi x, of those that do not need a basis. Where Minv is singular, the oldest pairs
+/// are left out.
+struct Lsr1InvertProduct {
+    Lsr1Batch problems;
+    const double* needs_basis;
+    const Status* status;
+
+    CURVBLAS_DEVICE Index count() const { return problems.batch; }
+    CURVBLAS_DEVICE void work(Index b) const {
+        const Lsr1Problem p = problems.at(b);
+        if (status[b] != Status::ok || needs_basis[b] != 0) return;
+        while (!solve(p)) p.count() -= 1;
+    }
+
+  private:
+    CURVBLAS_DEVICE static bool solve(const Lsr1Problem& p) {
+        CURVBLAS_ROLLED
+        for (Index i = 0; i < p.pairs(); ++i) p.X()[i * p.m] = p.v()[i];
+        return p.solve_inverse(1);
+    }
+};
+
+/// B x = gamma x + X^T Psi: coefficients q of S and Y, and the weight of x, for those that do not need a basis.
 struct Lsr1Multiply {
     Lsr1Batch problems;
     const double* needs_basis;
@@ -167,20 +203,11 @@ struct Lsr1Multiply {
         *p.weight = p.gamma();
         CURVBLAS_ROLLED
         for (Index i = 0; i < 2 * p.m; ++i) p.q()[i] = 0;
-        if (needs_basis[b] != 0) return;
-        while (!solve(p)) p.count() -= 1;
         CURVBLAS_ROLLED
-        for (Index i = 0; i < p.pairs(); ++i) {
+        for (Index i = 0; i < p.pairs() && needs_basis[b] == 0; ++i) {
             const Index slot = p.slot(p.pair(i));
             p.q()[slot] = -p.gamma() * p.X()[i * p.m], p.q()[p.m + slot] = p.X()[i * p.m];
         }
-    }
-
-  private:
-    CURVBLAS_DEVICE static bool solve(const Lsr1Problem& p) {
-        CURVBLAS_ROLLED
-        for (Index i = 0; i < p.pairs(); ++i) p.X()[i * p.m] = p.psi_g(p.pair(i));
-        return p.solve_inverse(1);
     }
 };
 

@@ -31,10 +31,10 @@ CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size
             row[q] = sum / L[q * m + q];
             pivot -= row[q] * row[q];
         }
-        const double share = fmax(least, rounding * static_cast<double>(rank) * *worst);
-        if (!(pivot > share * size(i))) continue;  // a row of zeros, too
+        const double share = fmax(least, rounding * static_cast<double>(rank) * *worst), own = size(i);
+        if (!(pivot > share * own)) continue;  // a row of zeros, too
         row[rank] = sqrt(pivot);
-        if (size(i) > *worst * pivot) *worst = size(i) / pivot;
+        if (own > *worst * pivot) *worst = own / pivot;
         order[rank++] = static_cast<double>(i);
     }
     return rank;
