@@ -180,7 +180,7 @@ def digits_contests() -> list[DigitsContest]:
             LSR1: {},
             ADAM_ALL: {"rate": (0.001, 0.003, 0.01, 0.03, 0.1)},
             ADAM_256: {"rate": (0.0003, 0.001, 0.003, 0.01, 0.03)},
-            LBFGS_THIRDS: {"rate": (0.1, 0.2, 0.4, 0.7, 1.0)},
+            LBFGS_THIRDS: {"rate": (0.4, 0.7, 1.0, 1.4, 2.0)},
             LSR1_THIRDS: {"gamma": (0.01, 0.03, 0.1, 0.3, 1.0)},
         },
         data=digits_to_reconstruct(),

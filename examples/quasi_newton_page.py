@@ -12,6 +12,7 @@ from curvblas.examples.machine import machine
 from curvblas.examples.quasi_newton_words import DIGITS, HEAD, LOGISTIC, READING
 from curvblas.examples.report import cells
 from curvblas.examples.robustness_page import markdown_table
+from curvblas.examples.solvers import LBFGS, LBFGSB, LSR1
 from curvblas.examples.summary import Row, compare
 from curvblas.examples.tuning import Tuned
 
@@ -81,6 +82,30 @@ def logistic_rows(runs: dict[str, Course]) -> Rows:
     return rows
 
 
+def logistic_sentences(runs: dict[str, Course]) -> list[str]:
+    """Compare our minimisers with SciPy's L-BFGS-B, and say which of all are ahead.
+
+    Parameters
+    ----------
+    runs : dict of str to Course
+
+    Returns
+    -------
+    list of str
+    """
+    reference, lines = runs[LBFGSB], []
+    for name in (LBFGS, LSR1):
+        evaluations = len(runs[name].gradients) / len(reference.gradients)
+        time = runs[name].seconds[-1] / reference.seconds[-1]
+        lines.append(
+            f"{name} takes {evaluations:.2f} times the evaluations of {LBFGSB}, and {time:.2f} times its time."
+        )
+    arrived = [name for name, course in runs.items() if course.arrived]
+    fewest = min(arrived, key=lambda name: len(runs[name].gradients) + runs[name].products[-1])
+    fastest = min(arrived, key=lambda name: runs[name].seconds[-1])
+    return [*lines, f"Fewest evaluations and products: {fewest}. Least time: {fastest}."]
+
+
 def write_page(
     contests: Sequence[Contest],
     tuned: list[list[Tuned]],
@@ -116,4 +141,5 @@ def write_page(
     lines.append(LOGISTIC.format(tolerance=TOLERANCE, repeats=repeats))
     for ridge, runs in regressions.items():
         lines += [f"**ridge {ridge:g}**:", "", *markdown_table(LOGISTIC_HEADINGS, logistic_rows(runs)), ""]
+        lines += [*(f"* {sentence}" for sentence in logistic_sentences(runs)), ""]
     path.write_text("\n".join([*lines, READING]))

@@ -13,6 +13,7 @@ from curvblas.examples.contest import Contest
 from curvblas.examples.logistic import TOLERANCE, Course
 from curvblas.examples.plot import INK, STYLE, draw_curves, loss_limits
 from curvblas.examples.robustness_plot import COLOURS
+from curvblas.examples.solvers import LBFGS
 from curvblas.examples.tuning import Tuned
 
 FLOOR = 1e-5
@@ -59,7 +60,9 @@ def save_gradients(regressions: dict[float, dict[str, Course]], path: Path) -> N
             for name, course in runs.items():
                 evaluations = np.arange(1, len(course.gradients) + 1) + course.products
                 lowest = np.minimum.accumulate(course.gradients)
-                axes.plot(evaluations, lowest, color=COLOURS[name], lw=2.2, label=name)
+                # Dashed and on top, where it goes the way of SciPy's L-BFGS-B.
+                dashes = {"ls": (0, (3, 2)), "zorder": 3} if name == LBFGS else {}
+                axes.plot(evaluations, lowest, color=COLOURS[name], lw=2.2, label=name, **dashes)
             axes.axhline(TOLERANCE, color=INK, lw=1.2, ls="--")
             axes.set(xscale="log", yscale="log", xlabel="evaluations and Hessian products", title=f"ridge {ridge:g}")
             axes.set_ylim(TOLERANCE / 3, 1.5)

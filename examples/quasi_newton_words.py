@@ -18,7 +18,8 @@ as there are scans; those of rejected steps and of line searches count.
   gradient holds no noise of the draw; it is taken only if the loss of that third falls. L-BFGS (`LBFGS`, Powell's
   damping) takes a rate times its direction; L-SR1 (`LSR1`) has a trust region as `minimize_lsr1` has, and its gamma
   is tuned.
-* Adam takes all scans a step, or 256; its rate is tuned, and has no schedule.
+* Adam takes all scans a step, or 256; its rate is tuned, and has no schedule. With 256 a step, the last 67 scans of
+  each order (autoencoder: 5) are left out of the epoch.
 
 What is tuned has {trials} values, tried on one seed; the best goes on to {seeds} seeds, that one among them. Lines and
 numbers are medians over these, bands and "over seeds" their range. "Last five" is the median of the last five
