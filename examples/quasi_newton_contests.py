@@ -68,8 +68,8 @@ def run_contests(quick: bool, output: Path) -> None:
 def _keep_memory() -> None:
     """Let glibc keep what is freed from now on: its limits follow the largest block that it has given back.
 
-    Without, how often pages were fetched anew hung on what else lay in memory: an evaluation of the autoencoder took
-    3.1 or 5.6 milliseconds, and the first method was always the slowest.
+    Without, how often pages were fetched anew hung on what else lay in memory, and with it the time of a method on its
+    place in the order: an evaluation of the autoencoder took 3.1 or 5.6 milliseconds.
     """
     np.empty(31 << 20, np.uint8)  # its limits go up to 32 MiB
 

@@ -33,8 +33,9 @@ LOGISTIC = """## Logistic regression
 
 The breast-cancer data of scikit-learn: 569 cases, 30 standardised measurements and a constant, the mean logistic loss
 and a ridge on all 31 weights, in float64, from zero. A run ends at the first evaluation at which the Euclidean norm of
-the gradient is {tolerance:g} of that at the start; the minimisers' own tests of convergence are turned off. All that
-keep pairs keep 10; trust-ncg has exact Hessian products. Times are medians of {repeats} runs, by turns.
+the gradient is {tolerance:g} of that at the start; the minimisers' own tests of convergence are turned off.
+L-BFGS, L-SR1 and L-BFGS-B keep 10 pairs, trust-constr a matrix of 31 x 31; trust-ncg has exact Hessian products.
+Times are medians of {repeats} runs, by turns.
 
 ![Norm of the gradient against evaluations](quasi_newton_logistic.png)
 
@@ -43,7 +44,7 @@ In the plot a Hessian product counts as an evaluation, as it costs about as much
 
 READING = """## How to read this
 
-All problems are small: an evaluation in logistic regression takes a few hundredths of a millisecond, so that times are
+All problems are small: an evaluation in logistic regression takes a hundredth of a millisecond or two, so that times are
 those of Python's calls and of the minimiser itself; what the methods need is told by evaluations. Losses of the
 classifier tend to 0, and a low one no longer says anything about other scans: see the accuracies on the test scans.
 """
