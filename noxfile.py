@@ -64,10 +64,11 @@ def sanitize(session: nox.Session) -> None:
 
 @nox.session
 def smoke(session: nox.Session) -> None:
-    """The demo, the low-rank examples, the robustness table and the benchmarks, in their short forms."""
+    """The demo, the low-rank and quasi-Newton examples, the robustness table and the benchmarks, in short forms."""
     session.install(".[demo,bench]", NO_CUDA)
     session.run("python", "-m", "curvblas", "demo", "--quick", "--output", session.create_tmp())
     session.run("python", "-m", "curvblas", "low-rank", "--quick", "--output", session.create_tmp())
+    session.run("python", "-m", "curvblas", "quasi-newton", "--quick", "--output", session.create_tmp())
     session.run("python", "-m", "curvblas", "robustness", "--quick", "--output", session.create_tmp())
     session.run("python", "bench/run.py", "--quick", "--output", session.create_tmp())
 

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 SGD, ADAM, KFAC, TONGA, KALDI = "SGD + momentum", "Adam", "K-FAC", "TONGA", "Kaldi NG-SGD"
 GAUSS_NEWTON, MINSR, SPRING = "Gauss-Newton", "minSR", "SPRING"
+LBFGS, LSR1, ADAM_ALL, ADAM_256 = "L-BFGS (all)", "L-SR1 (all)", "Adam (all)", "Adam (256)"
+LBFGS_THIRDS, LSR1_THIRDS = "L-BFGS (thirds)", "L-SR1 (thirds)"
 
 Value: TypeAlias = tuple[float, ...]
 """One number for each setting of an optimiser."""

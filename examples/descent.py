@@ -14,17 +14,61 @@ from curvblas.examples.network import Array, Layers, forward
 from curvblas.examples.outputs import Output
 
 
-class Optimiser(Protocol):
-    """Anything that improves its ``weights`` on one minibatch at a time."""
+class Model(Protocol):
+    """Anything with the weights of a network."""
 
-    weights: Layers
+    @property
+    def weights(self) -> Layers:
+        """Its weights now."""
+
     output: Output
+
+
+class Optimiser(Model, Protocol):
+    """Anything that improves its ``weights`` on one minibatch at a time."""
 
     def step(self, inputs: Array, targets: Array) -> None:
         """Take one step on a minibatch."""
 
 
-class Descent(Training):
+class NetworkTraining(Training):
+    """The training of a network on a data set; subclasses know how.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    data : Data
+    """
+
+    def __init__(self, model: Model, data: Data) -> None:
+        self.model, self.data = model, data
+
+    def loss(self) -> float:
+        """Evaluate the mean loss of the cases that are reported.
+
+        Returns
+        -------
+        float
+        """
+        natural = forward(self.model.weights, self.data.reported_inputs)[1]
+        losses = self.model.output.losses(natural, self.data.reported_targets)
+        return float(losses.mean(dtype=np.float64))
+
+    def results(self) -> dict[str, Any]:
+        """Evaluate the accuracy on the test cases.
+
+        Returns
+        -------
+        dict
+        """
+        if self.data.test_inputs is None:
+            return {}
+        natural = forward(self.model.weights, self.data.test_inputs)[1]
+        return {"accuracy": float((natural.argmax(axis=1) == self.data.test_labels).mean())}
+
+
+class Descent(NetworkTraining):
     """An optimiser on the minibatches of a data set; drawing them is not part of its time.
 
     Parameters
@@ -38,7 +82,8 @@ class Descent(Training):
     """
 
     def __init__(self, optimiser: Optimiser, data: Data, batch: int, seed: int) -> None:
-        self.optimiser, self.data = optimiser, data
+        super().__init__(optimiser, data)
+        self.optimiser = optimiser
         self._batches = minibatches(data, batch, np.random.default_rng([seed, 2]))
 
     def advance(self, count: int) -> float:
@@ -59,17 +104,6 @@ class Descent(Training):
             self.optimiser.step(inputs, targets)
         return thread_time() - start
 
-    def loss(self) -> float:
-        """Evaluate the mean loss of the cases that are reported.
-
-        Returns
-        -------
-        float
-        """
-        natural = forward(self.optimiser.weights, self.data.reported_inputs)[1]
-        losses = self.optimiser.output.losses(natural, self.data.reported_targets)
-        return float(losses.mean(dtype=np.float64))
-
     def results(self) -> dict[str, Any]:
         """Evaluate the accuracy on the test cases, and hand on what K-FAC has counted.
 
@@ -77,10 +111,7 @@ class Descent(Training):
         -------
         dict
         """
-        results: dict[str, Any] = {}
+        results = super().results()
         if isinstance(self.optimiser, KFAC):
             results |= {"phases": self.optimiser.watch.seconds, "repaired": self.optimiser.repaired}
-        if self.data.test_inputs is not None:
-            natural = forward(self.optimiser.weights, self.data.test_inputs)[1]
-            results["accuracy"] = float((natural.argmax(axis=1) == self.data.test_labels).mean())
         return results

@@ -28,7 +28,7 @@ def outcome_table(contest: Contest, tuned: list[Tuned]) -> Table:
     rich.table.Table
     """
     comparison = compare(tuned)
-    table = plain_table(f"{contest.name}: {contest.loss}", [*_sentences(tuned), *_warnings(tuned)])
+    table = plain_table(f"{contest.name}: {contest.loss}", [*_sentences(tuned), *cautions(tuned)])
     for heading in headings(comparison):
         table.add_column(heading, no_wrap=True)
     for t, row in zip(tuned, comparison.rows, strict=True):
@@ -69,7 +69,7 @@ def _part(contest: Contest, tuned: list[Tuned]) -> list[str]:
         "",
         *(f"| {' | '.join(line)} |" for line in (head, rule, *rows)),
         "",
-        *(f"* {line}" for line in (*_sentences(tuned), *_warnings(tuned))),
+        *(f"* {line}" for line in (*_sentences(tuned), *cautions(tuned))),
         "",
     ]
 
@@ -105,7 +105,18 @@ def _share(ratio: float) -> str:
     return f"1/{ratio:.1f} of" if ratio < 10 else f"1/{ratio:.0f} of"
 
 
-def _warnings(tuned: list[Tuned]) -> list[str]:
+def cautions(tuned: list[Tuned]) -> list[str]:
+    """Say what a reader must know of these runs: settings at the edge, lucky seeds, failures.
+
+    Parameters
+    ----------
+    tuned : list of Tuned
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
     edges = [f"{setting} of {t.optimiser}" for t in tuned for setting in t.at_edge]
     failures = [f"{t.optimiser}, seed {run.seed}: {run.failure}." for t in tuned for run in t.runs if run.failure]
     lucky = [line for t in tuned for line in _luck(t)]

@@ -11,7 +11,23 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from curvblas.examples.contest import ADAM, GAUSS_NEWTON, KALDI, KFAC, MINSR, SGD, SPRING, TONGA, Contest
+from curvblas.examples.contest import (
+    ADAM,
+    ADAM_256,
+    ADAM_ALL,
+    GAUSS_NEWTON,
+    KALDI,
+    KFAC,
+    LBFGS,
+    LBFGS_THIRDS,
+    LSR1,
+    LSR1_THIRDS,
+    MINSR,
+    SGD,
+    SPRING,
+    TONGA,
+    Contest,
+)
 from curvblas.examples.summary import Promise
 from curvblas.examples.tasks import Task
 from curvblas.examples.tuning import Tuned
@@ -26,6 +42,12 @@ COLOURS = {
     GAUSS_NEWTON: "#000000",
     MINSR: "#000000",
     SPRING: "#D55E00",
+    LBFGS: "#D55E00",
+    LSR1: "#CC79A7",
+    ADAM_ALL: "#0072B2",
+    ADAM_256: "#009E73",
+    LBFGS_THIRDS: "#E69F00",
+    LSR1_THIRDS: "#000000",
 }
 INK = "#444444"
 STYLE: dict[Any, Any] = {
@@ -113,7 +135,7 @@ def draw_curves(axes: Any, task: Contest, results: list[Tuned], against: str, li
         colour = COLOURS[t.optimiser]
         axes.fill_between(x, losses.min(axis=0), losses.max(axis=0), color=colour, alpha=0.2, lw=0)
         axes.plot(x, middle, color=colour, lw=2.2, label=t.optimiser)
-        left = min(left, *x[middle <= limits[1]])
+        left = min([left, *x[middle <= limits[1]]])
     axes.set(xscale="log", xlabel=against, xlim=(0.8 * left, None))
     axes.set(yscale="log" if limits[0] < 0.1 else "linear", ylabel=task.loss, ylim=limits)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -100,7 +100,7 @@ def _summary(races: Sequence[Race]) -> list[str]:
     for of in PARTS:
         chosen = part(races, of)
         rows = [cells(row, len(chosen)) for row in summarise(chosen, LBFGSB)]
-        lines += [f"**{of.title}**:", "", *_table(HEADINGS, rows), ""]
+        lines += [f"**{of.title}**:", "", *markdown_table(HEADINGS, rows), ""]
     return lines
 
 
@@ -113,7 +113,7 @@ def _evaluations(races: Sequence[Race]) -> list[str]:
         published = f"{problem.minima[0]:.6g}" if problem.minima else ""
         counts = [_count(race.runs[name], race.best) for name in names]
         rows.append([problem.name, str(problem.n), _lowest(race.best), published, *counts])
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _lowest(best: float) -> str:
@@ -135,7 +135,7 @@ def _times(races: Sequence[Race]) -> list[str]:
     for race in races:
         times = [1000 * race.runs[name].time(race.best) for name in names]
         rows.append([race.problem.name, str(race.problem.n), *map(_milliseconds, times)])
-    return _table(["problem", "n", *names], rows)
+    return markdown_table(["problem", "n", *names], rows)
 
 
 def _milliseconds(time: float) -> str:
@@ -144,6 +144,18 @@ def _milliseconds(time: float) -> str:
     return f"{time:.0f}" if time >= 10 else f"{time:#.2g}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out a table in Markdown, its first column to the left.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : sequence of sequences of str
+
+    Returns
+    -------
+    list of str
+        Its lines.
+    """
     rule = ["---", *["---:"] * (len(head) - 1)]
     return [f"| {' | '.join(line)} |" for line in (head, rule, *rows)]

@@ -1,4 +1,4 @@
-"""The command line: ``python -m curvblas info``, ``demo``, ``low-rank`` and ``robustness``."""
+"""The command line: ``python -m curvblas info``, ``demo``, ``low-rank``, ``quasi-newton``, ``robustness``."""
 
 import argparse
 from collections.abc import Sequence
@@ -28,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     low_rank.add_argument(
         "--output", type=Path, default=Path("low-rank-results"), help="folder for the page and its plots"
     )
+    quasi_newton = commands.add_parser("quasi-newton", help="L-BFGS and L-SR1: digits, logistic regression")
+    quasi_newton.add_argument("--quick", action="store_true", help="ten seconds: fewer epochs, one seed, smaller grids")
+    quasi_newton.add_argument(
+        "--output", type=Path, default=Path("quasi-newton-results"), help="folder for the page and its plots"
+    )
     robustness = commands.add_parser("robustness", help="quasi-Newton minimisers beside SciPy's on published problems")
     robustness.add_argument(
         "--quick", action="store_true", help="seconds: a quarter of the problems, a twentieth of the budget"
@@ -42,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from .examples.low_rank import main as run_low_rank  # not above: it needs the extra `demo`
 
         run_low_rank(quick=options.quick, output=options.output)
+    elif options.command == "quasi-newton":
+        from .examples.quasi_newton import main as run_quasi_newton  # likewise
+
+        run_quasi_newton(quick=options.quick, output=options.output)
     elif options.command == "robustness":
         from .examples.robustness import main as run_robustness  # likewise
 
