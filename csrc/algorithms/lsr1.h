@@ -21,16 +21,17 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// reports one a model; reduction is -g.p - p.B p / 2 >= 0, a sum of terms of one sign. step may not overlap an input.
 ///
 /// What is m x m is done in float64, and so are all products of vectors. From the products of the pairs and g alone, S
-/// and Y being read three times (twice with K) and Psi never stored, where eight bits are lost at most (float32: 29):
+/// and Y being read three times (twice with K) and Psi never stored, where eight bits are lost at most (float32: 22):
 /// that is, where the largest |y_i - gamma s_i|^2, in its parts, over its Cholesky pivot, times the square of the
-/// lesser of |g| / |g_perp| and (|B| + sigma) / (gamma + sigma), is at most 2^8 (2^29). Near-hard and nearly dependent
-/// problems take Psi itself (m n words of scratch), CholeskyQR2 and g_perp projected twice instead: 2.5 times as much
-/// memory is read and written. A device is waited for once, to know which; pairs whose y - gamma s depends on those of
-/// newer ones as far as 2^-43 (float32: 2^-38) of its square are left out there.
+/// lesser of |g| / |g_perp| and (|B| + sigma) / (gamma + sigma), is at most 2^8 (2^22). Near-hard and nearly dependent
+/// problems take Psi itself (m n words of scratch), Gram and Schmidt's orthogonalisation of its rows, each projected
+/// twice, and g_perp projected twice instead: some 2 m^2 + 5 m rows are read. A device is waited for once, to know
+/// which; rows that are those of newer ones but for 32 units of rounding of T are left out there. Where Minv is
+/// singular, the oldest pairs are left out until it is not.
 ///
 /// Cases: 0 |p| < radius, 1 the boundary, 2 the boundary along the lowest eigenvector (hard), which may be outside of
 /// the span of Psi. Statuses: ok; not_finite (a pair, masked or not, or g, or a square of them); invalid_parameter
-/// (radius or gamma); inaccurate (Minv is singular for this gamma, or the step does not fit T); no_convergence (of
+/// (radius or gamma); inaccurate (the step does not fit T, or is rounding beside gamma); no_convergence (of
 /// eigenvectors). The step of all but ok is NaN. Cost per model: 3 m^2 n + 6 m n flops and some 12 m^3. Same bits for
 /// any number of threads, and for a model alone.
 template <class T>
@@ -62,8 +63,8 @@ template <class T>
 void compact_step(const Queue& queue, const CompactStep<T>& step);
 
 /// P = B x for every model, x and P (batch, 1, n). `known` (null: they are formed): S x, Y x, x.x, 2 m + 1 numbers a
-/// model that are `stride` apart. Pairs whose y - gamma s depend on newer ones as far as 2^-43 of the
-/// square of its parts are left out. Statuses, one a model: as above. Cost: as above without eigenvectors.
+/// model that are `stride` apart. What is left out, and the statuses, one a model: as above. A device is waited for
+/// once. Cost: as above without eigenvectors.
 template <class T>
 struct Lsr1Matvec {
     PairModels<T> models;

@@ -22,7 +22,7 @@ void pair_memory_clear(const Queue& queue, const PairMemory<T>& memory);
 
 /// Puts pairs s, y (batch, 1, n) behind the others, in place of the oldest where a memory is full, if they are
 /// accepted: then `accepted` is 1, one a model. What is refused leaves its memory as it was, and 0. The status is
-/// not_finite for a pair that holds NaN or Inf, or whose squares overflow; it is refused. A device is not waited for.
+/// not_finite for a pair that holds NaN or Inf, or whose squares overflow; it is refused.
 template <class T>
 struct PairUpdate {
     PairMemory<T> memory;
@@ -38,7 +38,7 @@ void lsr1_update(const Queue& queue, const PairUpdate<T>& update, const double* 
 
 /// For BFGS: accepted if s.y > 1e-10 |s| |y|. `is_damped`: y becomes theta y + (1 - theta) B s first, so that s.y = 0.2
 /// s.B s, where s.y is less than that (Powell 1978); a memory without pairs knows no B. S and Y are read once, and
-/// three times if damped.
+/// three times if damped; a device is not waited for.
 template <class T>
 void lbfgs_update(const Queue& queue, const PairUpdate<T>& update, bool is_damped);
 

@@ -32,12 +32,12 @@ class LSR1(PairMemory):
         As above; may be set between calls.
     status : Status, or int8 array, one per model
         Of the last pair: ``OK``, or why it could not be looked at: ``NOT_FINITE``, it holds NaN or Inf, or its squares
-        overflow; ``INACCURATE``, Minv of the pairs that are kept is singular for ``gamma``.
+        overflow.
 
     Notes
     -----
     A new pair costs about 20 m n flops, and reads the memory twice; a step reads it twice, too (see `lsr1_step`), as
-    the products of pairs with each other are kept. A batch never waits for a device.
+    the products of pairs with each other are kept. A device is waited for once a call.
 
     Examples
     --------
@@ -68,8 +68,8 @@ class LSR1(PairMemory):
         -------
         bool, or array of bool with one entry a model
             Whether it was: False where ``|r.s| < 1e-8 |r| |s|`` for ``r = y - B s``, where ``r.s`` is zero or ``|r|``
-            at most 16 eps ``|y|``, and where the status is not ``OK``; the memory is as it was then. A device is
-            waited for, unless there is a batch.
+            at most 16 eps ``|y|``, and where the status is not ``OK``; the memory is as it was then. B is that without
+            the pair that would be replaced.
 
         Raises
         ------

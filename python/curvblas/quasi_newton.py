@@ -26,10 +26,9 @@ class TrustRegionStep:
     predicted_reduction : float64 array, one per model
         ``q(0) - q(p)`` for ``q(p) = g.p + p.B p / 2``, never negative.
     status : int8 array, one per model
-        See `Status`: ``OK``; ``NOT_FINITE``, an array of the model (masked rows too) or ``grad`` holds NaN or Inf, or
-        squares overflow;
-        ``INVALID_PARAMETER``, a bad entry of ``radius`` or ``gamma``; ``INACCURATE``, there is no model because Minv is
-        singular for the ``gamma`` that was given, or the step does not fit its dtype; ``NO_CONVERGENCE``.
+        See `Status`: ``OK``; ``NOT_FINITE``, S, Y (masked rows too) or ``grad`` holds NaN or Inf, or squares or
+        ``y - gamma s`` overflow; ``INVALID_PARAMETER``, a bad entry of ``radius`` or ``gamma``; ``INACCURATE``, the step
+        does not fit its dtype, or is rounding beside ``gamma`` (or ``M_inv`` is singular); ``NO_CONVERGENCE``.
     """
 
     step: Array
@@ -95,12 +94,12 @@ def lsr1_step(
     Products of vectors, and all that is m x m, are float64: the eigenvectors of B in the span of Psi, and the secular
     equation in them, with the distance of the multiplier from minus the lowest eigenvalue as its unknown. Where this
     would lose more than eight bits (near the hard case, or where pairs nearly depend on each other; in float32, more
-    than 29), Psi is formed, made orthonormal twice (CholeskyQR2), and g projected twice; a device is waited for,
-    once, to know which models want that. There, pairs whose row of Psi depends on those of newer ones as far as its
-    dtype tells are left out; and so are pairs of zeros. A gradient that is 2^-43 or less of its norm along the lowest
-    eigenvectors counts as zero there. No threshold is absolute. Cost per model: 3 m^2 n + 6 m n flops and some 12
-    m^3; S and Y are read three times. The result has the same bits for any number of threads, and for a model alone
-    or in a batch.
+    than 22), Psi is formed and made orthonormal row by row, each row projected twice, and g projected twice; a device
+    is waited for, once, to know which models want that. Left out are: pairs of zeros; pairs whose row of Psi is that of
+    newer ones but for 32 units of rounding; and, where Minv is singular, the oldest pairs until it is not. A gradient
+    that is 2^-43 or less of its norm along the lowest eigenvectors counts as zero there. No threshold is absolute. Cost
+    per model: 3 m^2 n + 6 m n flops and some 12 m^3; S and Y are read three times. The result has the same bits for any
+    number of threads, and for a model alone or in a batch.
 
     Source: Brust, Erway and Marcia 2017, On solving L-SR1 trust-region subproblems.
 
@@ -206,7 +205,7 @@ def lsr1_matvec(S: Array, Y: Array, v: Array, *, gamma: Parameter | None = None,
     Returns
     -------
     array, shape (..., n)
-        NaN where an argument of the model is not finite, or Minv is singular for the ``gamma`` that was given.
+        NaN where an argument of the model is not finite.
 
     Raises
     ------
@@ -217,8 +216,7 @@ def lsr1_matvec(S: Array, Y: Array, v: Array, *, gamma: Parameter | None = None,
 
     Notes
     -----
-    Pairs whose row of ``Y - gamma S`` depends on those of newer pairs (its part outside of their span has less than
-    2^-43 of the squares that it is made of) are left out. The same bits for any number of threads.
+    The pairs that `lsr1_step` leaves out are left out. The same bits for any number of threads; a device is waited for.
 
     Examples
     --------
