@@ -44,7 +44,7 @@ In the plot a Hessian product counts as an evaluation, as it costs about as much
 
 READING = """## How to read this
 
-All problems are small: an evaluation in logistic regression takes a hundredth of a millisecond or two, so that times are
-those of Python's calls and of the minimiser itself; what the methods need is told by evaluations. Losses of the
+All problems are small: an evaluation in logistic regression takes a hundredth of a millisecond or two, so that times
+are those of Python's calls and of the minimiser itself; what the methods need is told by evaluations. Losses of the
 classifier tend to 0, and a low one no longer says anything about other scans: see the accuracies on the test scans.
 """

@@ -68,6 +68,19 @@ def test_an_epoch_evaluates_every_scan_once(contests, monkeypatch):
     assert 0 <= sum(seen) / len(contest.data.inputs) - contest.steps < 10  # the last line search
 
 
+@pytest.mark.parametrize(("name", "value"), [("L-BFGS (thirds)", (300.0,)), ("L-SR1 (thirds)", (1e-9,))])
+def test_a_step_that_raises_the_loss_of_its_third_is_not_taken_but_learnt_from(contests, name, value):
+    training = contests[1].start(name, value, 0)
+    network, scans = training.optimiser, contests[1].data.inputs[:599]
+    network._radius = 300.0
+    start = network.x.copy()
+
+    network.step(scans, scans)
+
+    assert np.array_equal(network.x, start)
+    assert network._method.kept == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("L-BFGS (thirds)", (0.4,)), ("L-SR1 (thirds)", (0.3,)), ("L-BFGS (all)", ())]
 )
