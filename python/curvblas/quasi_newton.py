@@ -26,9 +26,10 @@ class TrustRegionStep:
     predicted_reduction : float64 array, one per model
         ``q(0) - q(p)`` for ``q(p) = g.p + p.B p / 2``, never negative.
     status : int8 array, one per model
-        See `Status`: ``OK``; ``NOT_FINITE``, S, Y (masked rows too) or ``grad`` holds NaN or Inf, or squares or
-        ``y - gamma s`` overflow; ``INVALID_PARAMETER``, a bad entry of ``radius`` or ``gamma``; ``INACCURATE``, the step
-        does not fit its dtype, or is rounding beside ``gamma`` (or ``M_inv`` is singular); ``NO_CONVERGENCE``.
+        See `Status`: ``OK``; ``NOT_FINITE``, an array of the model (masked rows too) or ``grad`` holds NaN or Inf, or
+        squares or ``y - gamma s`` overflow; ``INVALID_PARAMETER``, a bad entry of ``radius`` or ``gamma``;
+        ``INACCURATE``, the step does not fit its dtype or is rounding beside ``gamma``, or ``M_inv`` is singular;
+        ``NO_CONVERGENCE``.
     """
 
     step: Array
