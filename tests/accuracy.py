@@ -17,7 +17,8 @@ import lsr1
 TRIALS, TAUS = 300, [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11]
 PAGE = """# Accuracy of trust-region steps
 
-`lsr1_step` on {trials} random problems a row, each row one batched call: n = 40 variables, 5 pairs, gamma given. The worst of
+`lsr1_step` on {trials} random problems a row, each row one batched call: n = 40 variables, 5 pairs, gamma given. The
+worst of
 
 * residual: `|(B + sigma I) p + g| / ((|B| + sigma) |p| + |g|)`, to be at most 1e-11 in float64 and 1e-5 in float32;
 * length: `| |p| / radius - 1 |` where sigma > 0, and what |p| is too long elsewhere; at most 1e-11 and 1e-5;
@@ -36,10 +37,14 @@ def rows():
         for name in lsr1.CLASSES:
             rng = np.random.default_rng(0)
             problems = [lsr1.problem(rng, name) for _ in range(TRIALS)]
-            yield name, dtype, [
-                (S.astype(dtype), Y.astype(dtype), gamma, g.astype(dtype), radius)
-                for S, Y, gamma, g, radius in problems
-            ]
+            yield (
+                name,
+                dtype,
+                [
+                    (S.astype(dtype), Y.astype(dtype), gamma, g.astype(dtype), radius)
+                    for S, Y, gamma, g, radius in problems
+                ],
+            )
     for tau in TAUS:
         rng = np.random.default_rng(0)
         yield f"near hard, tau = {tau:.0e}", np.float64, [lsr1.near_hard(rng, tau) for _ in range(TRIALS)]
