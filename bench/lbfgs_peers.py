@@ -93,7 +93,7 @@ class Curvblas(Memory):
     def load(self) -> None:
         """Import curvblas."""
         cb: Any = importlib.import_module("curvblas")
-        self.method = cb.LBFGS(self.n, memory=MEMORY)
+        self.method, self.out = cb.LBFGS(self.n, memory=MEMORY), np.empty(self.n, np.float32)
 
     def take(self, s: Array, y: Array) -> None:
         """Keep a pair."""
@@ -102,7 +102,7 @@ class Curvblas(Memory):
 
     def multiply(self) -> None:
         """Set the direction."""
-        self.direction = self.method.direction(self.g)
+        self.direction = self.method.direction(self.g, out=self.out)
 
 
 class Numpy(Memory):

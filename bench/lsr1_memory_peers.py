@@ -96,7 +96,7 @@ class Curvblas(Memory):
     def load(self) -> None:
         """Import curvblas."""
         cb: Any = importlib.import_module("curvblas")
-        self.method = cb.LSR1(self.n, memory=MEMORY, gamma=GAMMA)
+        self.method, self.out = cb.LSR1(self.n, memory=MEMORY, gamma=GAMMA), np.empty(self.n, np.float32)
 
     def take(self, s: Array, y: Array) -> None:
         """Keep a pair."""
@@ -105,7 +105,7 @@ class Curvblas(Memory):
 
     def step(self) -> None:
         """Take the step."""
-        found = self.method.step(self.g, RADIUS * self.n**0.5)
+        found = self.method.step(self.g, RADIUS * self.n**0.5, out=self.out)
         self.found = found.step, found.multiplier
 
 
