@@ -77,8 +77,8 @@ class TestDirection:
         assert np.allclose(found, backend.lbfgs_direction(S[[0, 2]], Y[[0, 2]], g), rtol=1e-10)
 
     def test_initial_inverse(self, backend, rng):
-        S, Y, g = problem(rng, 3, 9, (3,))
-        given = np.array([0.5, np.nan, -1.0])
+        S, Y, g = problem(rng, 3, 9, (4,))
+        given = np.array([0.5, np.nan, -1.0, 0.0])
 
         found = backend.lbfgs_direction(S, Y, g, initial_inverse=given)
 
@@ -122,6 +122,15 @@ class TestDirection:
             cb.set_num_threads(threads)
             assert np.array_equal(cb.lbfgs_direction(S, Y, g), found)
         assert np.array_equal(cb.lbfgs_direction(S[7], Y[7], g[7]), found[7])
+
+
+class TestRange:
+    @pytest.mark.parametrize("n", [2, 4500])
+    def test_squares_may_be_as_large_as_numbers_are(self, backend, n):
+        s, g = np.zeros((1, n)), np.zeros(n)
+        s[0, :2], g[:2] = 8e153, 1.0
+
+        assert np.allclose(backend.lbfgs_direction(s, s, g), -g, rtol=1e-14)
 
 
 class TestMemory:

@@ -184,3 +184,32 @@ class TestProgress:
 
         with pytest.raises(ModuleNotFoundError, match=rf"{minimize.__name__}: .* pip install 'curvblas\[demo\]'"):
             minimize(rosenbrock, start(2), progress=True)
+
+
+class TestFunctions:
+    def test_may_write_to_what_they_are_given(self, minimize):
+        def fun(x):
+            value, gradient = float(x @ x / 2), x.copy()
+            x[:] = 0
+            return value, gradient
+
+        found = minimize(fun, np.ones(3))
+
+        assert found.success
+        assert np.isclose(found.fun, found.x @ found.x / 2, rtol=1e-12)
+
+    def test_may_be_differentiated_by_torch(self, minimize):
+        torch = pytest.importorskip("torch")
+
+        def fun(x):
+            x.requires_grad_()
+            value = ((x - 1) ** 4).sum()
+            return value, torch.autograd.grad(value, x)[0]
+
+        assert minimize(fun, torch.zeros(3, dtype=torch.float64)).success
+
+    def test_may_run_out_of_data(self, minimize):
+        batches = iter([1.0, 2.0])
+
+        with pytest.raises(StopIteration):
+            minimize(lambda x: (next(batches) * x @ x, 2 * x), np.ones(2))

@@ -35,13 +35,13 @@ struct LbfgsCombine {
         const Index first = places.first(), kept = places.kept();
         const double *const Sg = P + b * 2 * m, *const Yg = Sg + m;
         double *const z = q + b * 2 * m, *const u = z + m;
-        double scale = initial ? initial[b] : 0, zero = scale * 0;
+        double scale = given_scale(initial, b), zero = scale * 0;
         CURVBLAS_ROLLED
         for (Index i = 0; i < m; ++i) z[i] = u[i] = 0;
         CURVBLAS_ROLLED
         for (Index i = kept - 1; i >= 0; --i) {
             const Index r = places.row(first, i);
-            zero += (products.ss(r, r) + products.yy(r, r) + Sg[r] + Yg[r]) * 0;
+            zero += products.ss(r, r) * 0 + products.yy(r, r) * 0 + Sg[r] * 0 + Yg[r] * 0;
             if (!is_used(products, b, r)) continue;
             if (scale == 0) scale = products.sy(r, r) / products.yy(r, r);
             double sum = Sg[r];

@@ -24,11 +24,11 @@ void descend(const TwoLoop<T>& kernels, const LbfgsTwoLoop<T>& task, Index b) {
         return long_rows(Matrix<const T>{A.row(i), 1, n, 0, A.column_stride}, 0, n, to, n).data;
     };
     for (Index j = 0; j < n; ++j) q[j] = static_cast<double>(g(0, j));
-    double scale = task.initial ? task.initial[b] : 0, zero = scale * 0;
+    double scale = given_scale(task.initial, b), zero = scale * 0;
     for (Index i = m - 1; i >= 0; --i) {
         const T *const s = row(S, i, copy), *const y = row(Y, i, copy + n);
         const PairDots dots = kernels.multiply(n, s, y, q);
-        zero += (dots.ss + dots.yy) * 0;
+        zero += dots.ss * 0 + dots.yy * 0;
         const bool is_wanted = !task.mask.data || task.mask[b](0, i) != T(0);
         curvature[i] = is_wanted && is_curved(dots.ss, dots.sy, dots.yy) ? dots.sy : 0;
         if (curvature[i] == 0) continue;

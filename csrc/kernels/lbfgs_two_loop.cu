@@ -35,10 +35,10 @@ __global__ void __launch_bounds__(threads) descend(LbfgsTwoLoop<T> task) {
     double *const shared = dynamic_shared<double>(), *const q = shared + most_warps, *const share = q + n;
     double* const curvature = share + m;
     for (Index j = threadIdx.x; j < n; j += threads) q[j] = static_cast<double>(g(0, j));
-    double scale = task.initial ? task.initial[blockIdx.x] : 0, zero = scale * 0;
+    double scale = given_scale(task.initial, blockIdx.x), zero = scale * 0;
     for (Index i = m - 1; i >= 0; --i) {
         const PairDots dots = multiply(S, Y, i, q, shared);
-        zero += (dots.ss + dots.yy) * 0;
+        zero += dots.ss * 0 + dots.yy * 0;
         const bool is_wanted = !task.mask.data || task.mask[blockIdx.x](0, i) != T(0);
         const bool is_used = is_wanted && is_curved(dots.ss, dots.sy, dots.yy);
         if (threadIdx.x == 0) curvature[i] = is_used ? dots.sy : 0;

@@ -204,7 +204,7 @@ struct Lsr1Begin {
         CURVBLAS_ROLLED
         for (Index i = p.places.kept() - 1; i >= 0; --i) {
             const double square = p.ss(i, i) + p.yy(i, i);
-            zero += square * 0;
+            zero += p.ss(i, i) * 0 + p.yy(i, i) * 0;
             if (square > 0 && (!mask.data || mask[b](0, i) != T(0))) p.order()[static_cast<Index>(pairs++)] = double(i);
         }
         p.count() = pairs, p.gamma() = gamma ? gamma[b] : 1, p.unit_index() = -1, p.unit_weight() = 0;

@@ -38,6 +38,11 @@ struct PairProducts {
 /// Whether a pair leaves a BFGS matrix definite, and well so.
 CURVBLAS_DEVICE inline bool is_curved(double ss, double sy, double yy) { return sy > 1e-10 * sqrt(ss) * sqrt(yy); }
 
+/// What H without pairs is a multiple of, as given; 0 where the pairs are to tell it, NaN where it is not positive.
+CURVBLAS_DEVICE inline double given_scale(const double* initial, Index b) {
+    return !initial ? 0 : initial[b] > 0 ? initial[b] : NAN;
+}
+
 /// New pairs of `batch` models with room for m, and what is known about them.
 struct NewPairs {
     Index m, batch;

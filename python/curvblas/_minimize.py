@@ -90,13 +90,13 @@ def minimize(
     atol = number(owner, "atol", atol, lambda value: 0 <= value < math.inf, "a number >= 0")
     limit = count(owner, "max_iterations", max_iterations)
     with display(owner, limit) if progress else nullcontext(_show_nothing) as show:
-        point = next(iterates)
+        point = _next(iterates)
         assert isinstance(point, Point)
         watch = Watch(objective, point, max(rtol * point.norm, atol), limit)
         while (status := watch.status(point)) == RUNNING:
             if callback is not None and watch.iterations and callback(_result(objective, watch, point, RUNNING)):
                 return _result(objective, watch, point, STOPPED)
-            following = next(iterates)
+            following = _next(iterates)
             if isinstance(following, int):
                 status = following
                 break
@@ -104,6 +104,16 @@ def minimize(
             watch.iterations += 1
             show(watch.iterations, point)
         return _result(objective, watch, watch.best if status == ROUNDING else point, status)
+
+
+def _next(iterates: Iterator[Point | int]) -> Point | int:
+    """Return the next iterate; a StopIteration of the function passes through a generator as RuntimeError."""
+    try:
+        return next(iterates)
+    except RuntimeError as error:
+        if isinstance(error.__cause__, StopIteration):
+            raise error.__cause__ from None
+        raise
 
 
 class Watch:

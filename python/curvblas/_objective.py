@@ -99,7 +99,7 @@ class Objective:
         ValueError
             A gradient that is not like x.
         """
-        value, gradient = self._fun(x)
+        value, gradient = self._fun(own(x))
         self.evaluations += 1
         if _kind(gradient) != self._kind:
             expected, found = (f"{dtype} of shape {shape}" for shape, dtype in (self._kind, _kind(gradient)))
