@@ -162,7 +162,10 @@ void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, 
             }
         for (Index i = 0; i < R.count; i += edge)
             for (Index j = 0; j < V.count; j += edge)
-                add(i, V, j, false, i == 0 ? rows_after(V, j, k, chunk) : Next<T>{});
+                add(i, V, j, false,
+                    !squares ? rows_after(R, i, k, chunk)
+                    : i == 0 ? rows_after(V, j, k, chunk)
+                             : Next<T>{});
     }
 }
 
