@@ -10,6 +10,7 @@
 #include "kernels/gram.h"
 #include "kernels/low_rank_apply.h"
 #include "kernels/lsr1_basis.h"
+#include "kernels/lsr1_gamma.h"
 #include "kernels/on_host.h"
 
 namespace curvblas::CURVBLAS_BACKEND {

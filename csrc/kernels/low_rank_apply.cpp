@@ -30,7 +30,7 @@ template <class T>
 void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin, Index end) {
     if (task.is_wanted && task.is_wanted[b] == 0) return;
     const Index p = task.P.rows, first = task.R.rows, m = first + task.R_2.rows;
-    const Matrix<const double> Q = task.Q[b];
+    const Matrix<const double> Q = task.Q[b], Q_2 = task.Q_2[b];
     const Matrix<const T> R = task.R[b], G = task.G[b], R_2 = task.R_2[b];
     const Matrix<T> P = task.P[b];
     const bool has_G = G.data != nullptr, direct = P.data != R.data && P.column_stride == 1;
@@ -45,7 +45,7 @@ void apply(const Micro& micro, const LowRankApply<T>& task, Index b, Index begin
     T* const G_copy = scratch.template take<T>(of_G * step);
     T* const own = scratch.template take<T>(direct ? 0 : p * step);
     for (Index i = 0; i < p; ++i)
-        for (Index k = 0; k < m; ++k) q[i * m + k] = k < first ? Q(i, k) : task.Q_2[b](i, k - first);
+        for (Index k = 0; k < m; ++k) q[i * m + k] = k < first ? Q(i, k) : Q_2(i, k - first);
     for (Index j = begin; j < end; j += step) {
         const Index count = std::min(step, end - j);
         const LongRows<T> rows = long_rows(R, j, count, R_copy, step);

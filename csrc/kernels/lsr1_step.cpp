@@ -6,9 +6,6 @@ namespace curvblas::cpu {
 
 template void for_each_element(const Queue&, std::span<const Lsr1Begin<float>>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Begin<double>>, double);
-template void for_each_element(const Queue&, std::span<const Lsr1Curvature>, double);
-template void for_each_element(const Queue&, std::span<const Lsr1CurvatureAgain>, double);
-template void for_each_element(const Queue&, std::span<const Lsr1Gamma>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Factor>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Model>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Invert>, double);

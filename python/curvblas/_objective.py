@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arrays import Array, copied
-from .line_search import WolfeSearchResult, wolfe_search
+from .line_search import NOISE, WolfeSearchResult, wolfe_search
 from .low_rank import gram, gram_products
-
-NOISE = 10  # units of rounding: a change of the value below this tells nothing
 
 
 class Point(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 __all__ = ["WolfeSearchResult", "wolfe_search"]
 
-_NOISE = 10  # units of rounding: a change of the value below this tells nothing
+NOISE = 10  # units of rounding: a change of the value below this tells nothing
 _FLAT = 5  # evaluations after which a bracket without any change of the value is given up
 
 
@@ -112,7 +112,7 @@ def wolfe_search(
     if not (math.isfinite(value) and -math.inf < slope < 0):
         message = f"value and slope at 0 must be finite and the slope negative, got {value} and {slope}"
         return WolfeSearchResult(*start, 0, False, message)
-    noise = _NOISE * rounding * abs(start.value)
+    noise = NOISE * rounding * abs(start.value)
     interval = _Interval(start, c1, noise)
     for evaluation in range(1, max_evaluations + 1):
         trial = _Sample(step, *map(float, phi(step)))
