@@ -15,6 +15,7 @@ import emulation
 import lsr1
 
 TRIALS, TAUS = 300, [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11]
+ERRORS = ("residual", "length", "curvature")
 PAGE = """# Accuracy of trust-region steps
 
 `lsr1_step` on {trials} random problems a row, each row one batched call: n = 40 variables, 5 pairs, gamma given. The
@@ -28,6 +29,13 @@ B is formed densely in float64 from the pairs that were given. Emulated: the CUD
 Made by `python tests/accuracy.py --output docs`.
 
 {table}
+
+## Many variables
+
+One problem of each class, float64, on the CPU: the worst of the eight. Problems of 40 variables, of which each is
+spread over neighbours with random signs, so that B is known.
+
+{wide}
 """
 
 
@@ -50,6 +58,21 @@ def rows():
         yield f"near hard, tau = {tau:.0e}", np.float64, [lsr1.near_hard(rng, tau) for _ in range(TRIALS)]
 
 
+def wide_line(n):
+    """Return the line of the table for problems of n variables."""
+    errors = []
+    for name in lsr1.CLASSES:
+        rng = np.random.default_rng(0)
+        S, Y, gamma, g, radius = lsr1.problem(rng, name)
+        wide = lsr1.Embedding(rng, g.size, n)
+        found = cb.lsr1_step(wide.spread(S), wide.spread(Y), wide.spread(g), radius, gamma=gamma)
+        if found.status:
+            raise SystemExit(f"{name}, n = {n}: there is no step")
+        errors.append(wide.errors(S, Y, gamma, g, radius, found))
+    cells = [f"{lsr1.worst(errors)[error]:.1e}" for error in ERRORS]
+    return f"| {n:,} | {' | '.join(cells)} |"
+
+
 def solve(module, given):
     """Return steps by the CPU, or by an emulated module."""
     if module is None:
@@ -64,9 +87,8 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(), help="folder for the page")
     options = parser.parse_args()
     backends = {"CPU": None, "emulated": emulation.load("_emu")}
-    errors = ("residual", "length", "curvature")
-    lines = [f"| problems | dtype | {' | '.join(f'{b}: {e}' for b in backends for e in errors)} |"]
-    lines.append("|---|---|" + "---:|" * (len(backends) * len(errors)))
+    lines = [f"| problems | dtype | {' | '.join(f'{b}: {e}' for b in backends for e in ERRORS)} |"]
+    lines.append("|---|---|" + "---:|" * (len(backends) * len(ERRORS)))
     for name, dtype, problems in rows():
         cells = []
         for module in backends.values():
@@ -74,11 +96,16 @@ def main():
             if np.asarray(found.status).any():
                 raise SystemExit(f"{name}: there is no step for some problem")
             worst = lsr1.worst(lsr1.all_errors(problems, found))
-            cells += [f"{worst[error]:.1e}" for error in errors]
+            cells += [f"{worst[error]:.1e}" for error in ERRORS]
         lines.append(f"| {name} | {np.dtype(dtype).name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "accuracy_lsr1.md").write_text(PAGE.format(trials=TRIALS, table="\n".join(lines)))
+    wide = [f"| n | {' | '.join(ERRORS)} |", "|---:" * 4 + "|"]
+    for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000):
+        wide.append(wide_line(n))
+        print(wide[-1], flush=True)
+    page = PAGE.format(trials=TRIALS, table="\n".join(lines), wide="\n".join(wide))
+    (options.output / "accuracy_lsr1.md").write_text(page)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,36 @@ def errors_of(B, g, radius, found):
     }
 
 
+class Embedding:
+    """An isometry from few variables to many: each becomes a run of neighbours with random signs."""
+
+    def __init__(self, rng, few, many):
+        self._begins = np.linspace(0, many, few, endpoint=False).astype(int)
+        counts = np.diff([*self._begins, many])
+        self._weights = rng.choice([-1.0, 1.0], many) / np.sqrt(np.repeat(counts, counts))
+        self._counts = counts
+
+    def spread(self, x):
+        return np.repeat(x, self._counts, axis=-1) * self._weights
+
+    def gather(self, x):
+        return np.add.reduceat(x * self._weights, self._begins, axis=-1)
+
+    def errors(self, S, Y, gamma, g, radius, found):
+        """As `errors` for a problem of few variables, and the step of many that was found for it."""
+        p, sigma = np.float64(found.step), float(found.multiplier)
+        inside, B = self.gather(p), oracle.sr1_matrix(S, Y, gamma)
+        outside = np.linalg.norm(p - self.spread(inside))
+        values = np.append(np.linalg.eigvalsh(B), gamma)
+        norm, length = np.abs(values).max(), np.linalg.norm(p)
+        residual = np.hypot(np.linalg.norm(B @ inside + sigma * inside + g), (gamma + sigma) * outside)
+        return {
+            "residual": residual / ((norm + sigma) * length + np.linalg.norm(g)),
+            "length": abs(length / radius - 1) if sigma > 1e-10 * norm else max(length / radius - 1, 0),
+            "curvature": max(-(values.min() + sigma) / norm, 0.0),
+        }
+
+
 def worst(all_errors):
     """The largest of each error; NaN where there is one."""
     return {name: np.max([e[name] for e in all_errors]) for name in all_errors[0]}

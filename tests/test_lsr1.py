@@ -32,6 +32,20 @@ class TestOptimality:
         assert (np.asarray(found.case) == expected).all()
 
     @pytest.mark.parametrize("name", lsr1.CLASSES)
+    @pytest.mark.parametrize("n", [1000, 300_001])
+    def test_of_many_variables(self, backend, rng, name, n):
+        if n > 1000 and hasattr(backend, "to_device"):
+            pytest.skip("emulated: hours")
+        S, Y, gamma, g, radius = lsr1.problem(rng, name)
+        wide = lsr1.Embedding(rng, g.size, n)
+
+        found = backend.lsr1_step(wide.spread(S), wide.spread(Y), wide.spread(g), radius, gamma=gamma)
+
+        assert found.status == Status.OK
+        errors = wide.errors(S, Y, gamma, g, radius, found)
+        assert all(error <= BOUNDS[e] for e, error in errors.items()), errors
+
+    @pytest.mark.parametrize("name", lsr1.CLASSES)
     def test_of_float32(self, backend, rng, name):
         problems = []
         for _ in range(trials(backend, 100)):
