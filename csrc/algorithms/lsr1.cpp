@@ -33,13 +33,12 @@ class Lsr1 {
           m_(models.S.rows),
           batch_(g.batch),
           numbers_(queue, batch_ * (Lsr1Problem::words(m_) + m_ + 3 + 4 * m_ * m_)),
-          basis_(queue.template scratch<Status>(batch_)),
-          needs_basis_(numbers_.take(batch_)),
-          residual_(numbers_.take(batch_)) {
+          basis_(queue.template scratch<Status>(batch_)) {
+        double* const base = numbers_.take(batch_ * Lsr1Problem::words(m_));  // first, where memory is aligned
         double *const K = numbers_.take(batch_ * 4 * m_ * m_), *const values = numbers_.take(batch_ * m_);
         double* const weight = numbers_.take(batch_);
-        problems_ = {m_, g.columns, batch_, models.ring,
-                     K,  values,    weight, numbers_.take(batch_ * Lsr1Problem::words(m_))};
+        needs_basis_ = numbers_.take(batch_), residual_ = numbers_.take(batch_);
+        problems_ = {m_, g.columns, batch_, models.ring, K, values, weight, base};
     }
 
     void step(const Lsr1Step<T>& out) {

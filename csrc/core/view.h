@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__)
 #define CURVBLAS_DEVICE __host__ __device__  // a function that kernels may call too
+#elif defined(CURVBLAS_ISA)
+#define CURVBLAS_DEVICE \
+    [[gnu::always_inline]]  // one name, compiled for several instruction sets: no copy may be shared
 #else
 #define CURVBLAS_DEVICE
 #endif

@@ -8,8 +8,9 @@
 
 namespace curvblas::cpu {
 
-template <class Task>
-void for_each_element(const Queue& queue, std::span<const Task> tasks, double cost) {
+/// With `work` for the elements [first, last) of a task.
+template <class Task, class Work>
+void for_each_range(const Queue& queue, std::span<const Task> tasks, double cost, const Work& work) {
     constexpr Index length = 1 << 14;
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(tasks.size()); ++t) {
@@ -22,10 +23,15 @@ void for_each_element(const Queue& queue, std::span<const Task> tasks, double co
             items.push_back({t, first, 1, 0, cost * static_cast<double>(std::min(length, count - first))});
     }
     queue.run(items, [&](const Item& item) {
-        Queue::for_each_matrix(item, [&](Index t, Index first) {
-            const Task& task = tasks[t];
-            for (Index k = first; k < std::min(first + length, task.count()); ++k) task.work(k);
-        });
+        Queue::for_each_matrix(
+            item, [&](Index t, Index first) { work(tasks[t], first, std::min(first + length, tasks[t].count())); });
+    });
+}
+
+template <class Task>
+void for_each_element(const Queue& queue, std::span<const Task> tasks, double cost) {
+    for_each_range(queue, tasks, cost, [](const Task& task, Index first, Index last) {
+        for (Index k = first; k < last; ++k) task.work(k);
     });
 }
 

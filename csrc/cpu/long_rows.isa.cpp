@@ -7,7 +7,9 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-constexpr Index chunk_bytes = 160 << 10;  // of all rows together: they stay in the second-level cache
+// What is worked on at a time of all rows together: squares come back to it and find it in the first-level cache; where
+// vectors alone are multiplied, it is long for the sake of memory.
+constexpr Index chunk_bytes(bool squares) { return (squares ? 32 : 160) << 10; }
 constexpr int edge = RowKernels<float>::edge;
 
 /// The two halves of every group of 2 h lanes added up: first those of x, then those of y.
@@ -37,9 +39,10 @@ inline Vector<W> sums_of(Vector<W>* x) {
 
 /// The elements of each of so many rows that are worked on at a time.
 template <class T>
-Index chunk_of(Index rows) {
+Index chunk_of(Index rows, bool squares) {
     constexpr Index least = 64, most = 4096 / static_cast<Index>(sizeof(T));  // four of them in the first-level cache
-    const Index fitting = chunk_bytes / ((rows > 0 ? rows : 1) * static_cast<Index>(sizeof(T))) / least * least;
+    const Index fitting =
+        chunk_bytes(squares) / ((rows > 0 ? rows : 1) * static_cast<Index>(sizeof(T))) / least * least;
     return fitting < least ? least : fitting < most ? fitting : most;
 }
 
@@ -141,7 +144,7 @@ void add_tile(int height, int width, bool lower, const T* a, Index a_stride, con
 
 template <class T, class W>
 void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums) {
-    const Index chunk = chunk_of<T>(R.count + V.count);
+    const Index chunk = chunk_of<T>(R.count + V.count, squares);
     const Index high = (R.count + edge - 1) / edge, pairs = high * (high + 1) / 2;
     const Index share = (R.count + pairs - 1) / (pairs > 0 ? pairs : 1);  // of the next chunk, a tile
     for (Index k = 0; k < n; k += chunk) {

@@ -16,6 +16,8 @@
 
 namespace curvblas::cpu {
 
+struct Lsr1Work;
+
 /// Kernels for one matrix, or eight rows of it, that stay in the first cache levels.
 template <class T>
 struct Small {
@@ -51,6 +53,7 @@ struct Micro {
     const RowKernels<double>* row_kernels_float64;
     const TwoLoop<float>* two_loop_float32;
     const TwoLoop<double>* two_loop_float64;
+    const Lsr1Work* lsr1_work;
     Small<float> small_float32;
     Small<double> small_float64;
     /// float32 from contiguous 2-byte floats; float16 denormals, infinities and NaN included.

@@ -58,7 +58,7 @@ class Grams {
   public:
     Grams(const Queue& queue, std::span<const Gram<T>> group) : queue_(queue), group_(group) {
         for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
-            const Plan<T> plan(group[t]);
+            const Plan<T>& plan = plans_.emplace_back(group[t]);
             first_slot_.push_back(words_);
             if (plan.words() == 0) continue;
             const Index batch = group[t].R.batch;
@@ -78,7 +78,7 @@ class Grams {
         slots_ = slots.template take<double>(words_);
         queue_.run(items_, [&](const Item& item) { work(item); });
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
-            const Plan<T> plan(group_[t]);
+            const Plan<T>& plan = plans_[static_cast<std::size_t>(t)];
             for (Index b = 0; b < group_[t].R.batch && plan.pieces > 1 && plan.words() > 0; ++b) add_up(t, plan, b);
         }
     }
@@ -94,7 +94,7 @@ class Grams {
 
     void work(Index t, Index b, Index piece) const {
         const Gram<T>& task = group_[t];
-        const Plan<T> plan(task);
+        const Plan<T>& plan = plans_[static_cast<std::size_t>(t)];
         struct Memory;
         const bool copies = (task.R.column_stride != 1) || (plan.s > 0 && task.V.column_stride != 1);
         const Index rows = copies ? (plan.m + plan.s) * plan.step : 0;
@@ -134,19 +134,20 @@ class Grams {
 
     static void store(const Gram<T>& task, const Plan<T>& plan, Index b, const double* sums) {
         using Kernels = RowKernels<T>;
+        const Matrix<double> K = task.K[b], P = task.P[b];
         for (Index i = 0; i < plan.m && plan.has_pairs; ++i)
-            for (Index j = 0; j <= i; ++j)
-                task.K[b](i, j) = task.K[b](j, i) = sums[Kernels::place_of_square(i, j, plan.m)];
+            for (Index j = 0; j <= i; ++j) K(i, j) = K(j, i) = sums[Kernels::place_of_square(i, j, plan.m)];
         for (Index i = 0; i < plan.m; ++i) {
             const Index strip = i / most_rows, rows = plan.rows_of(strip);
             const double* const own = sums + strip * plan.strip_words();
             for (Index j = 0; j < plan.s; ++j)
-                task.P[b](i, j) = own[Kernels::place_of_product(i % most_rows, j, rows, plan.s, plan.has_pairs)];
+                P(i, j) = own[Kernels::place_of_product(i % most_rows, j, rows, plan.s, plan.has_pairs)];
         }
     }
 
     const Queue& queue_;
     const std::span<const Gram<T>> group_;
+    std::vector<Plan<T>> plans_;
     std::vector<Item> items_;
     std::vector<Index> first_slot_;
     Index words_ = 0;

@@ -10,6 +10,7 @@
 #include "kernels/for_each_element.h"
 #include "kernels/pairs.h"
 #include "queue.h"
+#include "small/larger.h"
 #include "small/ordered_cholesky.h"
 #include "small/rolled.h"
 #include "small/symmetric_solve.h"
@@ -24,8 +25,8 @@ struct Lsr1Problem : PairProducts {
     PairRing places;
     double *values, *weight, *base;
 
-    /// Of `base`.
-    CURVBLAS_DEVICE static Index words(Index m) { return 5 * m * m + 11 * m + 11; }
+    /// Of `base`, in whole cache lines: rows of 8 or 16 numbers lie in one or two.
+    CURVBLAS_DEVICE static Index words(Index m) { return (5 * m * m + 11 * m + 11 + 7) / 8 * 8; }
 
     CURVBLAS_DEVICE double* A() const { return base; }              ///< whose eigenvectors are wanted
     CURVBLAS_DEVICE double* U() const { return base + m * m; }      ///< these, in columns
@@ -72,7 +73,7 @@ struct Lsr1Problem : PairProducts {
             double sum = 0;
             CURVBLAS_ROLLED
             for (Index j = 0; j < used; ++j) sum += fabs(A()[i * m + j]);
-            bound = fmax(bound, sum);
+            bound = larger(bound, sum);
         }
         CURVBLAS_ROLLED
         for (Index i = 0; i < m; ++i) {
@@ -94,31 +95,35 @@ struct Lsr1Problem : PairProducts {
     }
     /// G = D Minv D with Minv = D + L + L^T - gamma S S^T for the pairs in use, and D of form_scales.
     CURVBLAS_DEVICE void form_inverse() const {
+        const Index r = pairs();
+        const double shift = gamma();
         CURVBLAS_ROLLED
-        for (Index p = 0; p < pairs(); ++p) {
+        for (Index p = 0; p < r; ++p) {
             const Index i = pair(p);
             CURVBLAS_ROLLED
-            for (Index q = 0; q < pairs(); ++q) {
+            for (Index q = 0; q <= p; ++q) {
                 const Index j = pair(q);
-                G()[p * m + q] = d()[p] * (curvature(i, j) - gamma() * ss(i, j)) * d()[q];
+                G()[p * m + q] = G()[q * m + p] = d()[p] * (curvature(i, j) - shift * ss(i, j)) * d()[q];
             }
+        }
+    }
+    /// X <- D X.
+    CURVBLAS_DEVICE void scale_rows(Index columns) const {
+        const Index r = pairs();
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < r; ++p) {
+            const double factor = d()[p];
+            CURVBLAS_ROLLED
+            for (Index q = 0; q < columns; ++q) X()[p * m + q] *= factor;
         }
     }
     /// X <- Minv^-1 X for `columns` columns, given L; false if Minv is singular.
     CURVBLAS_DEVICE bool solve_inverse(Index columns) const {
         constexpr double eps = 2.220446049250313e-16;
         form_inverse();
-        CURVBLAS_ROLLED
-        for (Index p = 0; p < pairs(); ++p) {
-            CURVBLAS_ROLLED
-            for (Index q = 0; q < columns; ++q) X()[p * m + q] *= d()[p];
-        }
+        scale_rows(columns);
         if (!(eliminate(G(), m, pairs(), X(), columns) > 16 * eps)) return false;
-        CURVBLAS_ROLLED
-        for (Index p = 0; p < pairs(); ++p) {
-            CURVBLAS_ROLLED
-            for (Index q = 0; q < columns; ++q) X()[p * m + q] *= d()[p];
-        }
+        scale_rows(columns);
         return true;
     }
     /// X = Minv^-1 L; false if Minv is singular.
@@ -136,12 +141,14 @@ struct Lsr1Problem : PairProducts {
         const Index r = pairs();
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
+            double* const row = A() + i * m;
             CURVBLAS_ROLLED
-            for (Index j = 0; j < r; ++j) {
-                double sum = 0;
+            for (Index j = 0; j < r; ++j) row[j] = 0;
+            CURVBLAS_ROLLED
+            for (Index p = i; p < r; ++p) {
+                const double factor = L()[p * m + i];
                 CURVBLAS_ROLLED
-                for (Index p = i; p < r; ++p) sum += L()[p * m + i] * X()[p * m + j];
-                A()[i * m + j] = sum;
+                for (Index j = 0; j < r; ++j) row[j] += factor * X()[p * m + j];
             }
         }
         CURVBLAS_ROLLED

@@ -23,7 +23,7 @@ struct Lsr1Reports {
         constexpr double rounding = 1e-14;
         double largest = fabs(answer.length);
         CURVBLAS_ROLLED
-        for (Index j = 0; j < count; ++j) largest = fmax(largest, fabs(p.v()[j]));
+        for (Index j = 0; j < count; ++j) largest = larger(largest, fabs(p.v()[j]));
         const bool fits =
             largest <= limits.most / sqrt(static_cast<double>(count + 1)) && (largest == 0 || largest >= limits.least);
         const bool is_drowned = count == p.pairs() && rounding * fabs(p.gamma()) > 1e-2 * answer.largest;

@@ -8,6 +8,24 @@
 
 namespace curvblas {
 
+/// x <- L^-1 x, or x <- L^-T x. What is subtracted next waits for nothing but the last quotient.
+CURVBLAS_DEVICE inline void solve_lower(const double* L, Index m, Index n, double* x) {
+    CURVBLAS_ROLLED
+    for (Index k = 0; k < n; ++k) {
+        const double done = x[k] /= L[k * m + k];
+        CURVBLAS_ROLLED
+        for (Index p = k + 1; p < n; ++p) x[p] -= L[p * m + k] * done;
+    }
+}
+CURVBLAS_DEVICE inline void solve_lower_transposed(const double* L, Index m, Index n, double* x) {
+    CURVBLAS_ROLLED
+    for (Index k = n - 1; k >= 0; --k) {
+        const double done = x[k] /= L[k * m + k];
+        CURVBLAS_ROLLED
+        for (Index p = 0; p < k; ++p) x[p] -= L[k * m + p] * done;
+    }
+}
+
 /// L L^T = G for the rows `order[0 .. count)` of a Gram matrix `gram(i, j)`, taken in that order: L (m, m), whose row p
 /// is that of row order[p]. A row that depends on those before it, whose pivot is at most `least` times `size(i)`, or
 /// what rounding makes of it where pivots before it are small, is taken out of `order`. Returns how many are left.
@@ -24,13 +42,10 @@ CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size
         double* const row = L + rank * m;
         double pivot = gram(i, i);
         CURVBLAS_ROLLED
-        for (Index q = 0; q < rank; ++q) {
-            double sum = gram(i, static_cast<Index>(order[q]));
-            CURVBLAS_ROLLED
-            for (Index k = 0; k < q; ++k) sum -= row[k] * L[q * m + k];
-            row[q] = sum / L[q * m + q];
-            pivot -= row[q] * row[q];
-        }
+        for (Index q = 0; q < rank; ++q) row[q] = gram(i, static_cast<Index>(order[q]));
+        solve_lower(L, m, rank, row);
+        CURVBLAS_ROLLED
+        for (Index q = 0; q < rank; ++q) pivot -= row[q] * row[q];
         const double share = fmax(least, rounding * static_cast<double>(rank) * *worst), own = size(i);
         if (!(pivot > share * own)) continue;  // a row of zeros, too
         row[rank] = sqrt(pivot);
@@ -38,24 +53,6 @@ CURVBLAS_DEVICE inline Index ordered_cholesky(const Gram& gram, const Size& size
         order[rank++] = static_cast<double>(i);
     }
     return rank;
-}
-
-/// x <- L^-1 x, or x <- L^-T x.
-CURVBLAS_DEVICE inline void solve_lower(const double* L, Index m, Index n, double* x) {
-    CURVBLAS_ROLLED
-    for (Index p = 0; p < n; ++p) {
-        CURVBLAS_ROLLED
-        for (Index k = 0; k < p; ++k) x[p] -= L[p * m + k] * x[k];
-        x[p] /= L[p * m + p];
-    }
-}
-CURVBLAS_DEVICE inline void solve_lower_transposed(const double* L, Index m, Index n, double* x) {
-    CURVBLAS_ROLLED
-    for (Index p = n - 1; p >= 0; --p) {
-        CURVBLAS_ROLLED
-        for (Index k = p + 1; k < n; ++k) x[p] -= L[k * m + p] * x[k];
-        x[p] /= L[p * m + p];
-    }
 }
 
 }  // namespace curvblas

@@ -29,9 +29,10 @@ CURVBLAS_DEVICE inline double eliminate(double* A, Index m, Index n, double* X, 
         for (Index j = 0; j < n && best != k; ++j) exchange(A[k * m + j], A[best * m + j]);
         CURVBLAS_ROLLED
         for (Index j = 0; j < columns && best != k; ++j) exchange(X[k * m + j], X[best * m + j]);
+        const double inverse = 1 / pivot;
         CURVBLAS_ROLLED
         for (Index i = k + 1; i < n; ++i) {
-            const double factor = A[i * m + k] / pivot;
+            const double factor = A[i * m + k] * inverse;
             CURVBLAS_ROLLED
             for (Index j = k + 1; j < n; ++j) A[i * m + j] -= factor * A[k * m + j];
             CURVBLAS_ROLLED
@@ -41,11 +42,13 @@ CURVBLAS_DEVICE inline double eliminate(double* A, Index m, Index n, double* X, 
     CURVBLAS_ROLLED
     for (Index k = n - 1; k >= 0; --k) {
         CURVBLAS_ROLLED
-        for (Index j = 0; j < columns; ++j) {
+        for (Index i = k + 1; i < n; ++i) {
             CURVBLAS_ROLLED
-            for (Index i = k + 1; i < n; ++i) X[k * m + j] -= A[k * m + i] * X[i * m + j];
-            X[k * m + j] /= A[k * m + k];
+            for (Index j = 0; j < columns; ++j) X[k * m + j] -= A[k * m + i] * X[i * m + j];
         }
+        const double pivot = A[k * m + k];
+        CURVBLAS_ROLLED
+        for (Index j = 0; j < columns; ++j) X[k * m + j] /= pivot;
     }
     return n == 0 ? 1 : least / most;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/view.h"
+#include "small/larger.h"
 #include "small/rolled.h"
 
 namespace curvblas {
@@ -34,13 +35,14 @@ CURVBLAS_DEVICE inline Norm norm_at(Index count, const double* gap, const double
     CURVBLAS_ROLLED
     for (Index j = 0; j < count; ++j) {
         v[j] = a[j] == 0 ? 0 : a[j] / (gap[j] + shift);
-        largest = fmax(largest, fabs(v[j]));
+        largest = larger(largest, fabs(v[j]));
     }
     if (largest == 0 || largest * 0 != 0) return {largest, 0};
     double squares = 0, weighted = 0;
+    const double inverse = 1 / largest;
     CURVBLAS_ROLLED
     for (Index j = 0; j < count; ++j) {
-        const double x = v[j] / largest;
+        const double x = v[j] * inverse;
         squares += x * x;
         if (x != 0) weighted += x * x / (gap[j] + shift);
     }
@@ -55,7 +57,7 @@ CURVBLAS_DEVICE inline double find_shift(Index count, const double* gap, const d
     constexpr double eps = 2.220446049250313e-16;
     double high = fmax(1 / radius, low) * (1 + 8 * eps);
     CURVBLAS_ROLLED
-    for (Index j = 0; j < count; ++j) low = fmax(low, (fabs(a[j]) / radius - gap[j]) * (1 - 4 * eps));
+    for (Index j = 0; j < count; ++j) low = larger(low, (fabs(a[j]) / radius - gap[j]) * (1 - 4 * eps));
     double shift = low;
     for (int step = 0; step < most_steps; ++step) {
         const Norm at = norm_at(count, gap, a, shift, v);
@@ -84,7 +86,7 @@ CURVBLAS_DEVICE inline TrustRegionAnswer solve_trust_region(Index count, double*
     double largest = 0, most = 0, squares = 0;
     CURVBLAS_ROLLED
     for (Index j = 0; j < count; ++j) {
-        largest = fmax(largest, fabs(lambda[j])), most = fmax(most, fabs(a[j]));
+        largest = larger(largest, fabs(lambda[j])), most = larger(most, fabs(a[j]));
         if (lambda[j] < lambda[answer.lowest]) answer.lowest = j;
     }
     answer.largest = largest;
