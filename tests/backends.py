@@ -23,6 +23,7 @@ GROUPS |= {"second_moments", "A_rows", "G_rows", "A_basis", "G_basis", "warm_sta
 GROUPS |= {"K", "C", "K_momentum", "C_momentum"}
 GROUPS |= {"B", "D", "Z"}
 GROUPS |= {"vectors", "basis", "values", "jacobian", "previous"}
+GROUPS |= {"moments", "first_moments"}
 GROUPS |= {"S", "Y", "grad", "v", "mask", "Psi", "M_inv"}
 FUNCTIONS = {
     "update_factors": ("factors", "rows"),
@@ -46,6 +47,9 @@ FUNCTIONS = {
     "unpack_symmetric": ("flat", "sizes"),
     "update_ekfac_moments": ("second_moments", "A_rows", "G_rows", "A_basis", "G_basis"),
     "update_lagged_factors": ("factors", "rows"),
+    "update_unit_moments": ("moments", "rows", "weights"),
+    "accumulate_quasi_diagonal": ("first_moments", "second_moments", "rows", "weights"),
+    "solve_quasi_diagonal": ("first_moments", "second_moments", "grads"),
     "gram": ("rows",),
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
@@ -63,6 +67,8 @@ IN_PLACE = {
     "update_conv_factors": "factors",
     "update_ekfac_moments": "second_moments",
     "update_lagged_factors": "factors",
+    "update_unit_moments": "moments",
+    "accumulate_quasi_diagonal": ("first_moments", "second_moments"),
     "update_inverse_free": ("K", "C", "K_momentum", "C_momentum"),
 }
 """The argument that is updated in place and returned, or several of them."""

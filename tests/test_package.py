@@ -39,6 +39,7 @@ MODULES = [
     "curvblas.roots",
     "curvblas.sample_space",
     "curvblas.sample_space_layers",
+    "curvblas.unitwise",
     "curvblas.errors",
     "curvblas._backend",
 ]

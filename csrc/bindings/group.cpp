@@ -11,6 +11,7 @@ namespace curvblas {
 const Range non_negative{[](double x) { return x >= 0 && std::isfinite(x); }, "a finite number >= 0"};
 const Range positive{[](double x) { return x > 0 && std::isfinite(x); }, "a finite number > 0"};
 const Range fraction{[](double x) { return x >= 0 && x <= 1; }, "a number in [0, 1]"};
+const Range below_one{[](double x) { return x >= 0 && x < 1; }, "a number in [0, 1)"};
 const Range finite{[](double x) { return std::isfinite(x); }, "a finite number"};
 
 namespace {

@@ -54,7 +54,7 @@ struct Range {
     bool (*holds)(double);
     const char* text;
 };
-extern const Range non_negative, positive, fraction, finite;
+extern const Range non_negative, positive, fraction, below_one, finite;
 
 /// The integers in [least, most], with the words for them: what is asked for, and in which range.
 struct Integers {

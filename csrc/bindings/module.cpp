@@ -21,6 +21,7 @@
 #include "bindings/sample_space_layers.h"
 #include "bindings/simple_natural_gradient.h"
 #include "bindings/tonga.h"
+#include "bindings/unitwise.h"
 
 namespace curvblas {
 
@@ -56,6 +57,9 @@ PYBIND11_MODULE(CURVBLAS_MODULE, m, py::mod_gil_not_used()) {
     m.def("unpack_symmetric", &unpack_symmetric);
     m.def("update_ekfac_moments", &update_ekfac_moments);
     m.def("update_lagged_factors", &update_lagged_factors);
+    m.def("update_unit_moments", &update_unit_moments);
+    m.def("accumulate_quasi_diagonal", &accumulate_quasi_diagonal);
+    m.def("solve_quasi_diagonal", &solve_quasi_diagonal);
     m.def("gram", &gram);
     m.def("gram_products", &gram_products);
     m.def("low_rank_solve", &low_rank_solve);

@@ -23,20 +23,6 @@ NewArrays updated_or_new(const Call& call, const py::object& object, const Group
     return {object, group};
 }
 
-/// ValueError unless G is q long, with the N (and T) of A.
-void require_paired_rows(const Array& S, const Array& A, const Array& G) {
-    const int leading = S.ndim - 2, inner = A.ndim - leading;
-    const Index q = S.shape[leading], N = A.shape[leading];
-    bool same = G.ndim == A.ndim && G.shape[G.ndim - 1] == q;
-    for (int k = leading; same && k < A.ndim - 1; ++k) same = G.shape[k] == A.shape[k];
-    if (same) return require_same_batch(S, 2, G, inner);
-    const std::string cases = inner == 3 ? sentence(N, ", ", A.shape[leading + 1]) : sentence(N);
-    wrong_value(G.argument.text(), " must have shape (", leading ? "..., " : "", inner == 3 ? "N, T, q" : "N, q",
-                ") = (", leading ? "..., " : "", cases, ", ", q, ") for ", S.argument.short_text(), " of shape ",
-                S.shape_text(), " and ", A.argument.short_text(), " of shape ", A.shape_text(), ", got ",
-                G.shape_text());
-}
-
 void require_basis(const Array& S, const Array& Q, int axis, const char* letter) {
     const Index n = S.shape[S.ndim - axis];
     const bool fits = Q.ndim == S.ndim && Q.shape[S.ndim - 2] == n && Q.shape[S.ndim - 1] == n;

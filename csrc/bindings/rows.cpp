@@ -17,10 +17,11 @@ Rows rows_view(const Array& a, int leading, bool weights, Index first) {
     return rows;
 }
 
-void require_rows(const Array& C, const Array& R, bool bias) {
-    const int leading = C.ndim - 2, inner = R.ndim - leading;
+void require_rows(const Array& C, const Array& R, bool bias, int inner) {
+    const int leading = C.ndim - inner, R_inner = R.ndim - leading;
     const Index d = C.shape[C.ndim - 1] - (bias ? 1 : 0);
-    if ((inner == 2 || inner == 3) && d >= 0 && R.shape[R.ndim - 1] == d) return require_same_batch(C, 2, R, inner);
+    if ((R_inner == 2 || R_inner == 3) && d >= 0 && R.shape[R.ndim - 1] == d)
+        return require_same_batch(C, inner, R, R_inner);
     const char* dots = leading ? "..., " : "";
     if (d < 0)
         wrong_value(C.argument.text(), " must have at least one row and column with bias=True, got shape ",
@@ -28,6 +29,19 @@ void require_rows(const Array& C, const Array& R, bool bias) {
     wrong_value(R.argument.text(), " must have shape (", dots, "N, ", d, ") or (", dots, "N, T, ", d, ") for ",
                 C.argument.short_text(), " of shape ", C.shape_text(), bias ? " with bias=True" : "", ", got ",
                 R.shape_text());
+}
+
+void require_paired_rows(const Array& S, const Array& A, const Array& G, int inner) {
+    const int leading = S.ndim - inner, A_inner = A.ndim - leading;
+    const Index q = S.shape[leading], N = A.shape[leading];
+    bool same = G.ndim == A.ndim && G.shape[G.ndim - 1] == q;
+    for (int k = leading; same && k < A.ndim - 1; ++k) same = G.shape[k] == A.shape[k];
+    if (same) return require_same_batch(S, inner, G, A_inner);
+    const std::string cases = A_inner == 3 ? sentence(N, ", ", A.shape[leading + 1]) : sentence(N);
+    wrong_value(G.argument.text(), " must have shape (", leading ? "..., " : "", A_inner == 3 ? "N, T, q" : "N, q",
+                ") = (", leading ? "..., " : "", cases, ", ", q, ") for ", S.argument.short_text(), " of shape ",
+                S.shape_text(), " and ", A.argument.short_text(), " of shape ", A.shape_text(), ", got ",
+                G.shape_text());
 }
 
 }  // namespace curvblas

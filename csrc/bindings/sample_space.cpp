@@ -9,7 +9,6 @@ namespace curvblas {
 namespace {
 
 namespace kernels = CURVBLAS_BACKEND;
-const Range below_one{[](double x) { return x >= 0 && x < 1; }, "a number in [0, 1)"};
 
 /// The shape as the caller knows it: `parts` real numbers are one element.
 std::string shape_text(Array a, Index parts) {

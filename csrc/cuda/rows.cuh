@@ -33,6 +33,16 @@ class BiasedRows {
         }
     }
 
+    /// The same without an offset, and squared element by element: not by asynchronous copies then.
+    template <class Valid>
+    __device__ void stage_squares_as_steps(T* to, Index first, Index i0, const Valid& valid) const {
+        for (int e = static_cast<int>(threadIdx.x); e < Tile<T>::depth * Tile<T>::edge; e += Tile<T>::threads) {
+            const int k = e / Tile<T>::edge, i = e % Tile<T>::edge;
+            const T x = valid(first + k) ? value(first + k, i0 + i) : T(0);
+            to[k * Tile<T>::pitch + i] = x * x;
+        }
+    }
+
     /// A product from the right: steps are the columns from k0 on, elements the rows [begin, end).
     __device__ void stage_as_elements(T* to, Index k0, Index begin, Index end) const {
         if (R_.dtype == dtype_of<T> && !bias_ && R_.has_one_stride()) {

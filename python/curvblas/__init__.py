@@ -35,6 +35,12 @@ from .sample_space import SampleSpaceResult, sample_space_solve
 from .sample_space_layers import layer_gram, sample_space_solve_layers
 from .simple_natural_gradient import average_parameters, simple_natural_gradient
 from .tonga import TONGA
+from .unitwise import (
+    QuasiDiagonalResult,
+    accumulate_quasi_diagonal,
+    solve_quasi_diagonal,
+    update_unit_moments,
+)
 
 __version__ = version("curvblas")
 
@@ -51,11 +57,13 @@ __all__ = [
     "NotPositiveDefiniteError",
     "OnlineNaturalGradient",
     "PreconditionResult",
+    "QuasiDiagonalResult",
     "RootResult",
     "SampleSpaceResult",
     "Status",
     "TrustRegionStep",
     "WolfeSearchResult",
+    "accumulate_quasi_diagonal",
     "all_finite",
     "average_parameters",
     "cholesky_solve",
@@ -87,6 +95,7 @@ __all__ = [
     "sample_space_solve_layers",
     "set_num_threads",
     "simple_natural_gradient",
+    "solve_quasi_diagonal",
     "triangular_solve",
     "trust_region_step",
     "unpack_symmetric",
@@ -95,5 +104,6 @@ __all__ = [
     "update_factors",
     "update_inverse_free",
     "update_lagged_factors",
+    "update_unit_moments",
     "wolfe_search",
 ]

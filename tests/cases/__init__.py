@@ -3,9 +3,9 @@
 `test_contract.py` runs the same claims over all rows. Adding a kernel means adding a row.
 """
 
-from cases import factors, inverses, low_rank, products
+from cases import factors, inverses, low_rank, products, units
 from cases.case import Case, spd
 
 __all__ = ["CASES", "Case", "spd"]
 
-CASES = [*factors.CASES, *inverses.CASES, *low_rank.CASES, *products.CASES]
+CASES = [*factors.CASES, *inverses.CASES, *low_rank.CASES, *products.CASES, *units.CASES]

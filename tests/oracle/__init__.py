@@ -49,12 +49,18 @@ from oracle.quasi_newton import (
     sr1_recursion,
     trust_region,
 )
+from oracle.unitwise import (
+    accumulate_quasi_diagonal,
+    solve_quasi_diagonal,
+    update_unit_moments,
+)
 
 __all__ = [
     "FisherAverage",
     "Kalman",
     "OnlineNaturalGradient",
     "Tonga",
+    "accumulate_quasi_diagonal",
     "bfgs_inverse",
     "cholesky_solve",
     "damped_cholesky",
@@ -83,6 +89,7 @@ __all__ = [
     "sample_gradients",
     "sample_space_solve",
     "simple_natural_gradient",
+    "solve_quasi_diagonal",
     "sr1_matrix",
     "sr1_recursion",
     "symmetric",
@@ -94,4 +101,5 @@ __all__ = [
     "update_factors",
     "update_inverse_free",
     "update_lagged_factors",
+    "update_unit_moments",
 ]
