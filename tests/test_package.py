@@ -40,6 +40,8 @@ MODULES = [
     "curvblas.sample_space",
     "curvblas.sample_space_layers",
     "curvblas.unitwise",
+    "curvblas.methods.relative_fisher",
+    "curvblas.methods.unitwise",
     "curvblas.errors",
     "curvblas._backend",
 ]

@@ -1,0 +1,112 @@
+"""What the methods with a metric for each unit share: layers in one form, states, dense systems of units."""
+
+import operator
+import sys
+from typing import Any
+
+import numpy as np
+
+import curvblas as cb
+from curvblas._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy
+
+from ._on_host import require_shape
+
+
+def as_layers(owner: str, **groups: Arrays) -> list[list[Array]]:
+    """Return arguments as lists with one array a layer, those of the CPU as NumPy's.
+
+    Parameters
+    ----------
+    owner : str
+        The class, named in errors.
+    **groups : arrays, or lists of arrays
+        The first one decides about the form.
+
+    Returns
+    -------
+    list of lists of arrays
+        In the order of the arguments.
+
+    Raises
+    ------
+    TypeError
+        A list beside a single array.
+    ValueError
+        Lists of different lengths.
+    """
+    (first, model), *_ = groups.items()
+    is_list = isinstance(model, list | tuple)
+    layers = []
+    for name, group in groups.items():
+        if isinstance(group, list | tuple) != is_list:
+            wanted = "a list of arrays" if is_list else "one array"
+            raise TypeError(f"{owner}: {name} must be {wanted} like {first}, got {type(group).__name__}")
+        arrays = list(group) if is_list else [group]
+        if is_list and len(arrays) != len(model):
+            raise ValueError(f"{owner}: {name} must have {len(model)} arrays like {first}, got {len(arrays)}")
+        layers.append([on_cpu_as_numpy(x) for x in arrays])
+    return layers
+
+
+def require_layers(owner: str, grads: list[Array], rows: list[Array], outputs: list[Array], name: str) -> None:
+    """Refuse gradients that do not fit the rows of a layer and what there is for each of its units.
+
+    Parameters
+    ----------
+    owner, name : str
+        The class, and what `outputs` are called.
+    grads, rows, outputs : lists of arrays, shapes (q, p), (..., p - 1), (..., q)
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit.
+    """
+    for k, (g, R, S) in enumerate(zip(grads, rows, outputs, strict=True)):
+        if len(R.shape) < 2:
+            raise ValueError(f"{owner}: rows[{k}] must have shape (N, p - 1), got {tuple(R.shape)}")
+        require_shape(owner, f"{name}[{k}]", S, (*R.shape[:-1], "q"))
+        require_shape(owner, f"grads[{k}]", g, (S.shape[-1], R.shape[-1] + 1))
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros in the library, on the device and of the dtype of an array."""
+    if isinstance(like, np.ndarray):
+        return np.zeros(shape, like.dtype)
+    if hasattr(like, "to_host"):
+        return type(like).to_device(np.zeros(shape, str(like.dtype)))
+    if hasattr(like, "new_zeros"):
+        return like.new_zeros(shape)
+    return sys.modules[type(like).__module__.partition(".")[0]].zeros(shape, like.dtype)
+
+
+def solve_units(factors: Array, grads: Array) -> Array:
+    """Return the solutions of one system a unit, L L^T x = g, for L (q, p, p) and g (q, p)."""
+    if hasattr(grads, "to_host"):  # our own device arrays have no axes to add
+        kind = type(grads)
+        solution = cb.cholesky_solve(factors, kind.to_device(grads.to_host()[..., None]))
+        return kind.to_device(solution.to_host()[..., 0])
+    return cb.cholesky_solve(factors, grads[..., None])[..., 0]
+
+
+def handed_back(results: list[Array], like: Arrays) -> Arrays:
+    """Return one array a layer in the form and the library of an argument."""
+    if isinstance(like, list | tuple):
+        return in_kind(results, like)
+    return in_kind(results[0], like)
+
+
+def saved(state: dict[str, list[Array] | None], steps: int) -> dict[str, Any]:
+    """Return copies of what there is of a state, and the number of steps."""
+    return {**{name: [copied(x) for x in layers] for name, layers in state.items() if layers}, "steps": steps}
+
+
+def loaded(owner: str, state: dict[str, Any], entries: tuple[str, ...]) -> tuple[dict[str, Any], int]:
+    """Return copies of the entries of a state, None where there was no step, and the number of steps."""
+    steps = operator.index(state.get("steps", -1))
+    if steps < 0 or any((name in state) != (steps > 0) for name in entries):
+        wanted = f"steps, and {', '.join(entries)} where steps > 0"
+        raise ValueError(f"{owner}: state must have {wanted}, got {', '.join(map(str, state))}")
+    if steps > 0 and len({len(state[name]) for name in entries}) != 1:
+        raise ValueError(f"{owner}: state must have {', '.join(entries)} with one array a layer each")
+    return {name: [copied(x) for x in state[name]] if steps else None for name in entries}, steps

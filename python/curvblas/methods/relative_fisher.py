@@ -1,0 +1,290 @@
+"""Relative Fisher information of the parts of a network, and gradient descent with it (Sun and Nielsen 2017).
+
+The metric of a part is the Fisher matrix of its own output distribution given what it is fed with, whatever the rest
+of the network does. For a neuron with weights w, input x (a 1 for the bias behind it) and ``t = w x`` it is ``nu(t) x
+x^T``; neurons of a layer are independent of each other; a softmax layer is one part. No backward pass is wanted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import curvblas as cb
+from curvblas._arrays import Array, in_kind
+from curvblas._numbers import count, number
+
+from ._on_host import like, on_host
+from ._unit_metrics import as_layers, handed_back, loaded, require_layers, saved, solve_units, zeros
+
+__all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
+
+_NEURONS = ("linear", "tanh", "sigmoid", "relu", "elu")
+_KINDS = (*_NEURONS, "softmax")
+_TINY = 1e-30  # keeps the system of a dead unit solvable
+
+
+def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float = 0.0, alpha: float = 1.0) -> Array:
+    """Return ``nu(t)``, the Fisher information of a neuron's output about its pre-activation.
+
+    Parameters
+    ----------
+    kind : {"linear", "tanh", "sigmoid", "relu", "elu"}
+        ``"tanh"``: the output is -1 or 1 with mean tanh t, ``nu = 1 - tanh^2 t``; ``"sigmoid"``: Bernoulli, ``s (1 -
+        s)``; the others have Gaussian noise of variance 1 on f(t), and ``nu = f'(t)^2``.
+    t : array of any shape
+        Pre-activations.
+    leak : float in [0, 1)
+        Of ``"relu"``: its slope on the left.
+    width : float >= 0
+        Of ``"relu"``: that of the bend of ``width log(exp(leak t / width) + exp(t / width))``; 0 is the limit, a kink.
+    alpha : float > 0
+        Of ``"elu"``: ``alpha (exp(t) - 1)`` on the left.
+
+    Returns
+    -------
+    array
+        Like ``t``.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind, a parameter out of range.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    Computed on the host in float64. Where a ReLU meets its kink, at t = 0 exactly, nu is that of the left side. Source:
+    Sun and Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models", table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import relative_fisher
+    >>> relative_fisher.neuron_information("relu", np.array([-1.0, 2.0]), leak=0.1)
+    array([0.01, 1.  ])
+    """
+    owner = "neuron_information"
+    x = on_host(owner, "t", t)
+    number(owner, "leak", leak, lambda v: 0 <= v < 1, "a number in [0, 1)")
+    number(owner, "width", width, lambda v: 0 <= v < np.inf, "a finite number >= 0")
+    number(owner, "alpha", alpha, lambda v: 0 < v < np.inf, "a finite number > 0")
+    if kind not in _NEURONS:
+        raise ValueError(f"{owner}: kind must be one of {', '.join(_NEURONS)}, got {kind!r}")
+    if kind == "linear":
+        nu = np.ones_like(x)
+    elif kind == "tanh":
+        nu = _logistic_variance(2 * x) * 4
+    elif kind == "sigmoid":
+        nu = _logistic_variance(x)
+    elif kind == "elu":
+        nu = np.where(x >= 0, 1.0, np.square(alpha * np.exp(np.minimum(x, 0))))
+    else:
+        upper = _logistic((1 - leak) * x / width) if width > 0 else (x > 0).astype(np.float64)
+        nu = np.square(leak + (1 - leak) * upper)
+    nu = np.where(np.isnan(x), np.nan, nu)
+    return in_kind(like(nu, t), t)
+
+
+def _logistic(t: np.ndarray) -> np.ndarray:
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * t))
+
+
+def _logistic_variance(t: np.ndarray) -> np.ndarray:
+    # s (1 - s) without the cancellation of 1 - s.
+    odds = np.exp(-np.abs(t))
+    return np.asarray(odds / np.square(1 + odds))
+
+
+def softmax_information(rows: Array, probabilities: Array) -> Array:
+    """Return the relative Fisher matrix of a softmax layer, the mean over a batch.
+
+    Parameters
+    ----------
+    rows : float32 or float64 array, shape (N, p - 1)
+        What the layer is fed with; a 1 is appended.
+    probabilities : array, shape (N, q)
+        Its outputs.
+
+    Returns
+    -------
+    array, shape (q p, q p)
+        ``mean_n (diag eta_n - eta_n eta_n^T) (x) x_n x_n^T``, weights (q, p) row by row. Of rank at most (q - 1) p: one
+        vector added to all rows of the weights changes nothing.
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    Cost N q (q p)^2 flops. Source: Sun and Nielsen 2017, table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import relative_fisher
+    >>> relative_fisher.softmax_information(np.zeros((1, 0)), np.array([[0.5, 0.5]]))
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+    """
+    roots = _softmax_roots("softmax_information", rows, probabilities)
+    q_p = roots.shape[2]
+    C = cb.update_factors(np.zeros((q_p, q_p)), roots, decay=0.0)
+    return in_kind(like(C, rows), rows)
+
+
+def _softmax_roots(owner: str, rows: Array, probabilities: Array) -> np.ndarray:
+    """Return rows (N, q, q p) whose squares sum to (diag eta - eta eta^T) (x) x x^T in each case."""
+    x = on_host(owner, "rows", rows, ("N", "p - 1"))
+    eta = on_host(owner, "probabilities", probabilities, (len(x), "q"))
+    q = eta.shape[1]
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    root = np.sqrt(np.maximum(eta, 0))[:, :, None] * (
+        np.eye(q) - eta[:, None, :]
+    )  # (N, j, k): sqrt eta_j (1_jk - eta_k)
+    return np.asarray((root[:, :, :, None] * x[:, None, None, :]).reshape(len(x), q, q * x.shape[1]))
+
+
+class RelativeNaturalGradient:
+    """Relative natural gradient descent: each part of the network by its own metric, ``(M + damping s I)^-1 grad``.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        One a layer: ``"linear"``, ``"tanh"``, ``"sigmoid"``, ``"relu"``, ``"elu"``, with a metric (p, p) for each unit,
+        or ``"softmax"``, with one (q p, q p) for the layer.
+    damping : float > 0
+        Relative to s, the mean of nu of the unit: saturated units are not drowned in it. Of a softmax layer s is the
+        mean of ``eta (1 - eta)``.
+    decay : float in [0, 1)
+        How much of the old metrics stays; they start as a running mean.
+    period : int >= 1
+        Metrics are factorised in every so many steps, beginning with the first one.
+    leak, width, alpha : float
+        As in `neuron_information`.
+
+    Attributes
+    ----------
+    status : list of int8 arrays, shape (q,), or () for a softmax layer
+        Of the last factorisation, see `curvblas.Status`. Where there is no solution the gradient is NaN, and no other
+        unit is touched.
+
+    Notes
+    -----
+    A step costs N q p^2 flops a layer, and a factorisation q p^3 / 3; q p^2 numbers are kept, twice. For a softmax
+    layer, N q (q p)^2 and (q p)^3 / 3. Arrays of any library of the CPU. A dead unit (nu = 0 throughout) keeps what its
+    gradient is, 0.
+    Source: Sun and Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods.relative_fisher import RelativeNaturalGradient
+    >>> method = RelativeNaturalGradient(["linear"], damping=1e-12)
+    >>> rows, t = [np.array([[1.0], [3.0]])], [np.zeros((2, 1))]
+    >>> method.step([np.array([[5.0, 1.0]])], rows, t)[0].round(6)
+    array([[ 3., -5.]])
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        *,
+        damping: float,
+        decay: float = 0.95,
+        period: int = 1,
+        leak: float = 0.0,
+        width: float = 0.0,
+        alpha: float = 1.0,
+    ) -> None:
+        owner = type(self).__name__
+        if isinstance(kinds, str) or not set(kinds) <= set(_KINDS):
+            raise ValueError(f"{owner}: kinds must be a sequence of {', '.join(_KINDS)}, got {kinds!r}")
+        self._kinds = tuple(kinds)
+        self._damping = number(owner, "damping", damping, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        self._period = count(owner, "period", period)
+        self._shape = {"leak": leak, "width": width, "alpha": alpha}
+        neuron_information("linear", np.zeros(0), **self._shape)  # refuses what is out of range
+        self._moments: list[Array] | None = None
+        self._factors: list[Array] | None = None
+        self._steps = 0
+        self.status: list[Array] = []
+
+    def step(self, grads: list[Array], rows: list[Array], outputs: list[Array]) -> list[Array]:
+        """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
+
+        Parameters
+        ----------
+        grads : list of float32 or float64 arrays, shapes (q, p)
+            Gradient of the mean loss, one a layer; the bias is the last column.
+        rows : list of arrays, shapes (N, p - 1)
+            What the layers are fed with.
+        outputs : list of arrays, shapes (N, q)
+            Pre-activations; for a softmax layer its probabilities.
+
+        Returns
+        -------
+        list of arrays
+            Like ``grads``.
+
+        Raises
+        ------
+        ValueError
+            Shapes or numbers of layers that do not fit.
+        TypeError
+            A dtype or library that does not fit, or an array of a device.
+        """
+        owner = type(self).__name__
+        g, R, t = as_layers(owner, grads=grads, rows=rows, outputs=outputs)
+        if not isinstance(grads, list | tuple) or len(g) != len(self._kinds):
+            raise ValueError(f"{owner}: grads must be a list of {len(self._kinds)} arrays, one for each of kinds")
+        require_layers(owner, g, R, t, "outputs")
+        moments = self._moments or [self._empty(kind, x) for kind, x in zip(self._kinds, g, strict=True)]
+        decay = min(1 - 1 / (self._steps + 1), self._decay)
+        for kind, M, x, outputs_of_layer in zip(self._kinds, moments, R, t, strict=True):
+            self._accumulate(kind, M, x, outputs_of_layer, decay)
+        factors = self._factors
+        if factors is None or self._steps % self._period == 0:
+            found = [cb.damped_cholesky(M, self._damping_of(M, x)) for M, x in zip(moments, g, strict=True)]
+            factors, self.status = [f.factor for f in found], [f.status for f in found]
+        self._moments, self._factors, self._steps = moments, factors, self._steps + 1
+        results: list[Array] = handed_back([self._solve(L, x) for L, x in zip(factors, g, strict=True)], grads)
+        return results
+
+    @staticmethod
+    def _empty(kind: str, grad: Array) -> Array:
+        q, p = grad.shape
+        return zeros((q * p, q * p) if kind == "softmax" else (q, p, p), grad)
+
+    def _accumulate(self, kind: str, M: Array, x: Array, outputs: Array, decay: float) -> None:
+        if kind == "softmax":
+            cb.update_factors(M, _softmax_roots(type(self).__name__, x, outputs), decay=decay)
+        else:
+            cb.update_unit_moments(M, x, neuron_information(kind, outputs, **self._shape), decay=decay, bias=True)
+
+    def _damping_of(self, M: Array, grad: Array) -> Any:
+        # Where a unit's bias meets itself, M is the mean of its nu, or of eta (1 - eta).
+        p = grad.shape[1]
+        s = np.float64(M[:, -1, -1]) if M.ndim == 3 else np.mean(np.float64(M.diagonal()[p - 1 :: p]))
+        return self._damping * np.fmax(s, _TINY)  # NaN is found in M itself
+
+    @staticmethod
+    def _solve(L: Array, grad: Array) -> Array:
+        if L.ndim == 3:
+            return solve_units(L, grad)
+        return cb.cholesky_solve(L, grad.reshape(-1, 1)).reshape(grad.shape)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a copy of this object needs: ``moments`` and ``factors``, copied, and ``steps``."""
+        return saved({"moments": self._moments, "factors": self._factors}, self._steps)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
+        found, self._steps = loaded(type(self).__name__, state, ("moments", "factors"))
+        self._moments, self._factors = found["moments"], found["factors"]

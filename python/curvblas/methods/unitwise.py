@@ -1,0 +1,396 @@
+"""Unitwise natural gradients, their cheaper relatives, and their quasi-diagonal reduction (Ollivier 2015).
+
+Each unit k of a network has a metric for its own incoming weights, ``M_k = E[w_nk r_n r_n^T]``, where r_n is what the
+unit is fed with in case n, a 1 for the bias behind it, and ``w_nk = f'(s_nk)^2 Phi_nk`` tells how much the outputs
+depend on the unit. The functions of this module give ``w`` for four metrics:
+
+=================================  ======================================  ==========================
+metric                             function                                passes through the network
+=================================  ======================================  ==========================
+unitwise natural gradient          `natural_weights`                       one backward for each output
+the same by sampling               `outer_product_weights`, targets drawn  one backward
+                                   by `sample_outputs`
+unitwise outer product             `outer_product_weights`, true targets   none beside the gradient's
+backpropagated metric              `backpropagated_weights`                one like a backward
+=================================  ======================================  ==========================
+
+`UnitwiseNaturalGradient` keeps the whole matrices, `QuasiDiagonalNaturalGradient` three numbers a weight. All are
+invariant to affine changes of each unit's activity; the quasi-diagonal one to those of each of its inputs alone.
+"Scores" are means of Gaussian outputs, log-odds of Bernoulli outputs, log-probabilities up to a constant for softmax.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import curvblas as cb
+from curvblas._arrays import Array, Arrays, Parameter, in_kind
+from curvblas._numbers import number
+
+from ._on_host import like, on_host
+from ._unit_metrics import as_layers, handed_back, loaded, require_layers, saved, solve_units, zeros
+
+__all__ = [
+    "QuasiDiagonalNaturalGradient",
+    "UnitwiseNaturalGradient",
+    "backpropagated_weights",
+    "natural_weights",
+    "outer_product_weights",
+    "sample_outputs",
+]
+
+_DISTRIBUTIONS = ("gaussian", "bernoulli", "softmax")
+
+
+def natural_weights(jacobian: Array, outputs: Array, distribution: str, *, variance: float = 1.0) -> Array:
+    """Weights of the unitwise natural gradient: the Fisher information of the outputs about each pre-activation.
+
+    Parameters
+    ----------
+    jacobian : array, shape (N, q, o)
+        Derivative of the scores of the o outputs with respect to the pre-activations of the layer's q units.
+    outputs : array, shape (N, o)
+        What the model expects: means, or probabilities. Not used for ``"gaussian"``.
+    distribution : {"gaussian", "bernoulli", "softmax"}
+        Of the outputs.
+    variance : float > 0
+        Of Gaussian outputs.
+
+    Returns
+    -------
+    array, shape (N, q)
+        ``J^T F J`` a unit, with the Fisher matrix F of the scores: for Gaussian outputs ``sum_o J_o^2 / variance``,
+        for Bernoulli ones ``sum_o p_o (1 - p_o) J_o^2``, for softmax ``sum_o p_o J_o^2 - (sum_o p_o J_o)^2``.
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, an unknown distribution, a variance out of range.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    Computed on the host in float64, in 4 N q o flops. Source: Ollivier 2015, section 2.2; the activities of the paper's
+    Bernoulli outputs are probabilities, whose derivatives are ``p (1 - p)`` times those of the scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import unitwise
+    >>> unitwise.natural_weights(np.array([[[2.0]]]), np.array([[0.5]]), "bernoulli")
+    array([[1.]])
+    """
+    owner = "natural_weights"
+    J = on_host(owner, "jacobian", jacobian, ("N", "q", "o"))
+    if _require_distribution(owner, distribution, variance) == "gaussian":
+        weights = np.square(J).sum(axis=-1) / variance
+    else:
+        p = on_host(owner, "outputs", outputs, (J.shape[0], J.shape[2]))[:, None, :]
+        if distribution == "bernoulli":
+            weights = (p * (1 - p) * np.square(J)).sum(axis=-1)
+        else:  # about the mean, so that nothing cancels
+            weights = (p * np.square(J - (p * J).sum(axis=-1, keepdims=True))).sum(axis=-1)
+    return in_kind(like(weights, jacobian), jacobian)
+
+
+def outer_product_weights(derivatives: Array) -> Array:
+    """Weights of the unitwise outer product: squares of the derivatives of each case's loss.
+
+    Parameters
+    ----------
+    derivatives : array, shape (N, q)
+        Of each case's own log-loss with respect to the pre-activations. With targets from `sample_outputs` the weights
+        are those of the natural gradient, in expectation; with true targets those of the "empirical" Fisher matrix.
+
+    Returns
+    -------
+    array, shape (N, q)
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import unitwise
+    >>> unitwise.outer_product_weights(np.array([[-3.0, 2.0]]))
+    array([[9., 4.]])
+    """
+    g = on_host("outer_product_weights", "derivatives", derivatives, ("N", "q"))
+    return in_kind(like(np.square(g), derivatives), derivatives)
+
+
+def sample_outputs(outputs: Array, distribution: str, rng: np.random.Generator, *, variance: float = 1.0) -> np.ndarray:
+    """Draw targets from the model, for `outer_product_weights`.
+
+    Parameters
+    ----------
+    outputs : array, shape (N, o)
+        What the model expects: means, or probabilities.
+    distribution : {"gaussian", "bernoulli", "softmax"}
+        Of the outputs; softmax targets are one-hot rows.
+    rng : numpy.random.Generator
+    variance : float > 0
+        Of Gaussian outputs.
+
+    Returns
+    -------
+    float64 NumPy array, shape (N, o)
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, an unknown distribution, a variance out of range.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import unitwise
+    >>> unitwise.sample_outputs(np.array([[0.0, 1.0]]), "softmax", np.random.default_rng(0))
+    array([[0., 1.]])
+    """
+    p = on_host("sample_outputs", "outputs", outputs, ("N", "o"))
+    if _require_distribution("sample_outputs", distribution, variance) == "gaussian":
+        return np.asarray(p + np.sqrt(variance) * rng.standard_normal(p.shape))
+    if distribution == "bernoulli":
+        return (rng.random(p.shape) < p).astype(np.float64)
+    thresholds = np.cumsum(p, axis=1)
+    chosen = (rng.random((len(p), 1)) * thresholds[:, -1:] < thresholds).argmax(axis=1)
+    return np.asarray(np.eye(p.shape[1])[chosen])
+
+
+def backpropagated_weights(
+    matrices: Sequence[Array], slopes: Sequence[Array], outputs: Array, distribution: str, *, variance: float = 1.0
+) -> list[Array]:
+    """Weights of the backpropagated metric, for all layers of a feedforward network.
+
+    Parameters
+    ----------
+    matrices : sequence of L - 1 arrays, shapes (q_l, q_{l-1})
+        Weights, without biases, of every layer but the first.
+    slopes : sequence of L - 1 arrays, shapes (N, q_l)
+        ``f'(s)`` of every layer but the last, whose pre-activations are the scores.
+    outputs : array, shape (N, o)
+        What the model expects: means, or probabilities.
+    distribution : {"gaussian", "bernoulli", "softmax"}
+        Of the outputs.
+    variance : float > 0
+        Of Gaussian outputs.
+
+    Returns
+    -------
+    list of L arrays, shapes (N, q_l)
+        ``v_l = f'(s_l)^2 (v_{l+1} (W_{l+1} o W_{l+1}))``; at the outputs ``1 / variance``, or ``p (1 - p)``.
+
+    Raises
+    ------
+    ValueError
+        Shapes or numbers of layers that do not fit, an unknown distribution, a variance out of range.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    The unitwise natural gradient itself for one hidden layer with Gaussian or Bernoulli outputs, another metric beyond.
+    Computed on the host in float64, as much work as one backward pass. Source: Ollivier 2015, section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import unitwise
+    >>> v = unitwise.backpropagated_weights([np.array([[3.0]])], [np.array([[0.5]])], np.zeros((1, 1)), "gaussian")
+    >>> [x.tolist() for x in v]
+    [[[2.25]], [[1.0]]]
+    """
+    owner = "backpropagated_weights"
+    p = on_host(owner, "outputs", outputs, ("N", "o"))
+    gaussian = _require_distribution(owner, distribution, variance) == "gaussian"
+    if len(matrices) != len(slopes):
+        raise ValueError(f"{owner}: matrices must be as many as slopes, {len(slopes)}, got {len(matrices)}")
+    v: list[np.ndarray] = [np.full(p.shape, 1 / variance) if gaussian else p * (1 - p)]
+    for k in range(len(slopes) - 1, -1, -1):
+        W = on_host(owner, f"matrices[{k}]", matrices[k], (v[-1].shape[1], "q"))
+        r = on_host(owner, f"slopes[{k}]", slopes[k], (len(p), W.shape[1]))
+        v.append(np.square(r) * (v[-1] @ np.square(W)))
+    return [in_kind(like(x, outputs), outputs) for x in reversed(v)]
+
+
+def _require_distribution(owner: str, distribution: str, variance: float) -> str:
+    if distribution not in _DISTRIBUTIONS:
+        raise ValueError(f"{owner}: distribution must be one of {', '.join(_DISTRIBUTIONS)}, got {distribution!r}")
+    number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
+    return distribution
+
+
+class UnitwiseNaturalGradient:
+    """Natural gradient with one matrix a unit: ``(M_k + damping I)^-1 grad_k``.
+
+    Parameters
+    ----------
+    damping : float > 0
+        In the unit of M.
+    decay : float in [0, 1)
+        How much of the old matrices stays; they start as a running mean.
+
+    Attributes
+    ----------
+    status : int8 array, shape (q,), or list of them
+        Of the last step, one a unit, see `curvblas.Status`; ``JITTERED`` units were damped more than asked. Where there
+        is no solution the natural gradient is NaN, and no other unit is touched.
+
+    Notes
+    -----
+    With ``natural_weights``, or ``outer_product_weights`` of sampled targets, the matrices are the diagonal blocks of
+    the Fisher matrix. A step costs N q p^2 flops a layer for the matrices and q p^3 / 3 for the systems, q p^2 numbers
+    are kept. A unit that got NaN keeps it in its matrix: load an earlier state. Arrays of any library and device.
+    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods.unitwise import UnitwiseNaturalGradient
+    >>> method = UnitwiseNaturalGradient(damping=1e-12)
+    >>> method.step(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1))).round(6)
+    array([[ 3., -5.]])
+    """
+
+    def __init__(self, *, damping: float, decay: float = 0.95) -> None:
+        owner = type(self).__name__
+        self._damping = number(owner, "damping", damping, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        self._moments: list[Array] | None = None
+        self._steps = 0
+        self.status: Arrays = np.zeros(0, np.int8)
+
+    def step(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
+        """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
+
+        Parameters
+        ----------
+        grads : float32 or float64 array, shape (q, p), or list of arrays (q_l, p_l)
+            Gradient of the mean loss; the bias is the last column.
+        rows : array, shape (N, p - 1) or (N, T, p - 1), or list of them
+            What the layer is fed with.
+        weights : array, shape (N, q) or (N, T, q), or list of them
+            From one of the functions of this module.
+
+        Returns
+        -------
+        array or list of arrays
+            Like ``grads``.
+
+        Raises
+        ------
+        ValueError
+            Shapes or numbers of layers that do not fit.
+        TypeError
+            A dtype, device or library that does not fit.
+        """
+        owner = type(self).__name__
+        g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
+        require_layers(owner, g, R, W, "weights")
+        fresh = [zeros((*x.shape, x.shape[1]), x) for x in g]
+        moments = self._moments or fresh
+        decay = min(1 - 1 / (self._steps + 1), self._decay)
+        cb.update_unit_moments(moments, R, W, decay=decay, bias=True)
+        self._moments, self._steps = moments, self._steps + 1
+        factors = [cb.damped_cholesky(M, self._damping) for M in moments]
+        self.status = handed_back([f.status for f in factors], grads)
+        return handed_back([solve_units(f.factor, x) for f, x in zip(factors, g, strict=True)], grads)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a copy of this object needs: ``moments``, copied, unless there was no step; ``steps``."""
+        return saved({"moments": self._moments}, self._steps)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
+        found, self._steps = loaded(type(self).__name__, state, ("moments",))
+        self._moments = found["moments"]
+
+
+class QuasiDiagonalNaturalGradient:
+    """Quasi-diagonal reduction of a metric of units: their diagonals, and what ties each weight to the bias.
+
+    Parameters
+    ----------
+    damping : float >= 0, or one per layer
+        Added to the diagonal, in the unit of M. Any amount above 0 breaks the invariance a little.
+    decay : float in [0, 1)
+        How much of the old moments stays; they start as a running mean.
+    floor : float in [0, 1)
+        As in `curvblas.solve_quasi_diagonal`.
+
+    Attributes
+    ----------
+    status : int8 array, one a unit, those of all layers in order
+        Of the last step, see `curvblas.solve_quasi_diagonal`, which says what becomes of dead units.
+
+    Notes
+    -----
+    A step costs 4 N q p flops a layer, as much as two gradients, and keeps two numbers a weight. Arrays of any library
+    and device. Source: Ollivier 2015, section 2.3; Marceau-Caron and Ollivier 2016 (arXiv 1602.08007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods.unitwise import QuasiDiagonalNaturalGradient
+    >>> method = QuasiDiagonalNaturalGradient()
+    >>> method.step(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1)))
+    array([[ 3., -5.]])
+    """
+
+    def __init__(self, *, damping: Parameter = 0.0, decay: float = 0.95, floor: float = 1e-5) -> None:
+        self._damping, self._floor = damping, floor
+        self._decay = number(type(self).__name__, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        self._moments: tuple[list[Array], list[Array]] | None = None
+        self._steps = 0
+        self.status: Array = np.zeros(0, np.int8)
+
+    def step(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
+        """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
+
+        Parameters
+        ----------
+        grads, rows, weights
+            As for `UnitwiseNaturalGradient.step`.
+
+        Returns
+        -------
+        array or list of arrays
+            Like ``grads``.
+
+        Raises
+        ------
+        ValueError
+            Shapes or numbers of layers that do not fit, a damping or a floor out of range.
+        TypeError
+            A dtype, device or library that does not fit.
+        """
+        owner = type(self).__name__
+        g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
+        require_layers(owner, g, R, W, "weights")
+        first, second = self._moments or ([zeros(x.shape, x) for x in g], [zeros(x.shape, x) for x in g])
+        decay = min(1 - 1 / (self._steps + 1), self._decay)
+        cb.accumulate_quasi_diagonal(first, second, R, W, decay=decay)
+        self._moments, self._steps = (first, second), self._steps + 1
+        result = cb.solve_quasi_diagonal(first, second, g, self._damping, floor=self._floor)
+        self.status = in_kind(result.status, grads)
+        return handed_back(result.solution, grads)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a copy of this object needs: ``first`` and ``second`` moments, copied, and ``steps``."""
+        first, second = self._moments or (None, None)
+        return saved({"first": first, "second": second}, self._steps)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
+        found, self._steps = loaded(type(self).__name__, state, ("first", "second"))
+        self._moments = (found["first"], found["second"]) if self._steps else None
