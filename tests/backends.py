@@ -49,7 +49,7 @@ FUNCTIONS = {
     "update_lagged_factors": ("factors", "rows"),
     "update_unit_moments": ("moments", "rows", "weights"),
     "accumulate_quasi_diagonal": ("first_moments", "second_moments", "rows", "weights"),
-    "solve_quasi_diagonal": ("first_moments", "second_moments", "grads"),
+    "solve_quasi_diagonal": ("first_moments", "second_moments", "grads", "damping"),
     "gram": ("rows",),
     "gram_products": ("rows", "vectors"),
     "low_rank_solve": ("basis", "values", "damping", "grads"),
