@@ -66,11 +66,6 @@ class Trained:
     setting: float
     losses: Array
 
-    @property
-    def is_at_edge(self) -> bool:
-        """Whether a better rate may lie outside the grid."""
-        return len(self.method.rates) > 2 and self.rate in (min(self.method.rates), max(self.method.rates))
-
 
 def look_at(weights: Layers, inputs: Array, targets: Array) -> Batch:
     """Run the network forward and backward.

@@ -68,7 +68,7 @@ def methods(quick: bool) -> list[Method]:
         return np.geomspace(low, high, many).tolist()
 
     return [
-        Method(SGD, None, rates(0.01, 1, many)),
+        Method(SGD, None, rates(0.03, 3, many)),
         Method(ADAM, None, rates(3e-4, 1e-1, many), is_adam=True),
         Method(OUTER, partial(quasi_diagonal, outer_product), rates(1e-4, 1e-1, many)),
         Method(BACKPROPAGATED, partial(quasi_diagonal, backpropagated), rates(1e-3, 0.3, many)),
