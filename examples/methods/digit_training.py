@@ -67,6 +67,21 @@ class Trained:
     losses: Array
 
 
+def rates_between(low: float, high: float, count: int) -> list[float]:
+    """Return so many rates, each the same multiple of the one before.
+
+    Parameters
+    ----------
+    low, high : float > 0
+    count : int
+
+    Returns
+    -------
+    list of float
+    """
+    return [float(rate) for rate in np.geomspace(low, high, count)]
+
+
 def look_at(weights: Layers, inputs: Array, targets: Array) -> Batch:
     """Run the network forward and backward.
 

@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 
 from curvblas.examples import network
 from curvblas.examples.data import digits_to_classify
-from curvblas.examples.methods.digit_training import EVERY, Batch, Direction, Method, Trained, look_at, tune, wide
+from curvblas.examples.methods.digit_training import (
+    EVERY,
+    Batch,
+    Direction,
+    Method,
+    Trained,
+    look_at,
+    rates_between,
+    tune,
+    wide,
+)
 from curvblas.examples.network import Array, Layers
 from curvblas.examples.plot import STYLE
 from curvblas.methods.relative_fisher import RelativeNaturalGradient, neuron_information
@@ -38,13 +48,10 @@ def methods(quick: bool) -> list[Method]:
     """Return three methods with grids of the same size."""
     many, few = (4, 4) if quick else (8, 4)
 
-    def rates(low: float, high: float, count: int) -> list[float]:
-        return np.geomspace(low, high, count).tolist()
-
     return [
-        Method(SGD, None, rates(0.003, 1, many)),
-        Method(ADAM, None, rates(1e-3, 1e-1, many), is_adam=True),
-        Method(RELATIVE, relative, rates(0.003, 0.1, few), (1e-2,) if quick else (1e-3, 1e-2)),
+        Method(SGD, None, rates_between(0.003, 1, many)),
+        Method(ADAM, None, rates_between(1e-3, 1e-1, many), is_adam=True),
+        Method(RELATIVE, relative, rates_between(0.003, 0.1, few), (1e-2,) if quick else (1e-3, 1e-2)),
     ]
 
 
@@ -72,11 +79,11 @@ def run(quick: bool, output: Path) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(13, 4.6), layout="constrained")
         units, left, right = figure.subplots(1, 3)
+        right.sharey(left)
         draw_information(units, information)
         draw(left, tuned[0], steps, "usual weights")
         draw(right, tuned[1], steps, f"{SATURATING:.0f} times as large")
         left.set_ylabel("training loss (nats)")
-        right.sharey(left)
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=12)
         figure.savefig(output / "method_relative_fisher.png", dpi=130)

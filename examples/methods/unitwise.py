@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 
 from curvblas.examples import network
 from curvblas.examples.data import Data, digits_to_classify
-from curvblas.examples.methods.digit_training import EVERY, Batch, Direction, Method, Trained, train, tune, wide
+from curvblas.examples.methods.digit_training import (
+    EVERY,
+    Batch,
+    Direction,
+    Method,
+    Trained,
+    rates_between,
+    train,
+    tune,
+    wide,
+)
 from curvblas.examples.network import Array, Layers
 from curvblas.examples.plot import INK, STYLE
 from curvblas.methods import unitwise
@@ -64,15 +74,12 @@ def methods(quick: bool) -> list[Method]:
     """Return five methods with grids of the same size."""
     many, few = (4, 4) if quick else (8, 4)
 
-    def rates(low: float, high: float, many: int) -> list[float]:
-        return np.geomspace(low, high, many).tolist()
-
     return [
-        Method(SGD, None, rates(0.03, 3, many)),
-        Method(ADAM, None, rates(3e-4, 1e-1, many), is_adam=True),
-        Method(OUTER, partial(quasi_diagonal, outer_product), rates(1e-4, 1e-1, many)),
-        Method(BACKPROPAGATED, partial(quasi_diagonal, backpropagated), rates(1e-3, 0.3, many)),
-        Method(NATURAL, natural, rates(1e-3, 0.1, few), (1e-3,) if quick else (1e-4, 1e-3)),
+        Method(SGD, None, rates_between(0.03, 3, many)),
+        Method(ADAM, None, rates_between(3e-4, 1e-1, many), is_adam=True),
+        Method(OUTER, partial(quasi_diagonal, outer_product), rates_between(1e-4, 1e-1, many)),
+        Method(BACKPROPAGATED, partial(quasi_diagonal, backpropagated), rates_between(1e-3, 0.3, many)),
+        Method(NATURAL, natural, rates_between(1e-3, 0.1, few), (1e-3,) if quick else (1e-4, 1e-3)),
     ]
 
 
