@@ -78,7 +78,7 @@ def second_slopes(policy: Policy, theta: Array, v: Array, observations: Array) -
     """
     h = 1e-5
     ahead, behind = (policy.log_probs(theta + s * h * v + 1j * TINY * v, observations).imag for s in (1, -1))
-    return (ahead - behind) / (2 * h * TINY)
+    return np.asarray((ahead - behind) / (2 * h * TINY))
 
 
 def features(seen: Trajectories) -> Array:
@@ -279,6 +279,5 @@ def sentences(found: dict[str, Slopes], curvature: float, error: float, count: i
         f"loss, whose gradient is the same, says {second[SURROGATE]:.0f}. A baseline of order 1 helps the gradient (a "
         f"standard deviation of {first[FIRST]:.1f} instead of {first[PLAIN]:.1f} a trajectory) and leaves the "
         f"curvature as noisy as it was; the term of order 2 takes its standard deviation over batches of {BATCH} from "
-        f"{spread[PLAIN]:.0f} to {spread[SECOND]:.0f}, which is still more than half of the curvature: second "
-        "derivatives want larger batches than gradients."
+        f"{spread[PLAIN]:.0f} to {spread[SECOND]:.0f}: second derivatives want larger batches than gradients."
     )
