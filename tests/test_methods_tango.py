@@ -75,7 +75,7 @@ class TestVelocity:
             cosines.append(method.velocity @ natural / np.linalg.norm(method.velocity) / np.linalg.norm(natural))
 
         assert cosines == sorted(cosines)
-        assert cosines[0] < 0.8 < 0.999 < cosines[-1]
+        assert cosines[0] < 0.95 < 0.999 < cosines[-1]
 
 
 class TestStability:
