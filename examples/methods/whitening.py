@@ -143,7 +143,7 @@ def descend(problem: Regression, name: str, rate: float, steps: int) -> Array:
                 white = whitening.whiten(problem.metric(theta))
             theta = theta + white.from_natural(step(white.gradient_to_natural(g)))
         losses.append(problem.loss(theta))
-    return np.nan_to_num(np.array(losses), nan=np.inf)
+    return np.asarray(np.nan_to_num(np.array(losses), nan=np.inf))
 
 
 def tuned(problem: Regression, name: str, steps: int, lowest: float) -> Array:
@@ -166,7 +166,7 @@ def tuned(problem: Regression, name: str, steps: int, lowest: float) -> Array:
     rates = [digit * 10.0**k for k in decades for digit in (1, 3)]
     with np.errstate(all="ignore"):
         tried = [np.maximum(descend(problem, name, rate, steps) - lowest, FLOOR) for rate in rates]
-    return min(tried, key=lambda excess: np.log(excess).mean())
+    return np.asarray(min(tried, key=lambda excess: np.log(excess).mean()))
 
 
 def run(quick: bool, output: Path) -> str:
