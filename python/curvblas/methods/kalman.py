@@ -61,7 +61,8 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     Returns
     -------
     Observation
-        With m = N o, or N (o - 1) for "categorical": the last category is left out, as the others determine it.
+        With m = N o, or N (o - 1) for "categorical": the most probable category of each case is left out, as the
+        others determine it, and those are in order.
         ``noise`` has shape (m, m) there, and (m,) else.
 
     Raises
@@ -76,8 +77,8 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     -----
     Means have the derivative ``R df / dtheta``, as the covariance R of the statistics is the Fisher matrix of f: the
     Fisher matrix of the parameters is ``J^T R J`` for the Jacobian J of f. NaN and Inf go through, and so does a rate
-    that overflows: the filter reports them. A probability that rounds to 0 or 1 makes R singular, which it reports too,
-    unless P hides it. Cost 2 N o dim flops, o times as many for categories.
+    that overflows: the filter reports them. A probability that vanishes in the dtype makes R singular, which it reports
+    too. Cost 2 N o dim flops, o times as many for categories.
 
     Source: Ollivier 2017 (arXiv 1703.00209), section 2.
 
@@ -145,14 +146,17 @@ def _categories(owner: str, targets: Array, natural: Array) -> np.ndarray:
 
 def _categorical(J: np.ndarray, f: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     N, o = f.shape
+    cases, left_out = np.arange(N), np.argmax(f, axis=1)
+    # Without the most probable category all others have p <= 1/2, and R is as regular as their variances.
+    kept = np.arange(o - 1) + (np.arange(o - 1) >= left_out[:, None])
     with np.errstate(over="ignore", invalid="ignore"):
-        odds = np.exp(f - f.max(axis=1, keepdims=True))
-        p = (odds / odds.sum(axis=1, keepdims=True))[:, :-1]
+        odds = np.exp(f - f[cases, left_out][:, None])
+        p = np.take_along_axis(odds / odds.sum(axis=1, keepdims=True), kept, axis=1)
         R = p[:, :, None] * (np.eye(o - 1) - p[:, None, :])
-        H = R @ (J[:, :-1] - J[:, -1:])
+        H = R @ (J[cases[:, None], kept] - J[cases, left_out][:, None])
     noise = np.zeros((N, o - 1, N, o - 1))
-    noise[np.arange(N), :, np.arange(N), :] = R
-    error = (np.arange(o - 1) == targets[:, None]) - p
+    noise[cases, :, cases, :] = R
+    error = (kept == targets[:, None]) - p
     return H.reshape(-1, J.shape[-1]), error.ravel(), noise.reshape(error.size, error.size)
 
 
