@@ -1,0 +1,95 @@
+"""Arrays of the CPU as NumPy's in float64, and results back in the library and dtype that they came in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, in_kind, on_cpu_as_numpy
+from ..errors import Status, host_status
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Solutions of linear systems with what is known about each of them.
+
+    Attributes
+    ----------
+    solution : array
+        A failed one is NaN.
+    status : int8 array, one per system
+        See `Status`.
+    """
+
+    solution: Array
+    status: Array
+
+    @property
+    def ok(self) -> Array:
+        """True where there is a solution; one per system."""
+        return host_status(self.status) <= Status.JITTERED
+
+
+def float64(owner: str, name: str, given: Any) -> np.ndarray:
+    """Return an array of the CPU, or what NumPy makes one of, as a float64 array of NumPy.
+
+    Parameters
+    ----------
+    owner, name : str
+        The function and the argument, named in errors.
+    given : array
+        Of any library; not written to.
+
+    Returns
+    -------
+    float64 array
+        Which may share memory with ``given``.
+
+    Raises
+    ------
+    TypeError
+        It lies on a device, or holds no real numbers.
+    """
+    found = on_cpu_as_numpy(given)
+    if not isinstance(found, np.ndarray) and (hasattr(found, "__dlpack_device__") or hasattr(found, "to_host")):
+        raise TypeError(
+            f"{owner}: {name} must lie in the CPU's memory, got a {type(given).__name__} of a device; copy it to the "
+            f"host first"
+        )
+    array = np.asarray(found)
+    if array.dtype.kind in "cOSUMm":
+        raise TypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def back(result: Any, like: Any) -> Any:
+    """Return a result in the library of an argument, and in its dtype if that is float32.
+
+    Parameters
+    ----------
+    result : float64 array
+    like : array
+        The argument.
+
+    Returns
+    -------
+    array
+        Of float32 or float64.
+    """
+    return in_kind(np.asarray(result, dtype_of(like)), like)
+
+
+def dtype_of(like: Any) -> type[np.floating[Any]]:
+    """Return float32 for an array of it, else float64.
+
+    Parameters
+    ----------
+    like : array
+        Of any library on the CPU.
+
+    Returns
+    -------
+    type
+        A scalar type of NumPy.
+    """
+    return np.float32 if getattr(on_cpu_as_numpy(like), "dtype", None) == np.float32 else np.float64
