@@ -1,0 +1,293 @@
+"""Three ways to solve with a damped curvature matrix, and an inverse that is kept up to date."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, in_kind
+from .._numbers import count, number
+from ..cholesky import cholesky_solve, damped_cholesky
+from ..errors import Status
+from ..sample_space import sample_space_solve
+from ._float64 import Solution, back, float64
+
+Product = Callable[[Array], Array]
+
+
+def explicit_solve(matrix: Array, grad: Array, damping: float = 0.0) -> Solution:
+    """Solve with an explicit matrix: ``(matrix + damping I)^-1 grad``.
+
+    Parameters
+    ----------
+    matrix : array, shape (..., P, P)
+        Symmetric and positive semi-definite; only the lower triangle is read.
+    grad : array, shape (..., P)
+    damping : float >= 0
+        In the unit of the eigenvalues of the matrix.
+
+    Returns
+    -------
+    Solution
+        ``status`` as of `damped_cholesky`.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a damping that is negative or not finite.
+    TypeError
+        An array of a device, or one that holds no real numbers.
+
+    Notes
+    -----
+    Cost P^3 / 3 flops a matrix: for up to a few thousand parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import exact
+    >>> exact.explicit_solve(np.diag([1.0, 3.0]), np.array([2.0, 2.0]), damping=1.0).solution
+    array([1. , 0.5])
+    """
+    F, g = (float64("explicit_solve", name, x) for name, x in (("matrix", matrix), ("grad", grad)))
+    if F.ndim < 2 or F.shape[-1] != F.shape[-2] or g.shape != F.shape[:-1]:
+        raise ValueError(
+            f"explicit_solve: grad must have shape (..., P) for matrix (..., P, P) {F.shape}, got {g.shape}"
+        )
+    result = damped_cholesky(F, damping)
+    solution = cholesky_solve(result.factor, np.ascontiguousarray(g[..., None]))[..., 0]
+    return Solution(back(solution, grad), in_kind(result.status, grad))
+
+
+def woodbury_solve(rows: Array, grad: Array, damping: float) -> Solution:
+    """Solve in the space of the rows for any gradient: ``(R^T R + damping I)^-1 grad``.
+
+    Parameters
+    ----------
+    rows : array, shape (N, P)
+        R, such as of `fisher_rows`.
+    grad : array, shape (P,)
+        Where it is ``R^T e``, `sample_space_solve` with e is more accurate for small dampings, and takes damping 0.
+    damping : float > 0
+        In the unit of the squares of R.
+
+    Returns
+    -------
+    Solution
+        ``(grad - R^T (R R^T + damping I)^-1 R grad) / damping``; ``status`` as of `sample_space_solve`.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a damping that is not positive and finite.
+    TypeError
+        An array of a device, or one that holds no real numbers.
+
+    Notes
+    -----
+    Cost N^2 P + 4 N P + N^3 / 3 flops. The part of the solution in the space of the rows has an error of about eps
+    ``|grad| / damping``, from the difference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import exact
+    >>> exact.woodbury_solve(np.array([[1.0, 0.0]]), np.array([2.0, 2.0]), damping=1.0).solution
+    array([1., 2.])
+    """
+    R, g = (float64("woodbury_solve", name, x) for name, x in (("rows", rows), ("grad", grad)))
+    damping = number("woodbury_solve", "damping", damping, lambda x: 0 < x < math.inf, "a finite number > 0")
+    if R.ndim != 2 or g.shape != R.shape[1:]:
+        raise ValueError(f"woodbury_solve: grad must have shape (P,) for rows (N, P) {R.shape}, got {g.shape}")
+    result = sample_space_solve(R, R @ g, damping)
+    return Solution(back((g - result.solution) / damping, grad), in_kind(result.status, grad))
+
+
+@dataclass(frozen=True, slots=True)
+class ConjugateGradientResult:
+    """A solution with what is known about it.
+
+    Attributes
+    ----------
+    solution : array
+        A failed one is NaN.
+    status : Status
+        ``OK``; ``INACCURATE``, stopped with a residual above 1e-2; ``NOT_FINITE``, an argument or a product holds NaN
+        or Inf; ``NOT_POSITIVE_DEFINITE``, a direction of no or of negative curvature was found.
+    steps : int
+        Products with the matrix, less the one for ``start``.
+    residual : float
+        ``|rhs - A x| / |rhs|`` by the recursion.
+    change : float
+        Of ``x.A x / 2 - rhs.x``, from 0 at x = 0.
+    """
+
+    solution: Array
+    status: Status
+    steps: int
+    residual: float
+    change: float
+
+
+def conjugate_gradient(
+    product: Product,
+    rhs: Array,
+    *,
+    damping: float = 0.0,
+    start: Array | None = None,
+    progress: float = 5e-4,
+    tolerance: float = 1e-12,
+    max_steps: int | None = None,
+) -> ConjugateGradientResult:
+    """Solve without the matrix, by conjugate gradients: ``(A + damping I) x = rhs``.
+
+    Parameters
+    ----------
+    product : callable
+        ``v -> A v`` for a vector of the kind of ``rhs``; A is symmetric and positive semi-definite.
+    rhs : array, shape (P,)
+    damping : float >= 0
+        In the unit of the eigenvalues of A.
+    start : array, shape (P,), optional
+        Where to start; 0 if left out.
+    progress : float >= 0
+        Stop at step i where ``phi(x) = x.A x / 2 - rhs.x`` is negative and has fallen, over the last ``k = max(10, i /
+        10)`` steps, by less than ``k progress |phi|``: the rule of Hessian-free optimisation. 0 is without it.
+    tolerance : float >= 0
+        Stop where the residual is at most this times ``|rhs|``.
+    max_steps : int >= 1, optional
+        Stop then; 2 P if left out.
+
+    Returns
+    -------
+    ConjugateGradientResult
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, or a number that is out of range.
+    TypeError
+        An array of a device, or one that holds no real numbers.
+
+    Notes
+    -----
+    A product and 10 P flops a step. Source: Hestenes and Stiefel 1952; Martens 2010, section 4.4, for the rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import exact
+    >>> result = exact.conjugate_gradient(lambda v: np.array([1.0, 3.0]) * v, np.array([2.0, 2.0]), damping=1.0)
+    >>> result.solution.round(12), result.steps
+    (array([1. , 0.5]), 2)
+    """
+    owner = "conjugate_gradient"
+    for name, value in (("damping", damping), ("progress", progress), ("tolerance", tolerance)):
+        number(owner, name, value, lambda t: 0 <= t < math.inf, "a finite number >= 0")
+    b = float64(owner, "rhs", rhs)
+    if b.ndim != 1:
+        raise ValueError(f"{owner}: rhs must have shape (P,), got {b.shape}")
+    x = np.zeros_like(b) if start is None else float64(owner, "start", start)
+    if x.shape != b.shape:
+        raise ValueError(f"{owner}: start must have shape (P,) = {b.shape}, got {x.shape}")
+
+    def times(v: np.ndarray) -> np.ndarray:
+        image = float64(owner, "product(v)", product(back(v, rhs)))
+        if image.shape != b.shape:
+            raise ValueError(f"{owner}: product(v) must have shape (P,) = {b.shape}, got {image.shape}")
+        return image + damping * v
+
+    most = 2 * len(b) if max_steps is None else count(owner, "max_steps", max_steps)
+    r = b - times(x) if x.any() else b
+    with np.errstate(all="ignore"):
+        x, status, r, changes = _iterate(times, b, x, r, progress, tolerance, most)
+        residual = float(np.linalg.norm(r) / np.linalg.norm(b)) if b.any() else 0.0
+    if status == Status.OK and residual > 1e-2:
+        status = Status.INACCURATE
+    if status in {Status.NOT_FINITE, Status.NOT_POSITIVE_DEFINITE}:
+        x = np.full_like(x, np.nan)
+    return ConjugateGradientResult(back(x, rhs), status, len(changes) - 1, residual, changes[-1])
+
+
+def _iterate(
+    times: Product, b: Any, x: Any, r: Any, progress: float, tolerance: float, most: int
+) -> tuple[Any, Status, Any, list[float]]:
+    p, rr, changes = r, float(r @ r), [float(-(x @ (b + r)) / 2)]
+    target = tolerance**2 * float(b @ b)
+    while math.isfinite(rr) and rr > target and len(changes) <= most and not _stalls(changes, progress):
+        image = times(p)
+        curvature = float(p @ image)
+        if not math.isfinite(curvature):
+            return x, Status.NOT_FINITE, r, changes
+        if curvature <= 0:
+            return x, Status.NOT_POSITIVE_DEFINITE, r, changes
+        length = rr / curvature
+        x, r = x + length * p, r - length * image
+        changes.append(changes[-1] - length * rr / 2)
+        rr, before = float(r @ r), rr
+        p = r + rr / before * p
+    return x, Status.OK if math.isfinite(rr) else Status.NOT_FINITE, r, changes
+
+
+def _stalls(changes: list[float], progress: float) -> bool:
+    i = len(changes) - 1
+    k = max(10, i // 10)
+    return i > k and changes[i] < 0 and (changes[i] - changes[i - k]) / changes[i] < k * progress
+
+
+def update_inverse(inverse: Array, grad: Array, rate: float) -> Solution:
+    """Return the inverse of a running average: of ``(1 - rate) G + rate g g^T``, from that of G.
+
+    Parameters
+    ----------
+    inverse : array, shape (P, P)
+        ``G^-1``, symmetric and positive definite; not modified.
+    grad : array, shape (P,)
+        g: a score, or the gradient of a case.
+    rate : float in [0, 1)
+
+    Returns
+    -------
+    Solution
+        ``solution`` of shape (P, P), exactly symmetric if ``inverse`` is; ``status`` is ``NOT_FINITE`` where an
+        argument holds NaN or Inf or products overflow, and ``NOT_POSITIVE_DEFINITE`` where the inverse is not; the
+        solution is NaN then, and the caller may go on with ``inverse``.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or a rate that is out of range.
+    TypeError
+        An array of a device, or one that holds no real numbers.
+
+    Notes
+    -----
+    Exact, unlike Amari's ``(1 + rate) G^-1 - rate G^-1 g g^T G^-1``, at the same cost of 5 P^2 flops. It is what
+    `KalmanNaturalGradient` does with ``fading=rate`` and the noise ``1 / rate``, which has blocks and devices.
+    Source: Amari, Park and Fukumizu 2000, with the formula of Sherman and Morrison.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import exact
+    >>> exact.update_inverse(np.eye(2), np.array([1.0, 0.0]), rate=0.5).solution
+    array([[1., 0.],
+           [0., 2.]])
+    """
+    owner = "update_inverse"
+    C, g = float64(owner, "inverse", inverse), float64(owner, "grad", grad)
+    rate = number(owner, "rate", rate, lambda x: 0 <= x < 1, "a number in [0, 1)")
+    if g.ndim != 1 or C.shape != g.shape * 2:
+        raise ValueError(f"{owner}: inverse must have shape (P, P) = {g.shape * 2}, got {C.shape}")
+    with np.errstate(all="ignore"):
+        u = C @ g
+        divisor = (1 - rate) + rate * (g @ u)
+        updated = (C - rate / divisor * np.outer(u, u)) / (1 - rate)
+    status = Status.OK if np.isfinite(updated).all() else Status.NOT_FINITE
+    if divisor <= 0:
+        status = Status.NOT_POSITIVE_DEFINITE
+    if status:
+        updated[:] = np.nan
+    return Solution(back(updated, inverse), in_kind(np.asarray(status, np.int8), inverse))
