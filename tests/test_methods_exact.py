@@ -656,3 +656,26 @@ class TestBadCalls:
     def test_say_what_is_wrong(self, call, error, words):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_example_draws_its_picture(tmp_path):
+    example = pytest.importorskip("curvblas.examples.methods.exact")
+
+    words = example.run(True, tmp_path)
+
+    assert (tmp_path / "method_exact.png").stat().st_size > 10_000
+    assert words.startswith("**E")
+    assert "nan" not in words
+
+
+def test_example_differentiates_all_outputs(rng):
+    example = pytest.importorskip("curvblas.examples.methods.exact")
+    network = pytest.importorskip("curvblas.examples.network")
+    weights = [W.astype(np.float64) for W in network.initial_weights(example.SIZES, rng)]
+    inputs, direction = rng.standard_normal((5, 64)), rng.standard_normal(example.DIM)
+    activations, outputs = network.forward(weights, inputs)
+
+    found = example._jacobian(weights, activations, outputs) @ direction
+
+    there, back = (network.forward(example._added(weights, h * direction), inputs)[1] for h in (1e-6, -1e-6))
+    assert relative_error(found, (there - back) / 2e-6) < 1e-8

@@ -435,3 +435,13 @@ class TestBadCalls:
     def test_say_what_is_wrong(self, call, error, words):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_example_draws_its_picture(tmp_path):
+    example = pytest.importorskip("curvblas.examples.methods.families")
+
+    words = example.run(True, tmp_path)
+
+    assert (tmp_path / "method_families.png").stat().st_size > 10_000
+    assert words.startswith("**E")
+    assert "nan" not in words
