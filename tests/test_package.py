@@ -43,6 +43,8 @@ MODULES = [
     "curvblas.methods.relative_fisher",
     "curvblas.methods.unitwise",
     "curvblas.errors",
+    "curvblas.methods._block_tridiagonal",
+    "curvblas.methods.kfac",
     "curvblas._backend",
 ]
 

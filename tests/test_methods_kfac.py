@@ -1,0 +1,536 @@
+"""K-FAC: identities, all kinds of layers on all backends, schedules, failures, states and arguments."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import curvblas as cb
+from curvblas import Status
+from curvblas.methods import kfac
+from curvblas.methods.kfac import KFAC, BlockTridiagonalKFAC, Conv, Layer
+
+import oracle
+from identities import kfac as identities
+from oracle import methods_kfac
+
+DAMPING = 0.05
+N, T = 6, 5
+LAYERS = [
+    Layer(3, 4),
+    Layer(2, 5, bias=False),
+    Layer(3, 2, sharing="expand"),
+    Conv(3, 2, (2, 2), stride=(1, 2), padding=1),
+    Conv(2, 1, (3,), bias=False, dilation=2),
+]
+RECURRENT = Layer(3, 4, sharing="recurrent")
+
+
+def put(on, arrays):
+    return [on.to_device(x) for x in arrays] if hasattr(on, "to_device") else list(arrays)
+
+
+def fetched(on, arrays):
+    return [on.to_host(x) for x in arrays] if hasattr(on, "to_host") else list(arrays)
+
+
+def rows_of(rng, layer, dtype=np.float64):
+    """Inputs and derivatives of a layer."""
+    if not isinstance(layer, Conv):
+        leading = (N,) if layer.sharing == "none" else (N, T)
+        shapes = (*leading, layer.in_features), (*leading, layer.out_features)
+    else:
+        shapes = layer.shapes((N, layer.channels, *(6, 7)[: len(layer.kernel_size)]))
+    return tuple(rng.standard_normal(shape).astype(dtype) for shape in shapes)
+
+
+def batch(rng, layers, dtype=np.float64):
+    """Gradients, inputs and derivatives of all layers."""
+    a, g = zip(*(rows_of(rng, layer, dtype) for layer in layers), strict=True)
+    return [rng.standard_normal(layer.shape).astype(dtype) for layer in layers], list(a), list(g)
+
+
+def factors_of(layer, a, g):
+    """A and G of one minibatch, by the scales that make G (x) A the Fisher matrix."""
+    a, g = np.float64(a), np.float64(g)
+    if isinstance(layer, Conv):
+        sizes = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
+        a, g = oracle.patches(a, layer.kernel_size, **sizes), g.reshape(*g.shape[:2], -1).swapaxes(1, 2)
+    if not isinstance(layer, Conv) and layer.sharing == "reduce":
+        a, g = a.mean(1), g.sum(1)
+    x = methods_kfac.with_ones(a) if layer.bias else a
+    x, y = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
+    return x.T @ x / len(a), y.T @ y / len(y)
+
+
+def expected_step(layer, a, g, V, method="factored"):
+    A, G = factors_of(layer, a, g)
+    if method == "factored":
+        return methods_kfac.factored_step(A, G, DAMPING, V)
+    return oracle.precondition_eigen(V, A, G, DAMPING)
+
+
+@pytest.mark.parametrize(("identity", "bound"), identities.IDENTITIES, ids=lambda x: getattr(x, "__name__", ""))
+def test_identity_holds(identity, bound):
+    assert identity() <= bound
+
+
+@pytest.mark.parametrize("method", ["factored", "eigen"])
+def test_damping_breaks_affine_invariance(method):
+    assert identities.affine_maps(damping=0.01, method=method) > 1e-3
+
+
+class TestStep:
+    @pytest.mark.parametrize("method", ["factored", "eigen"])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_of_all_kinds_of_layers_is_that_of_the_oracle(self, backend, rng, method, dtype):
+        V, a, g = batch(rng, LAYERS, dtype)
+        kfac = KFAC(LAYERS, damping=DAMPING, method=method)
+
+        kfac.update(put(backend, a), put(backend, g))
+        found = fetched(backend, kfac.precondition(put(backend, V)))
+
+        assert kfac.status.tolist() == [Status.OK] * len(LAYERS)
+        for layer, u, *rows in zip(LAYERS, found, a, g, V, strict=True):
+            assert u.dtype == dtype
+            expected = expected_step(layer, *rows, method)
+            assert oracle.relative_error(u, expected) < oracle.tolerance(dtype, 1e4)
+
+    def test_of_pooled_positions_is_that_of_the_oracle(self, cpu, rng):
+        layer = Layer(3, 4, sharing="reduce")
+        V, a, g = batch(rng, [layer])
+        kfac = KFAC([layer], damping=DAMPING)
+
+        kfac.update(a, g)
+
+        assert oracle.relative_error(kfac.precondition(V)[0], expected_step(layer, a[0], g[0], V[0])) < 1e-12
+
+    @pytest.mark.parametrize("method", ["factored", "ekfac"])
+    def test_of_recurrent_layers_among_others_is_that_of_the_oracle(self, backend, rng, method):
+        layers = [LAYERS[0], RECURRENT]
+        V, a, g = batch(rng, layers)
+        kfac = KFAC(layers, damping=DAMPING, method=method)
+
+        kfac.update(put(backend, a), put(backend, g))
+        found = fetched(backend, kfac.precondition(put(backend, V)))
+
+        rows = methods_kfac.with_ones(a[1]), g[1]
+        lags = [
+            oracle.update_lagged_factors(np.zeros((x.shape[-1],) * 2), x, lag=k, symmetric=True, decay=0.0)
+            for x in rows
+            for k in (0, 1)
+        ]
+        d_A, d_G = oracle.factored_damping(lags[0], lags[2], DAMPING / T)
+        A0, G0 = lags[0] + d_A * np.eye(5), lags[2] + d_G * np.eye(3)
+        assert (
+            oracle.relative_error(found[1], oracle.recurrent_step_symmetric(V[1], A0, lags[1], G0, lags[3], T)) < 1e-11
+        )
+
+    def test_of_ekfac_divides_by_the_moments_of_gradients_of_cases(self, backend, rng):
+        layers = LAYERS[:3]
+        V, a, g = batch(rng, layers)
+        method = KFAC(layers, damping=DAMPING, method="ekfac", decay=0.5)
+
+        method.update(put(backend, a), put(backend, g))
+
+        found = fetched(backend, method.precondition(put(backend, V)))
+        for layer, u, v, x, y in zip(layers, found, V, a, g, strict=True):
+            A, G = factors_of(layer, x, y)
+            (s_A, Q_A), (s_G, Q_G) = oracle.eigenbasis(A), oracle.eigenbasis(G)
+            S = oracle.update_ekfac_moments(np.outer(s_G, s_A), x, y, Q_A, Q_G, decay=0.5, bias=layer.bias)
+            assert oracle.relative_error(u, oracle.precondition_eigen(v, Q_A, Q_G, DAMPING, S)) < 1e-11
+
+    @pytest.mark.parametrize("layer", [LAYERS[3], LAYERS[4]], ids=["2-D", "1-D"])
+    def test_of_ekfac_forms_the_patches_of_convolutions(self, cpu, rng, layer):
+        _, a, g = batch(rng, [layer])
+        method = KFAC([layer], damping=DAMPING, method="ekfac", decay=0.0)
+
+        method.update(a, g)
+
+        ((Q_A, Q_G),), (S,) = method.bases, method.moments
+        sizes = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
+        rows = oracle.patches(a[0], layer.kernel_size, **sizes), g[0].reshape(*g[0].shape[:2], -1).swapaxes(1, 2)
+        expected = oracle.update_ekfac_moments(np.zeros(S.shape), *rows, Q_A, Q_G, decay=0.0, bias=layer.bias)
+        assert oracle.relative_error(S, expected) < 1e-12
+
+    def test_is_to_be_added_and_scaled_by_rate_and_clip(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        plain, other = KFAC(LAYERS), KFAC(LAYERS)
+
+        step = plain.step(V, a, g, rate=0.3, clip=1e-3)
+        other.update(a, g)
+        directions = other.precondition(V)
+
+        inner = sum(np.vdot(u, v) for u, v in zip(directions, V, strict=True))
+        nu = kfac.kl_clip(inner, 0.3, 1e-3)
+        assert nu < 1
+        assert all(np.allclose(d, -0.3 * nu * u, rtol=1e-14) for d, u in zip(step, directions, strict=True))
+
+    def test_of_other_libraries_comes_back_in_theirs(self, rng):
+        torch = pytest.importorskip("torch")
+        V, a, g = batch(rng, LAYERS, np.float32)
+        plain, other = KFAC(LAYERS, method="ekfac"), KFAC(LAYERS, method="ekfac")
+
+        expected = plain.step(V, a, g, clip=1e-3)
+        found = other.step(*([torch.from_numpy(x) for x in group] for group in (V, a, g)), clip=1e-3)
+
+        assert all(isinstance(u, torch.Tensor) for u in found)
+        assert all(np.allclose(u.numpy(), e, rtol=1e-5) for u, e in zip(found, expected, strict=True))
+
+    def test_of_no_layers_and_of_zero_gradients_is_zero(self, rng):
+        V, a, g = batch(rng, LAYERS)
+
+        assert KFAC([]).step([], [], []) == []
+        assert not any(np.any(u) for u in KFAC(LAYERS).step([np.zeros_like(v) for v in V], a, g, clip=1e-3))
+
+    def test_of_a_dead_layer_is_finite(self, backend, rng):
+        V, a, g = batch(rng, LAYERS[:2])
+        method = KFAC(LAYERS[:2], damping=DAMPING)
+
+        method.update(put(backend, a), put(backend, [g[0], 0 * g[1]]))
+
+        assert all(np.isfinite(u).all() for u in fetched(backend, method.precondition(put(backend, V))))
+        assert method.status.tolist() == [Status.OK] * 2
+
+
+class TestSchedule:
+    def test_factors_are_running_means_and_then_decay(self, rng):
+        batches = [batch(rng, LAYERS) for _ in range(4)]
+        method = KFAC(LAYERS, decay=0.6)
+
+        for _, a, g in batches:
+            method.update(a, g)
+
+        for k, layer in enumerate(LAYERS):
+            A = np.zeros((layer.shape[1],) * 2)
+            for decay, (_, a, g) in zip((0, 0.5, 0.6, 0.6), batches, strict=True):
+                A = decay * A + (1 - decay) * factors_of(layer, a[k], g[k])[0]
+            assert np.allclose(method.factors["A"][k], A, rtol=1e-12)
+
+    @pytest.mark.parametrize("name", ["factored", "eigen", "ekfac"])
+    def test_refreshes_first_and_then_each_period(self, rng, name):
+        V, *_ = batch(rng, LAYERS)
+        method = KFAC(LAYERS, method=name, period=4, first=2, decay=0.9)
+        changed = []
+
+        before = None
+        for _ in range(9):
+            method.update(*batch(rng, LAYERS)[1:])
+            now = [x.copy() for x in method.state_dict()["solvers"][:2]]
+            changed.append(before is None or not np.array_equal(now[0], before[0]))
+            before = now
+
+        assert [k + 1 for k, each in enumerate(changed) if each] == [1, 2, 4, 8]
+        assert len(method.precondition(V)) == len(LAYERS)
+
+    def test_damping_may_change_without_a_refresh_in_eigenbases(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS, damping=10.0, method="eigen")
+        method.update(a, g)
+
+        method.damping = DAMPING
+
+        expected = [expected_step(*each, "eigen") for each in zip(LAYERS, a, g, V, strict=True)]
+        assert all(np.allclose(u, e) for u, e in zip(method.precondition(V), expected, strict=True))
+
+    def test_no_cases_only_decay(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS, method="ekfac")
+        method.update(a, g)
+        before = method.factors["A"][3]
+
+        method.update([x[:0] for x in a], [x[:0] for x in g])
+
+        assert np.allclose(method.factors["A"][3], 0.5 * before)
+        assert all(np.isfinite(u).all() for u in method.precondition(V))
+
+
+class TestFailure:
+    @pytest.mark.parametrize("name", ["factored", "eigen", "ekfac"])
+    def test_keeps_the_last_inverses_of_that_layer_and_reports_it(self, backend, rng, name):
+        layers = [*LAYERS[:3], RECURRENT]
+        V, a, g = batch(rng, layers)
+        plain, method = (KFAC(layers, damping=DAMPING, method=name) for _ in range(2))
+        for each in (plain, method):
+            each.update(put(backend, a), put(backend, g))
+        before = fetched(backend, method.precondition(put(backend, V)))
+        spoiled = [x.copy() for x in a]
+        spoiled[0][1, 1] = np.nan
+        spoiled[3][1, 1] = np.inf
+
+        plain.update(put(backend, a), put(backend, g))
+        method.update(put(backend, spoiled), put(backend, g))
+
+        found, expected = (fetched(backend, each.precondition(put(backend, V))) for each in (method, plain))
+        assert method.status.tolist() == [Status.NOT_FINITE, Status.OK, Status.OK, Status.NOT_FINITE]
+        assert np.array_equal(found[3], before[3])
+        assert np.array_equal(found[0], before[0])
+        assert all(np.array_equal(found[k], expected[k]) for k in (1, 2))
+
+    def test_between_refreshes_shows_in_ekfac_up_to_the_next_good_one(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS, method="ekfac", period=3, first=1)
+        finite = []
+
+        for k in range(6):
+            method.update([x * np.nan for x in a] if k == 1 else a, g)
+            finite.append((int(method.status[0]), bool(np.isfinite(method.precondition(V)[0]).all())))
+
+        bad = (Status.NOT_FINITE, False)
+        assert finite == [(0, True), (0, False), bad, bad, bad, (0, True)]
+
+    @pytest.mark.parametrize("name", ["factored", "eigen", "ekfac"])
+    def test_ends_with_rows_that_are_finite(self, rng, name):
+        V, a, g = batch(rng, LAYERS)
+        method, new = (KFAC(LAYERS, damping=DAMPING, method=name, first=9) for _ in range(2))
+        method.update([x * np.nan for x in a], g)
+
+        first = method.precondition(V)
+        method.update(a, g)
+        new.update(a, g)
+
+        assert all(np.isnan(u).all() for u in first)
+        assert method.status.tolist() == [Status.OK] * len(LAYERS)
+        assert all(np.array_equal(u, e) for u, e in zip(method.precondition(V), new.precondition(V), strict=True))
+
+    def test_of_one_layer_does_not_stop_the_clipped_step_of_others(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        V[1][0, 0] = np.nan
+
+        step = KFAC(LAYERS).step(V, a, g, clip=1e-3)
+
+        assert [np.isfinite(d).all() for d in step] == [True, False, True, True, True]
+
+
+class TestState:
+    @pytest.mark.parametrize("name", ["factored", "eigen", "ekfac"])
+    @pytest.mark.parametrize("copied", ["state", "pickle"])
+    def test_goes_on_bit_by_bit(self, rng, name, copied):
+        layers = [*LAYERS, RECURRENT]
+        method = KFAC(layers, method=name, damping=DAMPING, period=2, first=1)
+        for _ in range(3):
+            method.step(*batch(rng, layers))
+        if copied == "pickle":
+            other = pickle.loads(pickle.dumps(method))
+        else:
+            other = KFAC(layers, method=name, period=2, first=1)
+            other.load_state_dict(method.state_dict())
+
+        for _ in range(2):
+            seen = batch(rng, layers)
+            assert all(map(np.array_equal, method.step(*seen), other.step(*seen)))
+
+    def test_of_no_step_is_a_new_start(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS)
+        method.update(a, g)
+
+        method.load_state_dict(KFAC(LAYERS).state_dict())
+
+        assert method.steps == 0
+        assert all(map(np.array_equal, method.step(V, a, g), KFAC(LAYERS).step(V, a, g)))
+
+    def test_that_does_not_fit_is_refused(self, rng):
+        _, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS)
+        method.update(a, g)
+        state = method.state_dict()
+
+        with pytest.raises(ValueError, match="state must have steps, ages, positions, status, damping, solvers, got A"):
+            method.load_state_dict({"A": state["A"]})
+        with pytest.raises(ValueError, match=r"state\['A'\] must have 1 arrays, got 5"):
+            KFAC(LAYERS[:1]).load_state_dict(state)
+        with pytest.raises(ValueError, match=r"state\['solvers'\] must have 15 arrays, got 10"):
+            KFAC(LAYERS, method="eigen").load_state_dict(state)
+        with pytest.raises(ValueError, match=r"state\['A'\] must be a float32 or float64 array of shape \(9, 9\), got"):
+            KFAC([Layer(3, 8), *LAYERS[1:]]).load_state_dict(state)
+
+    def test_hands_out_copies(self, rng):
+        V, a, g = batch(rng, LAYERS)
+        method, other = KFAC(LAYERS, method="eigen"), KFAC(LAYERS, method="eigen")
+        for each in (method, other):
+            each.update(a, g)
+
+        for group in (method.factors["A"], method.moments, method.state_dict()["solvers"]):
+            for array in group:
+                array[:] = -1
+
+        assert all(map(np.array_equal, method.step(V, a, g), other.step(V, a, g)))
+
+
+class TestWrongCalls:
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"method": "exact"}, ValueError, "method must be one of factored, eigen, ekfac, got 'exact'"),
+            ({"damping": -1.0}, ValueError, "damping must be a finite number >= 0, got -1.0"),
+            ({"decay": 1.0}, ValueError, r"decay must be a number in \[0, 1\), got 1.0"),
+            ({"period": 0}, ValueError, "period must be an int >= 1, got 0"),
+            ({"first": 1.5}, TypeError, "first must be an int >= 1, got float"),
+            ({"layers": [(3, 4)]}, TypeError, r"layers\[0\] must be a Layer or a Conv, got tuple"),
+        ],
+    )
+    def test_of_the_object(self, options, error, message):
+        with pytest.raises(error, match=message):
+            KFAC(**{"layers": LAYERS, **options})
+
+    @pytest.mark.parametrize(
+        ("make", "error", "message"),
+        [
+            (lambda: Layer(0, 3), ValueError, "out_features must be an int >= 1, got 0"),
+            (lambda: Layer(1, 3, sharing="all"), ValueError, "sharing must be one of none, expand, reduce, recurrent"),
+            (lambda: Conv(1, 3, 3), ValueError, "kernel_size must be a tuple of one to three ints, got 3"),
+            (lambda: Conv(1, 3, (3, 3), stride=0), ValueError, "stride must be an int >= 1, or a tuple of 2, got 0"),
+            (
+                lambda: Conv(1, 3, (3, 3), padding=(1,)),
+                ValueError,
+                r"padding must be an int >= 0, or a tuple of 2, got",
+            ),
+        ],
+    )
+    def test_of_a_layer(self, make, error, message):
+        with pytest.raises(error, match=message):
+            make()
+
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"inputs": 3}, TypeError, "inputs must be a list of 5 arrays, got int"),
+            ({"inputs": []}, ValueError, "inputs must be a list of 5 arrays, got 0"),
+            ({"inputs": (0, np.ones((6, 3)))}, ValueError, r"inputs\[0\] must have shape \(6, 4\), got \(6, 3\)"),
+            ({"inputs": (0, np.ones((6, 4), int))}, TypeError, r"inputs\[0\] must be of float64, .*, got int64"),
+            ({"inputs": (0, [[1.0]])}, TypeError, r"inputs\[0\] must be an array, got list"),
+            (
+                {"derivatives": (0, np.ones((5, 3)))},
+                ValueError,
+                r"derivatives\[0\] must have shape \(6, 3\), got \(5, 3\)",
+            ),
+            (
+                {"derivatives": (3, np.ones((6, 3, 7, 3)))},
+                ValueError,
+                r"derivatives\[3\] must have shape \(6, 3, 7, 4\)",
+            ),
+            ({"inputs": (3, np.ones((6, 2)))}, ValueError, r"inputs\[3\] must have shape \(N, 2, size, size\), got"),
+            ({"grads": (1, np.ones((2, 6)))}, ValueError, r"grads\[1\] must have shape \(2, 5\), got \(2, 6\)"),
+            ({"rate": 0.0}, ValueError, "rate must be a finite number > 0, got 0.0"),
+            ({"clip": -1.0}, ValueError, "clip must be a finite number > 0, got -1.0"),
+        ],
+    )
+    def test_of_a_step_write_nothing(self, rng, change, error, message):
+        named = dict(zip(("grads", "inputs", "derivatives"), batch(rng, LAYERS), strict=True))
+        method = KFAC(LAYERS)
+        method.step(**named)
+        before = method.state_dict()
+        for name, value in change.items():
+            if isinstance(value, tuple):
+                named[name] = [value[1] if k == value[0] else x for k, x in enumerate(named[name])]
+            else:
+                named[name] = value
+
+        with pytest.raises(error, match=message):
+            method.step(**named)
+
+        after = method.state_dict()
+        assert after["steps"] == 1
+        assert all(map(np.array_equal, before["A"] + before["G"], after["A"] + after["G"]))
+
+    def test_before_the_first_update(self, rng):
+        V, *_ = batch(rng, LAYERS)
+
+        with pytest.raises(ValueError, match=r"KFAC.precondition: update must come before, got no rows yet"):
+            KFAC(LAYERS).precondition(V)
+
+    def test_of_what_wants_the_cpu(self, emulated, rng):
+        for layer, what in ((Layer(3, 4, sharing="reduce"), "reduce"), (LAYERS[3], "a convolution with E-KFAC")):
+            V, a, g = (put(emulated, group) for group in batch(rng, [layer]))
+            method = KFAC([layer], method="ekfac")
+            with pytest.raises(TypeError, match=f"inputs.0. must be in the CPU's memory for .*{what}"):
+                method.update(a, g)
+            with pytest.raises(TypeError, match="grads must be of a library with arithmetic; use update and precond"):
+                method.step(V, a, g)
+
+    def test_of_another_library_than_before(self, emulated, rng):
+        _, a, g = batch(rng, LAYERS)
+        method = KFAC(LAYERS)
+        method.update(a, g)
+
+        with pytest.raises(TypeError, match=r"inputs must be arrays of numpy, as before, got one of curvblas\._emu"):
+            method.update(put(emulated, a), put(emulated, g))
+
+
+class TestBlockTridiagonal:
+    CHAIN = (Layer(4, 5), Layer(3, 4), Layer(2, 3))
+
+    def test_of_one_layer_is_plain_kfac(self, cpu, rng):
+        V, a, g = batch(rng, self.CHAIN[:1])
+        plain, method = KFAC(self.CHAIN[:1], damping=DAMPING), BlockTridiagonalKFAC(self.CHAIN[:1], damping=DAMPING)
+        for each in (plain, method):
+            each.update(a, g)
+
+        assert oracle.relative_error(method.precondition(V)[0], plain.precondition(V)[0]) < 1e-12
+
+    def test_with_damping_is_the_inverse_of_damped_blocks(self, cpu, rng):
+        _, a, g = batch(rng, self.CHAIN)
+        method = BlockTridiagonalKFAC(self.CHAIN, damping=DAMPING)
+
+        method.update(a, g)
+        inverse = methods_kfac.dense_inverse(method.precondition, [layer.shape for layer in self.CHAIN])
+
+        F, end = np.linalg.inv(inverse), 0
+        for layer, x, y in zip(self.CHAIN, a, g, strict=True):
+            A, G = factors_of(layer, x, y)
+            d_A, d_G = oracle.factored_damping(A, G, DAMPING)
+            block = np.kron(G + d_G * np.eye(len(G)), A + d_A * np.eye(len(A)))
+            begin, end = end, end + len(block)
+            assert oracle.relative_error(F[begin:end, begin:end], block) < 1e-9
+        assert method.status.tolist() == [Status.OK] * 3
+
+    def test_reports_a_layer_that_is_not_finite(self, rng):
+        V, a, g = batch(rng, self.CHAIN)
+        g[2][0, 0] = np.nan
+        method = BlockTridiagonalKFAC(self.CHAIN, damping=DAMPING)
+
+        method.update(a, g)
+        method.precondition(V)
+
+        assert method.status[2] == Status.NOT_FINITE
+        assert method.status[0] == Status.OK
+
+    def test_goes_on_bit_by_bit(self, rng):
+        method, other = BlockTridiagonalKFAC(self.CHAIN), BlockTridiagonalKFAC(self.CHAIN)
+        method.update(*batch(rng, self.CHAIN)[1:])
+        other.load_state_dict(method.state_dict())
+        V, a, g = batch(rng, self.CHAIN)
+
+        for each in (method, other):
+            each.update(a, g)
+
+        assert all(map(np.array_equal, method.precondition(V), other.precondition(V)))
+
+    def test_refuses_other_layers_devices_and_states(self, emulated, rng):
+        V, a, g = batch(rng, self.CHAIN)
+        method = BlockTridiagonalKFAC(self.CHAIN)
+        with pytest.raises(ValueError, match=r'layers\[0\] must be a Layer with sharing="none", got Conv'):
+            BlockTridiagonalKFAC([LAYERS[3]])
+        with pytest.raises(ValueError, match="update must come before"):
+            method.precondition(V)
+        with pytest.raises(TypeError, match="arrays must be in the CPU's memory, got a Array on a device"):
+            method.update(put(emulated, a), put(emulated, g))
+        with pytest.raises(ValueError, match=r"inputs\[1\] must have N = 6 rows like inputs\[0\], got 5"):
+            method.update([a[0], a[1][:5], a[2]], [g[0], g[1][:5], g[2]])
+        method.update(a, g)
+        with pytest.raises(ValueError, match=r"state\['A'\] must have 2 arrays, got 3"):
+            BlockTridiagonalKFAC(self.CHAIN[:2]).load_state_dict(method.state_dict())
+
+
+def test_results_are_the_same_for_any_number_of_threads(rng):
+    layers = [Layer(int(q), int(p)) for q, p in rng.integers(1, 60, (40, 2))]
+    seen = [batch(rng, layers, np.float32) for _ in range(2)]
+    found = []
+
+    for threads in (1, 3):
+        cb.set_num_threads(threads)
+        method = KFAC(layers, method="ekfac")
+        found.append([u for each in seen for u in method.step(*each, clip=1e-3)])
+
+    assert all(map(np.array_equal, *found))
