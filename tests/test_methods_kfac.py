@@ -514,7 +514,7 @@ class TestBlockTridiagonal:
             BlockTridiagonalKFAC([LAYERS[3]])
         with pytest.raises(ValueError, match="update must come before"):
             method.precondition(V)
-        with pytest.raises(TypeError, match="arrays must be in the CPU's memory, got a Array on a device"):
+        with pytest.raises(TypeError, match="inputs must be in the CPU's memory, got an array of curvblas"):
             method.update(put(emulated, a), put(emulated, g))
         with pytest.raises(ValueError, match=r"inputs\[1\] must have N = 6 rows like inputs\[0\], got 5"):
             method.update([a[0], a[1][:5], a[2]], [g[0], g[1][:5], g[2]])

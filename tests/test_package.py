@@ -45,6 +45,7 @@ MODULES = [
     "curvblas.errors",
     "curvblas.methods._block_tridiagonal",
     "curvblas.methods.kfac",
+    "curvblas.methods.prong",
     "curvblas._backend",
 ]
 

@@ -9,10 +9,11 @@ import numpy as np
 
 import curvblas as cb
 from curvblas import Status
-from curvblas._arrays import Array, in_kind, on_cpu_as_numpy, require_state
+from curvblas._arrays import Array, in_kind, require_state
 from curvblas._numbers import number
 
 from ._layers import Layer, require_grads, require_layers, require_rows
+from ._places import require_cpu
 
 _NAME = "BlockTridiagonalKFAC"
 _GROUPS = ("A", "G", "A_next", "G_next")
@@ -94,7 +95,8 @@ class BlockTridiagonalKFAC:
         """
         owner = f"{_NAME}.update"
         require_rows(owner, self.layers, inputs, derivatives)
-        a, g = ([_on_cpu(owner, x) for x in rows] for rows in (inputs, derivatives))
+        a = [require_cpu(owner, "inputs", x) for x in inputs]
+        g = [require_cpu(owner, "derivatives", x) for x in derivatives]
         for k, (x, y) in enumerate(zip(a, g, strict=True)):
             if len(x) != len(a[0]) or len(y) != len(a[0]):
                 raise ValueError(f"{owner}: inputs[{k}] must have N = {len(a[0])} rows like inputs[0], got {len(x)}")
@@ -133,7 +135,7 @@ class BlockTridiagonalKFAC:
         """
         owner = f"{_NAME}.precondition"
         require_grads(owner, self.layers, grads)
-        V = [np.asarray(_on_cpu(owner, x), np.float64) for x in grads]
+        V = [np.asarray(require_cpu(owner, "grads", x), np.float64) for x in grads]
         if not V:
             return []
         if not self._factors:
@@ -206,10 +208,3 @@ class BlockTridiagonalKFAC:
                 require_state(_NAME, name, array, shape, ("float64",))
         self.steps = state["steps"]
         self._factors = {name: [np.array(C) for C in state[name]] for name in names}
-
-
-def _on_cpu(owner: str, array: Array) -> np.ndarray:
-    found = on_cpu_as_numpy(array)
-    if not isinstance(found, np.ndarray):
-        raise TypeError(f"{owner}: arrays must be in the CPU's memory, got a {type(array).__name__} on a device")
-    return found

@@ -271,8 +271,8 @@ def require_rows(owner: str, layers: list[AnyLayer], inputs: list[Array], deriva
                 raise ValueError(f"{owner}: {name}[{k}] must have shape {shown}, got {tuple(array.shape)}")
 
 
-def require_grads(owner: str, layers: list[AnyLayer], grads: list[Array]) -> None:
-    """Refuse gradients that do not fit the layers.
+def require_grads(owner: str, layers: list[AnyLayer], grads: list[Array], name: str = "grads") -> None:
+    """Refuse gradients, or other matrices in the shapes of the weights, that do not fit the layers.
 
     Parameters
     ----------
@@ -280,13 +280,15 @@ def require_grads(owner: str, layers: list[AnyLayer], grads: list[Array]) -> Non
         Named in errors.
     layers : list
     grads : list of arrays
+    name : str
+        Of the argument, named in errors.
 
     Raises
     ------
     ValueError
         A shape, or a length, that does not fit.
     """
-    require_list(owner, "grads", grads, layers)
+    require_list(owner, name, grads, layers)
     for k, (layer, V) in enumerate(zip(layers, grads, strict=True)):
         if tuple(V.shape) != layer.shape:
-            raise ValueError(f"{owner}: grads[{k}] must have shape {layer.shape}, got {tuple(V.shape)}")
+            raise ValueError(f"{owner}: {name}[{k}] must have shape {layer.shape}, got {tuple(V.shape)}")
