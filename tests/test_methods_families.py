@@ -11,6 +11,7 @@ import scipy.stats
 from curvblas import Status
 from curvblas.methods import families
 from curvblas.methods._family import Family
+
 from identities.families import IDENTITIES
 
 COVARIANCE = np.array([[2.0, 0.6, 0.1], [0.6, 1.0, -0.3], [0.1, -0.3, 0.5]])
