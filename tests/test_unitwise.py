@@ -7,6 +7,7 @@ import curvblas as cb
 from curvblas import Status
 
 import oracle
+from cases import spd
 
 DTYPES = [np.float32, np.float64]
 
@@ -25,9 +26,10 @@ def dense_moments(rows, weights):
 
 class TestUpdateUnitMoments:
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_a_unit_has_the_bits_of_update_factors(self, backend, rng, dtype):
-        rows, weights = rng.standard_normal((40, 6)).astype(dtype), rng.random((40, 3)).astype(dtype)
-        given = rng.standard_normal((3, 7, 7)).astype(dtype)
+    @pytest.mark.parametrize("units", [3, 9])  # the CPU takes these one by one, and those together
+    def test_a_unit_is_a_factor_with_weights(self, backend, rng, dtype, units):
+        rows, weights = rng.standard_normal((40, 6)).astype(dtype), rng.random((40, units)).astype(dtype)
+        given = rng.standard_normal((units, 7, 7)).astype(dtype)
 
         moments = backend.update_unit_moments(given.copy(), rows, weights, decay=0.9, scale=0.5, bias=True)
 
@@ -35,7 +37,19 @@ class TestUpdateUnitMoments:
             backend.update_factors(M, rows, weights=w, decay=0.9, scale=0.5, bias=True)
             for M, w in zip(given.copy(), weights.T.copy(), strict=True)
         ]
-        assert np.array_equal(moments, np.stack(alone))
+        assert oracle.relative_error(moments, np.float64(alone)) < oracle.tolerance(dtype)
+
+    @pytest.mark.parametrize("shape", [(600, 9, 40), (300, 80, 20), (20, 80, 9000)])
+    def test_blocks_of_units_and_of_pairs_are_put_together(self, cpu, rng, shape):
+        q, p, N = shape
+        rows, weights = rng.standard_normal((N, p - 1)).astype(np.float32), rng.random((N, q)).astype(np.float32)
+        given = np.stack([spd(rng, p, np.float32)] * q)
+
+        moments = cpu.update_unit_moments(given.copy(), rows, weights, bias=True)
+
+        expected = oracle.update_unit_moments(given, rows, weights, bias=True)
+        assert oracle.relative_error(moments, expected) < oracle.tolerance(np.float32)
+        assert np.array_equal(moments, moments.swapaxes(1, 2))
 
     def test_layers_of_different_sizes_take_parameters_of_their_own(self, backend, rng):
         shapes = [(5, 4, 3), (2, 9, 7), (0, 3, 2), (3, 0, 4)]  # q, N, p

@@ -1,6 +1,5 @@
 #include "bindings/unitwise.h"
 
-#include "algorithms/update_unit_moments.h"
 #include "bindings/backend.h"
 #include "bindings/group.h"
 #include "bindings/memory.h"
@@ -9,6 +8,7 @@
 #include "bindings/rows.h"
 #include "kernels/accumulate_quasi_diagonal.h"
 #include "kernels/solve_quasi_diagonal.h"
+#include "kernels/update_unit_moments.h"
 
 namespace curvblas {
 namespace {

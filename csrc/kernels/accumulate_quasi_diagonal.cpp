@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/moving_average.h"
-#include "cpu/blas.h"
 #include "cpu/blocks.h"
+#include "cpu/packed_product.h"
 #include "cpu/rows.h"
 #include "cpu/scratch.h"
 
@@ -12,7 +12,7 @@ namespace curvblas::cpu {
 namespace {
 
 constexpr Index most_units = 256, most_columns = 64;  // of a tile
-constexpr Index depth = 256;                          // rows that are gathered and multiplied at a time
+constexpr Index depth = 1024;                         // rows that are gathered and multiplied at a time
 constexpr Index most_rows = 4096;                     // that are summed in T
 
 /// The units [k0, k0 + height) and the columns [j0, j0 + width) of both moments that a tile covers. Depends on the
@@ -40,10 +40,12 @@ template <class T>
 void add_rows(const Micro& micro, const AccumulateQuasiDiagonal<T>& task, Index b, const PowerTile& tile, Index begin,
               Index end, const Matrix<T>& sums) {
     const BiasedRows<T> R(micro, task.R, b, true), W(micro, task.W, b, false);
-    const Index width = tile.width;
-    Scratch<PowerTile> scratch(bytes<T>(depth * 2 * width) + bytes<T>(depth * tile.height));
-    T* const powers = scratch.template take<T>(depth * 2 * width);
-    T* const buffer = scratch.template take<T>(depth * tile.height);
+    const Index width = tile.width, most = std::min(depth, end - begin);
+    Scratch<PowerTile> scratch(bytes<T>(most * 2 * width) + bytes<T>(most * tile.height) +
+                               bytes<T>(tile.height * 2 * width));
+    T* const powers = scratch.template take<T>(most * 2 * width);
+    T* const buffer = scratch.template take<T>(most * tile.height);
+    const Matrix<T> product{scratch.template take<T>(tile.height * 2 * width), tile.height, 2 * width, 2 * width, 1};
     for (Index start = begin; start < end; start += depth) {
         const Index count = std::min(depth, end - start);
         for (Index r = 0; r < count; ++r) {
@@ -52,7 +54,8 @@ void add_rows(const Micro& micro, const AccumulateQuasiDiagonal<T>& task, Index 
             for (Index j = 0; j < width; ++j) squares[j] = x[j] * x[j];
         }
         const Matrix<const T> weights = W.block(start, count, tile.k0, tile.height, buffer);
-        blas::add_product<T>(transposed(weights), {powers, count, 2 * width, 2 * width, 1}, sums);
+        multiply_packed<T>(micro.tile<T>(), transposed(weights), {powers, count, 2 * width, 2 * width, 1}, product);
+        for (Index e = 0; e < product.rows * product.columns; ++e) sums.data[e] += product.data[e];
     }
 }
 
@@ -92,7 +95,6 @@ void average_tile(const AccumulateQuasiDiagonal<T>& task, Index b, const PowerTi
 
 template <class T>
 void accumulate_quasi_diagonal(const Queue& queue, std::span<const AccumulateQuasiDiagonal<T>> group) {
-    blas::stay_on_one_thread();
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
         const Plan plan(group[t]);

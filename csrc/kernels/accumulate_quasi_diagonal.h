@@ -18,7 +18,7 @@ namespace curvblas::CURVBLAS_BACKEND {
 /// overlap nothing else. N = 0 only decays. A decay outside [0, 1] or a scale that is not finite makes that matrix NaN
 /// (there is no status); NaN in an input stays within its own matrix, and in a weight or a moment within its own unit.
 /// Rows and weights of any dtype are converted to T, in which up to 4,096 rows are multiplied and accumulated; further
-/// ones are added in float64. Cost per matrix: 4 N T q p flops; N T (p + q) + 4 q p words. Scratch on the CPU: below 2
+/// ones are added in float64. Cost per matrix: 4 N T q p flops; N T (p + q) + 4 q p words. Scratch on the CPU: below 5
 /// MB a thread; on a device, one tile of 64 x 64 words a range of at least 2,048 rows. Same bits for any number of
 /// threads.
 template <class T>

@@ -84,7 +84,7 @@ def update_unit_moments(
 
     Notes
     -----
-    A unit gets the same bits as from `update_factors` with its column of the weights. There is no status: NaN in rows
+    A unit gets what `update_factors` gives for its column of the weights, faster. There is no status: NaN in rows
     makes the layer NaN, NaN in weights their unit; an entry of an *array* ``decay`` or ``scale`` that is out of range
     makes that layer NaN. Cost N T q p^2 flops a layer. The result has the same bits for any number of threads, alone or
     in a group.

@@ -7,7 +7,8 @@ from cases.case import Case, spd
 
 
 def _moments(rng, n, dtype, N=None):
-    N, q = N or 3 + n % 5, 2 + n % 3
+    # Units in numbers on both sides of where the CPU changes its method.
+    N, q = N or 3 + n % 5, 4 + n % 7
     return {
         "moments": np.stack([spd(rng, n, dtype) for _ in range(q)]),
         "rows": rng.standard_normal((N, n)).astype(dtype),
