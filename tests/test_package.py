@@ -16,6 +16,7 @@ from curvblas import __main__, _backend, _cpu
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
+    *(f"curvblas.methods.{path.stem}" for path in Path(cb.__file__).parent.glob("methods/[a-z_]*.py")),
     "curvblas",
     "curvblas.inverse_free",
     "curvblas.kalman",
@@ -40,12 +41,7 @@ MODULES = [
     "curvblas.sample_space",
     "curvblas.sample_space_layers",
     "curvblas.unitwise",
-    "curvblas.methods.relative_fisher",
-    "curvblas.methods.unitwise",
     "curvblas.errors",
-    "curvblas.methods._block_tridiagonal",
-    "curvblas.methods.kfac",
-    "curvblas.methods.prong",
     "curvblas._backend",
 ]
 
