@@ -65,6 +65,7 @@ def test_examples_in_docstrings_run(name):
         "docs/eigenbasis.md",
         "docs/low_rank.md",
         "docs/quasi_newton.md",
+        "docs/unitwise.md",
         "docs/cuda.md",
     ],
 )

@@ -51,7 +51,8 @@ class QuasiDiagonalUnit {
           damping_(task.damping[b]),
           floor_(task.floor),
           M_00_(static_cast<double>(first_[inputs_ * first_stride_]) + damping_),
-          g_0_(static_cast<double>(g_[inputs_ * g_stride_])) {}
+          g_0_(static_cast<double>(g_[inputs_ * g_stride_])),
+          inverse_(M_00_ == 0 ? 0 : 1 / M_00_) {}
 
     CURVBLAS_DEVICE Index inputs() const { return inputs_; }
 
@@ -69,8 +70,8 @@ class QuasiDiagonalUnit {
         const double M_0i = static_cast<double>(first_[i * first_stride_]);
         const double M_ii = static_cast<double>(second_[i * second_stride_]) + damping_;
         const double g_i = static_cast<double>(g_[i * g_stride_]);
-        if (!(M_0i * 0 == 0 && M_ii * 0 == 0 && g_i * 0 == 0)) return Status::not_finite;
-        const double mean = M_00_ == 0 ? 0 : M_0i / M_00_, variance = M_ii - mean * M_0i;
+        if (!(M_0i * 0 + M_ii * 0 + g_i * 0 == 0)) return Status::not_finite;
+        const double mean = M_0i * inverse_, variance = M_ii - mean * M_0i;
         if (M_ii < 0 || variance < -rounding * M_ii) return Status::not_positive_definite;
         const double divisor = variance > floor_ * M_ii ? variance : floor_ * M_ii;
         const double w_i = M_00_ == 0 || M_ii == 0 ? 0 : (g_i - mean * g_0_) / divisor;
@@ -79,7 +80,7 @@ class QuasiDiagonalUnit {
         return static_cast<double>(w_[i * w_stride_]) * 0 == 0 ? Status::ok : Status::not_finite;
     }
     CURVBLAS_DEVICE Status solve_bias(double shift) const {
-        const T w_0 = static_cast<T>(M_00_ == 0 ? 0 : g_0_ / M_00_ - shift);
+        const T w_0 = static_cast<T>(g_0_ * inverse_ - shift);
         w_[inputs_ * w_stride_] = w_0;
         return static_cast<double>(w_0) * 0 == 0 ? Status::ok : Status::not_finite;
     }
@@ -89,7 +90,7 @@ class QuasiDiagonalUnit {
     const T *first_, *second_, *g_;
     T* w_;
     Index first_stride_, second_stride_, g_stride_, w_stride_, inputs_;
-    double damping_, floor_, M_00_, g_0_;
+    double damping_, floor_, M_00_, g_0_, inverse_;
 };
 
 }  // namespace curvblas::CURVBLAS_BACKEND
