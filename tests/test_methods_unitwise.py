@@ -226,6 +226,19 @@ class TestArguments:
 
         assert method.state_dict() == {"steps": 0}
 
+    @both_classes
+    def test_later_steps_want_the_dtype_and_the_layers_of_the_first(self, rng, make):
+        method = make()
+        method.step(*batch(rng))
+        kept = pickle.dumps(method.state_dict())
+
+        with pytest.raises(TypeError, match=r"grads\[0\] must be float64 as before, got float32"):
+            method.step(*batch(rng, dtype=np.float32))
+        with pytest.raises(ValueError, match="grads must have 2 arrays as before, got 1"):
+            method.step(*batch(rng, [(5, 4, 3)]))
+
+        assert pickle.dumps(method.state_dict()) == kept
+
     def test_parameters_out_of_range_are_refused(self):
         with pytest.raises(ValueError, match="UnitwiseNaturalGradient: damping must be a finite number > 0, got 0"):
             unitwise.UnitwiseNaturalGradient(damping=0)

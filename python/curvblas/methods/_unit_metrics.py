@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import curvblas as cb
-from curvblas._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy
+from curvblas._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 
 from ._on_host import require_shape
 
@@ -69,6 +69,32 @@ def require_layers(owner: str, grads: list[Array], rows: list[Array], outputs: l
         require_shape(owner, f"grads[{k}]", g, (S.shape[-1], R.shape[-1] + 1))
 
 
+def require_kept(owner: str, kept: list[Array] | None, grads: list[Array]) -> None:
+    """Refuse gradients of another dtype, or of other layers, than those of the first step.
+
+    Parameters
+    ----------
+    owner : str
+        The class, named in errors.
+    kept, grads : lists of arrays
+        What is kept for each layer, None before the first step; gradients.
+
+    Raises
+    ------
+    TypeError
+        Another dtype.
+    ValueError
+        Another number of layers.
+    """
+    if kept is None:
+        return
+    if len(kept) != len(grads):
+        raise ValueError(f"{owner}: grads must have {len(kept)} arrays as before, got {len(grads)}")
+    for k, (M, g) in enumerate(zip(kept, grads, strict=True)):
+        if str(M.dtype) != str(g.dtype):
+            raise TypeError(f"{owner}: grads[{k}] must be {M.dtype} as before, got {g.dtype}")
+
+
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """Return zeros in the library, on the device and of the dtype of an array."""
     if isinstance(like, np.ndarray):
@@ -109,4 +135,7 @@ def loaded(owner: str, state: dict[str, Any], entries: tuple[str, ...]) -> tuple
         raise ValueError(f"{owner}: state must have {wanted}, got {', '.join(map(str, state))}")
     if steps > 0 and len({len(state[name]) for name in entries}) != 1:
         raise ValueError(f"{owner}: state must have {', '.join(entries)} with one array a layer each")
+    for name in entries if steps else ():
+        for k, x in enumerate(state[name]):
+            require_state(owner, f"{name}[{k}]", x, tuple(getattr(x, "shape", ())), ("float32", "float64"))
     return {name: [copied(x) for x in state[name]] if steps else None for name in entries}, steps

@@ -15,7 +15,7 @@ from curvblas._arrays import Array, in_kind
 from curvblas._numbers import count, number
 
 from ._on_host import like, on_host
-from ._unit_metrics import as_layers, handed_back, loaded, require_layers, saved, solve_units, zeros
+from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
 __all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
 
@@ -245,10 +245,9 @@ class RelativeNaturalGradient:
         if not isinstance(grads, list | tuple) or len(g) != len(self._kinds):
             raise ValueError(f"{owner}: grads must be a list of {len(self._kinds)} arrays, one for each of kinds")
         require_layers(owner, g, R, t, "outputs")
+        require_kept(owner, self._moments, g)
         moments = self._moments or [self._empty(kind, x) for kind, x in zip(self._kinds, g, strict=True)]
-        decay = min(1 - 1 / (self._steps + 1), self._decay)
-        for kind, M, x, outputs_of_layer in zip(self._kinds, moments, R, t, strict=True):
-            self._accumulate(kind, M, x, outputs_of_layer, decay)
+        self._accumulate(moments, R, t)
         factors = self._factors
         if factors is None or self._steps % self._period == 0:
             found = [cb.damped_cholesky(M, self._damping_of(M, x)) for M, x in zip(moments, g, strict=True)]
@@ -262,11 +261,15 @@ class RelativeNaturalGradient:
         q, p = grad.shape
         return zeros((q * p, q * p) if kind == "softmax" else (q, p, p), grad)
 
-    def _accumulate(self, kind: str, M: Array, x: Array, outputs: Array, decay: float) -> None:
-        if kind == "softmax":
-            cb.update_factors(M, _softmax_roots(type(self).__name__, x, outputs), decay=decay)
-        else:
-            cb.update_unit_moments(M, x, neuron_information(kind, outputs, **self._shape), decay=decay, bias=True)
+    def _accumulate(self, moments: list[Array], rows: list[Array], outputs: list[Array]) -> None:
+        decay = min(1 - 1 / (self._steps + 1), self._decay)
+        layers = list(zip(self._kinds, moments, rows, outputs, strict=True))
+        units = [(M, x, neuron_information(k, t, **self._shape)) for k, M, x, t in layers if k != "softmax"]
+        whole = [(M, _softmax_roots(type(self).__name__, x, eta)) for k, M, x, eta in layers if k == "softmax"]
+        if units:
+            cb.update_unit_moments(*map(list, zip(*units, strict=True)), decay=decay, bias=True)
+        if whole:
+            cb.update_factors(*map(list, zip(*whole, strict=True)), decay=decay)
 
     def _damping_of(self, M: Array, grad: Array) -> Any:
         # Where a unit's bias meets itself, M is the mean of its nu, or of eta (1 - eta).

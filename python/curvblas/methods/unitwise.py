@@ -29,7 +29,7 @@ from curvblas._arrays import Array, Arrays, Parameter, in_kind
 from curvblas._numbers import number
 
 from ._on_host import like, on_host
-from ._unit_metrics import as_layers, handed_back, loaded, require_layers, saved, solve_units, zeros
+from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
 __all__ = [
     "QuasiDiagonalNaturalGradient",
@@ -297,8 +297,8 @@ class UnitwiseNaturalGradient:
         owner = type(self).__name__
         g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
         require_layers(owner, g, R, W, "weights")
-        fresh = [zeros((*x.shape, x.shape[1]), x) for x in g]
-        moments = self._moments or fresh
+        require_kept(owner, self._moments, g)
+        moments = self._moments or [zeros((*x.shape, x.shape[1]), x) for x in g]
         decay = min(1 - 1 / (self._steps + 1), self._decay)
         cb.update_unit_moments(moments, R, W, decay=decay, bias=True)
         self._moments, self._steps = moments, self._steps + 1
@@ -377,6 +377,7 @@ class QuasiDiagonalNaturalGradient:
         owner = type(self).__name__
         g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
         require_layers(owner, g, R, W, "weights")
+        require_kept(owner, self._moments and self._moments[0], g)
         first, second = self._moments or ([zeros(x.shape, x) for x in g], [zeros(x.shape, x) for x in g])
         decay = min(1 - 1 / (self._steps + 1), self._decay)
         cb.accumulate_quasi_diagonal(first, second, R, W, decay=decay)
