@@ -169,7 +169,7 @@ def run(quick: bool, output: Path) -> str:
     tests = {
         name: {s: float(np.mean([r[1] for r in runs])) for s, runs in tried.items()} for name, tried in found.items()
     }
-    best = {name: min(tried, key=lambda s, tried=tried: tried[s]) for name, tried in tests.items()}
+    best = {name: min(tried.items(), key=lambda item: item[1])[0] for name, tried in tests.items()}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 5.2), layout="constrained")
         left, right = figure.subplots(1, 2)
