@@ -11,8 +11,7 @@ import pytest
 
 import curvblas as cb
 from curvblas import Status
-from curvblas.methods import exact, families
-
+from curvblas.methods import _solves, exact, families
 from identities.exact import IDENTITIES, rows_of
 
 
@@ -247,6 +246,13 @@ class TestConjugateGradient:
         assert result.steps == len(phi) - 1
         assert result.status == (Status.INACCURATE if result.residual > 1e-2 else Status.OK)
 
+    @pytest.mark.parametrize(("length", "stops"), [(60, True), (300, False)])
+    def test_looks_back_over_a_tenth_of_the_steps(self, length, stops):
+        changes = [-10.0 * i for i in range(length - 15)]
+        changes += [changes[-1] - 1e-6 * i for i in range(15)]
+
+        assert _solves._stalls(changes, progress=5e-4) == stops
+
     def test_starts_where_it_is_told_to(self, rng):
         values, solution = np.geomspace(0.1, 1, 9), rng.standard_normal(9)
 
@@ -340,6 +346,14 @@ class TestQuadraticStep:
         found = exact.quadratic_step(g, D, D @ C)
 
         assert relative_error(found.step, -(g @ d) / (d @ C @ d) * d) < 1e-12
+
+    def test_of_almost_parallel_directions_is_that_of_one(self, rng):
+        C, g, d = np.diag([1.0, 2.0, 3.0]), rng.standard_normal(3), rng.standard_normal(3)
+        D = np.stack([d, d * (1 + 1e-9 * rng.standard_normal(3))])
+
+        found = exact.quadratic_step(g, D, D @ C)
+
+        assert relative_error(found.step, -(g @ d) / (d @ C @ d) * d) < 1e-8
 
     def test_does_not_depend_on_the_lengths_of_directions(self, rng):
         C, g, D = np.diag([1.0, 2.0, 3.0]), rng.standard_normal(3), rng.standard_normal((2, 3))
@@ -470,6 +484,16 @@ class TestNaturalGradient:
             assert relative_error(step, other) < 1e-8
             w = w + step
 
+    def test_by_conjugate_gradients_start_at_the_step_before(self, rng):
+        values, grad = np.geomspace(0.01, 1, 30), rng.standard_normal(30)
+        method = exact.NaturalGradient(30, damping=1e-3, solver="cg", momentum=False)
+
+        first, second = (
+            relative_error(method.step_with(lambda v: values * v, grad), -grad / (values + 1e-3)) for _ in "12"
+        )
+
+        assert second < first / 10
+
     def test_mean_of_past_matrices_is_that_of_its_weights(self, rng):
         batches = [(rng.standard_normal((9, 6)), rng.standard_normal(9)) for _ in range(3)]
         method, F, weight = exact.NaturalGradient(6, damping=0.2, decay=0.9, momentum=False), np.zeros((6, 6)), 0.0
@@ -513,20 +537,21 @@ class TestNaturalGradient:
         assert relative_error(B @ steps[1], steps[0]) < 1e-6
         assert relative_error(B @ steps[3], steps[2]) > 1e-2
 
-    def test_bad_numbers_leave_the_object_and_raise_the_damping(self, rng):
+    @pytest.mark.parametrize(("place", "number"), [(0, np.nan), (1, np.inf), (0, 1e200), (1, 1e200)])
+    def test_bad_numbers_leave_the_object_and_raise_the_damping(self, rng, place, number):
         R, e = rng.standard_normal((9, 6)), rng.standard_normal(9)
         method, plain = exact.NaturalGradient(6, decay=0.9), exact.NaturalGradient(6, decay=0.9)
         for one in (method, plain):
             one.step(R, e)
-        bad = R.copy()
-        bad[3, 2] = np.nan
+        bad = [R.copy(), e.copy()]
+        bad[place].flat[5] = number
 
-        step = method.step(bad, e)
+        step = method.step(*(bad[k] if k == place else x for k, x in enumerate((R, e))))
 
         assert method.status == Status.NOT_FINITE
         assert np.isnan(step).all()
         assert np.array_equal(method.step(R, e), plain.step(R, e))
-        method.step(bad, e), method.adapt(1.0, np.nan)
+        method.step(np.full_like(R, np.nan), e), method.adapt(1.0, np.nan)
         assert method.damping > 1
 
     def test_direction_of_negative_curvature_has_no_step(self):
@@ -556,7 +581,9 @@ class TestState:
             method.step(R, e), method.adapt(1.0, 0.9)
         copies = [pickle.loads(pickle.dumps(method)), other]
         other.load_state_dict(method.state_dict())
+        rhos = {one.adapt(1.0, 0.9) for one in (method, *copies)}
 
+        assert len(rhos) == 1
         for R, e in batches[6:]:
             expected = method.step(R, e)
             method.adapt(1.0, 0.9)

@@ -183,8 +183,11 @@ class NaturalGradient:
             grad = R.T @ e + self._ridge * theta
             if not (np.isfinite(R).all() and np.isfinite(grad).all()):
                 return back(self._failed(Status.NOT_FINITE), rows)
-            proposal, status = self._proposal(R, e, grad, theta)
-            return back(self._finished(proposal, status, grad, lambda v: R.T @ (R @ v)), rows)
+            proposal, status, mean = self._proposal(R, e, grad, theta)
+            step = self._finished(proposal, status, grad, lambda v: R.T @ (R @ v))
+        if mean is not None and not math.isnan(self.predicted):
+            self._fisher, self._weight = mean
+        return back(step, rows)
 
     def step_with(self, product: Product, grad: Array, *, parameters: Array | None = None) -> Array:
         """Take a minibatch by its products alone, and return what the parameters are to change by.
@@ -250,22 +253,20 @@ class NaturalGradient:
             raise ValueError(f"{name}: parameters must have shape ({self._dim},), got {theta.shape}")
         return theta
 
-    def _proposal(self, R: Any, e: Any, grad: Any, theta: Any) -> tuple[Any, Status]:
+    def _proposal(self, R: Any, e: Any, grad: Any, theta: Any) -> tuple[Any, Status, tuple[Any, float] | None]:
         shift = self.damping + self._ridge
         if self._solver == "cg":
-            return self._by_products(lambda v: R.T @ (R @ v), grad)
+            return *self._by_products(lambda v: R.T @ (R @ v), grad), None
         if self._solver == "sample_space":
             # With D = d - kept theta, the ridge's part of the gradient is in the space of the rows, too.
             kept = self._ridge / shift
             result = sample_space_solve(np.ascontiguousarray(R), kept * (R @ theta) - e, shift)
-            return result.solution - kept * theta, Status(int(result.status))
+            return result.solution - kept * theta, Status(int(result.status)), None
         weight = self._decay * self._weight + 1
         fisher = self._fisher.copy() if self._weight else np.zeros((self._dim, self._dim))
         update_factors(fisher, np.ascontiguousarray(R), decay=1 - 1 / weight, scale=1 / weight)
         solved = explicit_solve(fisher, -grad, shift)
-        if solved.ok and self._decay:
-            self._fisher, self._weight = fisher, weight
-        return solved.solution, Status(int(solved.status))
+        return solved.solution, Status(int(solved.status)), (fisher, weight) if self._decay else None
 
     def _by_products(self, times: Product, grad: Any) -> tuple[Any, Status]:
         result = conjugate_gradient(times, -grad, damping=self.damping + self._ridge, start=self._previous)
