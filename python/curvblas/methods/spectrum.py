@@ -1,0 +1,418 @@
+"""Spectra of curvature: exact ones, Lanczos with full re-orthogonalisation, stochastic Lanczos quadrature."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from curvblas import Status, eigenbasis, gram
+from curvblas._arrays import Array, in_kind
+from curvblas._numbers import count, number
+from curvblas.methods._on_host import on_host, require_shape
+
+from ._lanczos import Curvature, Lanczos, as_product, lanczos
+
+__all__ = [
+    "Bulk",
+    "Lanczos",
+    "Quadrature",
+    "bulk_and_edges",
+    "exact_spectrum",
+    "gram_spectrum",
+    "hessian_product",
+    "lanczos",
+    "plot_density",
+    "quadrature",
+]
+
+Function: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
+
+def exact_spectrum(matrix: Array) -> Array:
+    """Return all eigenvalues of a symmetric matrix.
+
+    Parameters
+    ----------
+    matrix : array, shape (P, P)
+        Of a Hessian as P products give it: ``(H + H^T) / 2`` is what is decomposed.
+
+    Returns
+    -------
+    float64 array, shape (P,)
+        Ascending; NaN where the matrix holds NaN or Inf.
+
+    Raises
+    ------
+    ValueError
+        The matrix is not square.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    By `curvblas.eigenbasis`, at most 6 P^3 flops. Those of a float32 Hessian below 1e-6 of the largest one are noise.
+    Source: Sagun, Bottou and LeCun 2016 (arXiv 1611.07476), who look at small networks in this way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import spectrum
+    >>> spectrum.exact_spectrum(np.array([[2.0, 1.0], [1.0, 2.0]]))
+    array([1., 3.])
+    """
+    H = on_host("exact_spectrum", "matrix", matrix, ("P", "P"))
+    require_shape("exact_spectrum", "matrix", H, (len(H), len(H)))
+    return in_kind(eigenbasis((H + H.T) / 2).values, matrix)
+
+
+def gram_spectrum(jacobian: Array) -> Array:
+    """Return all eigenvalues of ``J^T J / N``, from the smaller side: ``J J^T / N`` padded with zeros, if N < P.
+
+    Parameters
+    ----------
+    jacobian : array, shape (N, P)
+        J: per-case gradients for the empirical Fisher matrix; derivatives of outputs times a root of the Fisher matrix
+        of the outputs, for the Fisher (Gauss-Newton) matrix. For o rows a case, multiply by the root of o first.
+
+    Returns
+    -------
+    float64 array, shape (P,)
+        Ascending, none negative; NaN where J holds NaN or Inf.
+
+    Raises
+    ------
+    ValueError
+        A jacobian without two axes, or without rows.
+    TypeError
+        An array of a device, or of no real numbers.
+
+    Notes
+    -----
+    By `curvblas.gram` and `curvblas.eigenbasis`: k (k + 1) max(N, P) + 6 k^3 flops, k = min(N, P). Values below about
+    k eps times the largest one are rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import spectrum
+    >>> spectrum.gram_spectrum(np.array([[3.0, 0.0, 4.0]]))
+    array([ 0.,  0., 25.])
+    """
+    J = on_host("gram_spectrum", "jacobian", jacobian, ("N", "P"))
+    N, P = J.shape
+    if not N or not P:
+        raise ValueError(f"gram_spectrum: jacobian must have rows and columns, got shape {J.shape}")
+    values = eigenbasis(gram(np.ascontiguousarray(J if N <= P else J.T)) / N).values
+    padded = np.zeros(P) if np.isfinite(values).all() else np.full(P, np.nan)
+    padded[P - len(values) :] = np.maximum(values, 0)
+    return in_kind(padded, jacobian)
+
+
+def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: float | None = None) -> Function:
+    """Return the product ``v -> H v`` by central differences of gradients.
+
+    ``(gradient(x + e v) - gradient(x - e v)) / (2 e)`` with ``e = step (1 + |x|) / |v|``.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(x)`` of a float64 array of shape (P,) gives another one.
+    x : array, shape (P,)
+        Where the Hessian is wanted; copied.
+    step : float > 0, optional
+        Relative to ``1 + |x|``. By default the cube root of eps, 6e-6, which balances truncation and rounding; for a
+        gradient that is computed in float32 take 1e-3.
+
+    Returns
+    -------
+    callable
+        Gives float64 arrays; 0 for v = 0.
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, or a step that is not positive.
+    TypeError
+        An array of a device, or a number of another type.
+
+    Notes
+    -----
+    A product costs two gradients. About two thirds of the digits of the gradient are right.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import spectrum
+    >>> product = spectrum.hessian_product(lambda x: x**3, np.array([1.0, 2.0]))
+    >>> product(np.array([1.0, 1.0])).round(6)
+    array([ 3., 12.])
+    """
+    name = "hessian_product"
+    centre = on_host(name, "x", x, ("P",)).copy()
+    relative = np.cbrt(np.finfo(np.float64).eps) if step is None else step
+    wanted = "a finite number > 0"
+    size = number(name, "step", relative, lambda e: 0 < e < math.inf, wanted) * (1 + np.linalg.norm(centre))
+
+    def product(v: np.ndarray) -> np.ndarray:
+        v = on_host(name, "v", v, centre.shape)
+        length = np.linalg.norm(v)
+        if length == 0:
+            return np.zeros_like(centre)
+        e = size / length
+        after, before = (on_host(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
+        difference: np.ndarray = (after - before) / (2 * e)
+        return difference
+
+    return product
+
+
+@dataclass(frozen=True, slots=True)
+class Quadrature:
+    """Nodes and weights of a spectrum, as if every draw were a sample of it.
+
+    Attributes
+    ----------
+    nodes, weights : float64 arrays, shape (nodes,)
+        Of all draws one after the other; the weights are positive and add up to 1.
+    dim : int
+        P.
+    status : int8 array, shape (draws,)
+        See `Status`: ``OK``, or ``NOT_FINITE`` where a product was; such a draw has no nodes.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    dim: int
+    status: np.ndarray
+
+    @property
+    def ok(self) -> np.ndarray:
+        """True where a draw is part of the estimate."""
+        return self.status == Status.OK
+
+    def trace(self, function: Function) -> float:
+        """Estimate ``tr f(H)``.
+
+        Parameters
+        ----------
+        function : callable
+            f, of an array of eigenvalues.
+
+        Returns
+        -------
+        float
+            ``P sum_i weights_i f(nodes_i)``; NaN if no draw is ok. Exact for each start vector where f is a
+            polynomial of degree less than twice the steps.
+        """
+        return float(self.dim * np.dot(self.weights, function(self.nodes))) if len(self.nodes) else math.nan
+
+    def density(self, grid: Array, width: float) -> np.ndarray:
+        """Evaluate the density of eigenvalues, smoothed.
+
+        Parameters
+        ----------
+        grid : array, shape (points,)
+            Where, in the unit of eigenvalues.
+        width : float > 0
+            Standard deviation of the Gaussian that stands for a node.
+
+        Returns
+        -------
+        float64 array, shape (points,)
+            ``sum_i weights_i N(grid; nodes_i, width^2)``; its integral is 1. NaN if no draw is ok.
+        """
+        sigma = number("Quadrature.density", "width", width, lambda w: 0 < w < math.inf, "a finite number > 0")
+        t = on_host("Quadrature.density", "grid", grid, ("points",))
+        if not len(self.nodes):
+            return np.full(len(t), np.nan)
+        bells = np.exp(-0.5 * np.square((t[:, None] - self.nodes) / sigma)) / (sigma * math.sqrt(2 * math.pi))
+        density: np.ndarray = bells @ self.weights
+        return density
+
+
+def quadrature(curvature: Curvature, dim: int, *, steps: int = 100, draws: int = 1, seed: int = 0) -> Quadrature:
+    """Estimate a spectrum by stochastic Lanczos quadrature, from random signs.
+
+    Parameters
+    ----------
+    curvature : callable or array, shape (N, dim)
+        The product ``v -> H v`` of float64 arrays of shape (dim,), or J of ``J^T J / N``.
+    dim : int >= 1
+        P.
+    steps : int >= 1
+        Products a draw; no more than ``dim`` are taken.
+    draws : int >= 1
+        Start vectors; errors of traces fall as the root of their number.
+    seed : int
+        Of the signs.
+
+    Returns
+    -------
+    Quadrature
+        Nodes and weights, with a status a draw.
+
+    Raises
+    ------
+    ValueError
+        A shape that does not fit, or a number out of range.
+    TypeError
+        An array of a device, or a number of another type.
+
+    Notes
+    -----
+    A start vector ``q = signs / sqrt(P)`` makes ``q^T f(H) q`` an unbiased estimate of ``tr f(H) / P``, and m Lanczos
+    steps are its Gauss quadrature, exact for polynomials of degree 2 m - 1. Cost a draw: m products, 8 P m^2 flops,
+    (m + 1) P words. Source: Ghorbani, Krishnan and Xiao 2019 (arXiv 1901.10159); Golub and Meurant 2010, chapter 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import spectrum
+    >>> found = spectrum.quadrature(lambda v: np.array([1.0, 1.0, 1.0, 5.0]) * v, 4)
+    >>> found.nodes.round(12), found.weights.round(12), round(found.trace(np.square), 9)
+    (array([1., 5.]), array([0.75, 0.25]), 28.0)
+    """
+    P, draws = count("quadrature", "dim", dim), count("quadrature", "draws", draws)
+    product, rng = as_product("quadrature", curvature, P), np.random.default_rng(seed)
+    runs = [lanczos(product, rng.choice([-1.0, 1.0], P), steps) for _ in range(draws)]
+    status = np.array([run.status for run in runs], np.int8)
+    good = [run for run in runs if run.status == Status.OK]
+    if not good:
+        return Quadrature(np.empty(0), np.empty(0), P, status)
+    nodes, weights = (np.concatenate([getattr(run, name) for run in good]) for name in ("values", "weights"))
+    return Quadrature(nodes, weights / len(good), P, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """A spectrum in a few numbers.
+
+    Attributes
+    ----------
+    near_zero : dict of float to float
+        For each tau, the share of eigenvalues with ``|value| <= tau max |value|``: what it is depends on tau.
+    outliers : int
+        Eigenvalues above the widest gap.
+    lowest, highest : float
+        The edges.
+    negative : int
+        Eigenvalues below ``-tau max |value|``, for the largest tau.
+    """
+
+    near_zero: dict[float, float]
+    outliers: int
+    lowest: float
+    highest: float
+    negative: int
+
+
+def bulk_and_edges(values: Array, *, taus: Sequence[float] = (1e-3, 1e-5, 1e-8)) -> Bulk:
+    """Tell the bulk of a spectrum at zero from what stands out.
+
+    Parameters
+    ----------
+    values : array, shape (P,)
+        All eigenvalues, in any order.
+    taus : sequence of float in (0, 1)
+        What is near zero, relative to the largest magnitude.
+
+    Returns
+    -------
+    Bulk
+        Of NaN values, all NaN and no outliers.
+
+    Raises
+    ------
+    ValueError
+        No eigenvalues or no taus, or a tau out of range.
+    TypeError
+        An array of a device, or a number of another type.
+
+    Notes
+    -----
+    Outliers are those above the largest ratio of neighbours in the list of eigenvalues that exceed the largest tau; the
+    first one below that level counts with the level itself. This is a rule for counting, not a test: bulks without a
+    gap have a widest ratio as well. Source: Sagun, Bottou and LeCun 2016 (arXiv 1611.07476) for the bulk at zero and
+    outliers, as many as classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from curvblas.methods import spectrum
+    >>> found = spectrum.bulk_and_edges(np.array([0.0, 1e-4, 0.03, 0.02, 9.0, 10.0]), taus=(1e-3,))
+    >>> found.outliers, round(found.near_zero[1e-3], 3)
+    (2, 0.333)
+    """
+    name = "bulk_and_edges"
+    v = np.sort(on_host(name, "values", values, ("P",)))
+    levels = [number(name, f"taus[{k}]", tau, lambda x: 0 < x < 1, "a number in (0, 1)") for k, tau in enumerate(taus)]
+    if not len(v) or not levels:
+        raise ValueError(f"{name}: values and taus must not be empty, got {len(v)} values and {len(levels)} taus")
+    if not np.isfinite(v).all():
+        return Bulk(dict.fromkeys(levels, math.nan), 0, math.nan, math.nan, 0)
+    largest = np.abs(v).max()
+    floor = max(levels) * largest
+    shares = {tau: float(np.mean(np.abs(v) <= tau * largest)) for tau in levels}
+    return Bulk(shares, _above_widest_gap(v, floor), float(v[0]), float(v[-1]), int(np.sum(v < -floor)))
+
+
+def _above_widest_gap(ascending: np.ndarray, floor: float) -> int:
+    large = ascending[ascending > floor][::-1]
+    if not len(large):
+        return 0
+    return int(np.argmax(large / np.append(large[1:], floor))) + 1
+
+
+def plot_density(spectrum: Quadrature | Array, *, axes: Any = None, width: float | None = None, **line: Any) -> Any:
+    """Draw a density of eigenvalues on a logarithmic scale, on which outliers are seen.
+
+    Parameters
+    ----------
+    spectrum : Quadrature or array, shape (P,)
+        An estimate, or all eigenvalues.
+    axes : matplotlib axes, optional
+        Where; new ones if left out.
+    width : float > 0, optional
+        Of the smoothing, in the unit of eigenvalues; by default 0.3 % of their range.
+    **line
+        For ``axes.plot``: a colour, a label.
+
+    Returns
+    -------
+    matplotlib axes
+        With the line.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed.
+    ValueError
+        There are no eigenvalues that are finite.
+    """
+    nodes = (
+        spectrum.nodes if isinstance(spectrum, Quadrature) else on_host("plot_density", "spectrum", spectrum, ("P",))
+    )
+    if not len(nodes) or not np.isfinite(nodes).all():
+        raise ValueError(f"plot_density: spectrum must have eigenvalues, all finite, got {len(nodes)} values")
+    status = np.zeros(1, np.int8)
+    if not isinstance(spectrum, Quadrature):
+        spectrum = Quadrature(nodes, np.full(len(nodes), 1 / len(nodes)), len(nodes), status)
+    extent = float(np.ptp(nodes)) or max(abs(float(nodes[0])), 1.0)
+    sigma = 3e-3 * extent if width is None else width
+    grid = np.linspace(nodes.min() - 4 * sigma, nodes.max() + 4 * sigma, 4000)
+    if axes is None:
+        axes = _new_axes()
+    floor = 0.1 / (spectrum.dim * extent)  # a tenth of one eigenvalue, spread over the range
+    axes.plot(grid, np.maximum(spectrum.density(grid, sigma), floor), **line)
+    axes.set(yscale="log", ylim=(floor, None), xlabel="eigenvalue", ylabel="density")
+    return axes
+
+
+def _new_axes() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("plot_density: drawing needs matplotlib: pip install 'curvblas[demo]'") from None
+    return Figure(figsize=(7.0, 4.0), layout="constrained").subplots()
