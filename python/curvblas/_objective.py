@@ -137,7 +137,9 @@ def own(array: Array) -> Array:
     return copied(array.detach() if hasattr(array, "detach") else array)
 
 
-def search(objective: Objective, point: Point, direction: Array, step: float) -> tuple[WolfeSearchResult, Point]:
+def search(
+    objective: Objective, point: Point, direction: Array, step: float, *, c2: float = 0.9
+) -> tuple[WolfeSearchResult, Point]:
     """Search along a direction.
 
     Parameters
@@ -150,6 +152,8 @@ def search(objective: Objective, point: Point, direction: Array, step: float) ->
         The line.
     step : float
         The first step, in units of the direction.
+    c2 : float in (0, 1)
+        Share of the slope that may be left, as for `wolfe_search`.
 
     Returns
     -------
@@ -168,7 +172,8 @@ def search(objective: Objective, point: Point, direction: Array, step: float) ->
         return (latest.value if latest.is_finite else math.nan), inner(latest.gradient, direction)
 
     slope = inner(point.gradient, direction)
-    result = wolfe_search(phi, point.value, slope, step=step, rounding=objective.rounding)
+    c1 = min(1e-4, c2)
+    result = wolfe_search(phi, point.value, slope, step=step, c1=c1, c2=c2, rounding=objective.rounding)
     return result, latest if result.satisfied else lowest
 
 

@@ -190,7 +190,8 @@ class Quadrature:
     @property
     def ok(self) -> np.ndarray:
         """True where a draw is part of the estimate."""
-        return self.status == Status.OK
+        is_ok: np.ndarray = self.status == Status.OK
+        return is_ok
 
     def trace(self, function: Function) -> float:
         """Estimate ``tr f(H)``.
