@@ -23,7 +23,7 @@ def test_each_runs_and_leaves_a_picture(name, tmp_path, capsys):
 
 
 def test_a_name_that_is_none_is_named(tmp_path):
-    with pytest.raises(SystemExit, match="NAME must be one of exact, .*, got newtonn"):
+    with pytest.raises(SystemExit, match=r"NAME must be one of exact, .*, got newtonn"):
         __main__.main(["methods", "newtonn", "--output", str(tmp_path / "never")])
 
     assert not (tmp_path / "never").exists()

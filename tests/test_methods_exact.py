@@ -12,6 +12,7 @@ import pytest
 import curvblas as cb
 from curvblas import Status
 from curvblas.methods import _solves, exact, families
+
 from identities.exact import IDENTITIES, rows_of
 
 
