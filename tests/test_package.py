@@ -64,6 +64,7 @@ def test_examples_in_docstrings_run(name):
         "docs/roots.md",
         "docs/eigenbasis.md",
         "docs/low_rank.md",
+        "docs/methods.md",
         "docs/quasi_newton.md",
         "docs/unitwise.md",
         "docs/cuda.md",
@@ -133,10 +134,10 @@ def test_stubs_name_everything_in_the_module(module):
 
 
 def test_import_is_fast():
-    """At most 150 ms over NumPy, best of five fresh processes; a loose bound here, the benchmark has the figure."""
+    """At most 150 ms of processor time over NumPy, best of five fresh processes: a busy machine is not our doing."""
 
     def seconds(statement):
-        code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+        code = f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
         runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(5)]
         return min(float(run.stdout) for run in runs)
 
