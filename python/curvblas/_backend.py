@@ -81,6 +81,8 @@ def backend_of(function: str, argument: str, arrays: Any) -> ModuleType:
     TypeError
         The array lives on a device for which no backend is built.
     """
+    if isinstance(arrays, np.ndarray):  # first, as most calls are so: half a microsecond
+        return _cpu
     first = arrays[0] if isinstance(arrays, list | tuple) and arrays else arrays
     if isinstance(first, np.ndarray):
         return _cpu

@@ -99,7 +99,8 @@ class Objective:
         """
         value, gradient = self._fun(own(x))
         self.evaluations += 1
-        if _kind(gradient) != self._kind:
+        is_like_x = type(gradient) is type(x) is np.ndarray and gradient.dtype == x.dtype and gradient.shape == x.shape
+        if not is_like_x and _kind(gradient) != self._kind:
             expected, found = (f"{dtype} of shape {shape}" for shape, dtype in (self._kind, _kind(gradient)))
             raise ValueError(f"{self.owner}: the gradient that fun returns must be {expected} as x0 is, got {found}")
         gradient = own(gradient)
@@ -167,9 +168,10 @@ def search(
     def phi(step: float) -> tuple[float, float]:
         nonlocal latest, lowest
         latest = objective(point.x + step * direction)
-        if latest.is_finite and latest.value < lowest.value:
+        is_finite = latest.is_finite
+        if is_finite and latest.value < lowest.value:
             lowest = latest
-        return (latest.value if latest.is_finite else math.nan), inner(latest.gradient, direction)
+        return (latest.value if is_finite else math.nan), inner(latest.gradient, direction)
 
     slope = inner(point.gradient, direction)
     c1 = min(1e-4, c2)

@@ -113,14 +113,16 @@ def wolfe_search(
         message = f"value and slope at 0 must be finite and the slope negative, got {value} and {slope}"
         return WolfeSearchResult(*start, 0, False, message)
     noise = NOISE * rounding * abs(start.value)
-    interval = _Interval(start, c1, noise)
+    interval: _Interval | None = None  # most searches end with the first step
     for evaluation in range(1, max_evaluations + 1):
         trial = _Sample(step, *map(float, phi(step)))
-        if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
+        is_finite = math.isfinite(trial.value) and math.isfinite(trial.slope)
+        if is_finite and _satisfies(start, trial, c1, c2, noise):
+            return WolfeSearchResult(*trial, evaluation, True, "the conditions are satisfied")
+        interval = interval or _Interval(start, c1, noise)
+        if not is_finite:
             step = interval.step_back(step)
             continue
-        if _satisfies(start, trial, c1, c2, noise):
-            return WolfeSearchResult(*trial, evaluation, True, "the conditions are satisfied")
         lowest = min(lowest, trial, key=lambda sample: sample.value)
         step = interval.next_step(trial)
         if interval.is_exhausted(step, evaluation):
