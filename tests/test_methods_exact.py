@@ -350,11 +350,11 @@ class TestQuadraticStep:
 
     def test_of_almost_parallel_directions_is_that_of_one(self, rng):
         C, g, d = np.diag([1.0, 2.0, 3.0]), rng.standard_normal(3), rng.standard_normal(3)
-        D = np.stack([d, d * (1 + 1e-9 * rng.standard_normal(3))])
+        D = np.stack([d, d * (1 + 1e-7 * rng.standard_normal(3))])
 
         found = exact.quadratic_step(g, D, D @ C)
 
-        assert relative_error(found.step, -(g @ d) / (d @ C @ d) * d) < 1e-8
+        assert relative_error(found.step, -(g @ d) / (d @ C @ d) * d) < 1e-6
 
     def test_does_not_depend_on_the_lengths_of_directions(self, rng):
         C, g, D = np.diag([1.0, 2.0, 3.0]), rng.standard_normal(3), rng.standard_normal((2, 3))
