@@ -209,6 +209,20 @@ class TestSolutions:
 
         assert np.array_equal(exact.woodbury_solve(R, np.array([0.0, 2.0, 0.0]), 0.5).solution, [0, 4, 0])
 
+    def test_that_float32_does_not_hold_are_none(self):
+        tiny, one = np.float32([[1e-30]]), np.float32([1e10])
+
+        found = [
+            exact.explicit_solve(tiny, one, 1e-30),
+            exact.woodbury_solve(tiny, one, 1e-30),
+            exact.update_inverse(np.float32([[3e38]]), np.float32([0]), 0.5),
+            exact.conjugate_gradient(lambda v: np.float32(1e-30) * v, one, max_steps=1),
+        ]
+
+        assert [int(result.status) for result in found] == [Status.NOT_FINITE] * 4
+        assert all(np.isnan(result.solution).all() for result in found)
+        assert all(result.solution.dtype == np.float32 for result in found)
+
 
 class TestConjugateGradient:
     def test_takes_a_step_for_each_eigenvalue(self, rng):
@@ -568,6 +582,14 @@ class TestNaturalGradient:
 
         assert exact.NaturalGradient(6).step(R, e).dtype == np.float32
 
+    def test_step_that_float32_does_not_hold_is_none(self):
+        method = exact.NaturalGradient(1, damping=1e-30)
+
+        step = method.step(np.float32([[1e-20]]), np.float32([1e30]))
+
+        assert method.status == Status.NOT_FINITE
+        assert np.isnan(step).all()
+
     def test_arrays_of_a_device_are_refused(self, emulated):
         with pytest.raises(TypeError, match="rows must lie in the CPU's memory"):
             exact.NaturalGradient(6).step(emulated.to_device(np.ones((2, 6))), np.ones(2))
@@ -652,6 +674,16 @@ class TestBadCalls:
                 lambda: exact.fisher(np.ones((2, 3, 4)), families.Bernoulli(), np.ones((2, 4))),
                 ValueError,
                 r"outputs must have shape \(N, o\) = \(2, 3\), got \(2, 4\)",
+            ),
+            (
+                lambda: exact.whitened_errors(families.Bernoulli(), np.ones(3), np.ones(3)),
+                ValueError,
+                r"outputs must have shape \(N, o\), got \(3,\)",
+            ),
+            (
+                lambda: exact.whitened_errors(families.Bernoulli(), np.ones((2, 3)), np.ones((4, 2, 3))),
+                ValueError,
+                r"one draw for each of 2 cases, got shape \(4, 2, 3\)",
             ),
             (lambda: exact.ggn(np.ones((2, 3, 4)), np.ones((2, 4, 4))), ValueError, r"\(2, 3, 3\), got \(2, 4, 4\)"),
             (lambda: exact.explicit_solve(np.eye(2), np.ones(3)), ValueError, r"grad must .*got \(3,\)"),

@@ -85,7 +85,12 @@ def whitened_errors(family: Family, outputs: Array, targets: Array) -> Array:
     array([1.])
     """
     f = float64("whitened_errors", "outputs", outputs)
-    errors = family.root_solve(f, -family.score(f, targets))
+    _require("whitened_errors", "outputs", f, "(N, o)", f.ndim == 2)
+    y = float64("whitened_errors", "targets", targets)
+    score = family.score(f, y)
+    if score.shape != f.shape:
+        raise ValueError(f"whitened_errors: targets must be one draw for each of {len(f)} cases, got shape {y.shape}")
+    errors = family.root_solve(f, -score)
     return back(errors.reshape(-1) / np.sqrt(max(len(f), 1)), outputs)
 
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from .._arrays import Array, in_kind
+from .._arrays import Array
 from .._numbers import count, number
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
-from ._float64 import Solution, back, dtype_of, float64
+from ._float64 import Solution, back, float64, solved
 
 Vector: TypeAlias = Any
 """A float64 array of NumPy, many vectors along its leading axes."""
@@ -345,8 +345,9 @@ class Family(ABC):
         -------
         Solution
             ``solution`` of shape (..., k), ``status`` of shape (...): ``OK``; ``JITTERED``, where a Cholesky factor had
-            to be; ``NOT_FINITE``, an argument holds NaN or Inf; ``NOT_POSITIVE_DEFINITE``, F has no inverse (a
-            probability is 0 or 1 in float64), or there is no such distribution.
+            to be; ``NOT_FINITE``, an argument holds NaN or Inf, or the dtype does not hold the solution;
+            ``NOT_POSITIVE_DEFINITE``, F has no inverse (a probability is 0 or 1 in float64), or there is no such
+            distribution.
 
         Raises
         ------
@@ -361,12 +362,9 @@ class Family(ABC):
         theta, g = np.broadcast_arrays(theta, g)
         with np.errstate(all="ignore"):
             solution, status = self._solve(theta, g, damping)
-            solution = solution.astype(dtype_of(params))
         is_finite = np.isfinite(theta).all(axis=-1) & np.isfinite(g).all(axis=-1)
         status = np.where(np.isfinite(solution).all(axis=-1), status, Status.NOT_POSITIVE_DEFINITE)
-        status = np.where(is_finite, status, Status.NOT_FINITE).astype(np.int8)
-        solution[status > Status.JITTERED] = np.nan
-        return Solution(in_kind(solution, params), in_kind(status, params))
+        return solved(solution, np.where(is_finite, status, Status.NOT_FINITE), params)
 
     def cramer_rao(self, params: Array, n: int = 1) -> Array:
         """Return ``(n F)^-1``, which no unbiased estimator's covariance from n draws is below.

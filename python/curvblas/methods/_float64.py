@@ -76,7 +76,49 @@ def back(result: Any, like: Any) -> Any:
     array
         Of float32 or float64.
     """
-    return in_kind(np.asarray(result, dtype_of(like)), like)
+    with np.errstate(over="ignore"):
+        return in_kind(np.asarray(result, dtype_of(like)), like)
+
+
+def is_held(result: Any, like: Any) -> bool:
+    """Tell whether a result is finite, also in the dtype that `back` gives it.
+
+    Parameters
+    ----------
+    result : float64 array
+    like : array
+        The argument.
+
+    Returns
+    -------
+    bool
+    """
+    return bool(np.isfinite(result).all() and (np.abs(result) <= np.finfo(dtype_of(like)).max).all())
+
+
+def solved(solution: Any, status: Any, like: Any) -> Solution:
+    """Return solutions in the kind of an argument; what its dtype does not hold is none.
+
+    Parameters
+    ----------
+    solution : float64 array
+    status : int8 array, one per system
+        Its shape is that of the leading axes of ``solution``.
+    like : array
+        The argument.
+
+    Returns
+    -------
+    Solution
+        ``NOT_FINITE`` where a number of float64 became infinite.
+    """
+    with np.errstate(over="ignore"):
+        held = np.array(solution, dtype_of(like))
+    status = np.array(status, np.int8)
+    axes = tuple(range(status.ndim, held.ndim))
+    status[(status <= Status.JITTERED) & ~np.isfinite(held).all(axis=axes)] = Status.NOT_FINITE
+    held[status > Status.JITTERED] = np.nan
+    return Solution(in_kind(held, like), in_kind(status, like))
 
 
 def dtype_of(like: Any) -> type[np.floating[Any]]:

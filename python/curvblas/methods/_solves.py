@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, in_kind
+from .._arrays import Array
 from .._numbers import count, number
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..sample_space import sample_space_solve
-from ._float64 import Solution, back, float64
+from ._float64 import Solution, back, float64, is_held, solved
 
 Product = Callable[[Array], Array]
 
@@ -58,7 +58,7 @@ def explicit_solve(matrix: Array, grad: Array, damping: float = 0.0) -> Solution
         )
     result = damped_cholesky(F, damping)
     solution = cholesky_solve(result.factor, np.ascontiguousarray(g[..., None]))[..., 0]
-    return Solution(back(solution, grad), in_kind(result.status, grad))
+    return solved(solution, result.status, grad)
 
 
 def woodbury_solve(rows: Array, grad: Array, damping: float) -> Solution:
@@ -102,7 +102,8 @@ def woodbury_solve(rows: Array, grad: Array, damping: float) -> Solution:
     if R.ndim != 2 or g.shape != R.shape[1:]:
         raise ValueError(f"woodbury_solve: grad must have shape (P,) for rows (N, P) {R.shape}, got {g.shape}")
     result = sample_space_solve(R, R @ g, damping)
-    return Solution(back((g - result.solution) / damping, grad), in_kind(result.status, grad))
+    with np.errstate(all="ignore"):
+        return solved((g - result.solution) / damping, result.status, grad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,8 @@ def conjugate_gradient(
         residual = float(np.linalg.norm(r) / np.linalg.norm(b)) if b.any() else 0.0
     if status == Status.OK and residual > 1e-2:
         status = Status.INACCURATE
+    if status in {Status.OK, Status.INACCURATE} and not is_held(x, rhs):
+        status = Status.NOT_FINITE
     if status in {Status.NOT_FINITE, Status.NOT_POSITIVE_DEFINITE}:
         x = np.full_like(x, np.nan)
     return ConjugateGradientResult(back(x, rhs), status, len(changes) - 1, residual, changes[-1])
@@ -285,9 +288,4 @@ def update_inverse(inverse: Array, grad: Array, rate: float) -> Solution:
         u = C @ g
         divisor = (1 - rate) + rate * (g @ u)
         updated = (C - rate / divisor * np.outer(u, u)) / (1 - rate)
-    status = Status.OK if np.isfinite(updated).all() else Status.NOT_FINITE
-    if divisor <= 0:
-        status = Status.NOT_POSITIVE_DEFINITE
-    if status:
-        updated[:] = np.nan
-    return Solution(back(updated, inverse), in_kind(np.asarray(status, np.int8), inverse))
+    return solved(updated, Status.NOT_POSITIVE_DEFINITE if divisor <= 0 else Status.OK, inverse)

@@ -17,7 +17,7 @@ from ..errors import Status
 from ..kronecker import update_factors
 from ..sample_space import sample_space_solve
 from ._estimators import empirical_fisher, fisher, fisher_rows, ggn, whitened_errors
-from ._float64 import Solution, back, float64
+from ._float64 import Solution, back, float64, is_held
 from ._solves import (
     ConjugateGradientResult,
     Product,
@@ -184,7 +184,7 @@ class NaturalGradient:
             if not (np.isfinite(R).all() and np.isfinite(grad).all()):
                 return back(self._failed(Status.NOT_FINITE), rows)
             proposal, status, mean = self._proposal(R, e, grad, theta)
-            step = self._finished(proposal, status, grad, lambda v: R.T @ (R @ v))
+            step = self._finished(proposal, status, grad, lambda v: R.T @ (R @ v), rows)
         if mean is not None and not math.isnan(self.predicted):
             self._fisher, self._weight = mean
         return back(step, rows)
@@ -226,7 +226,7 @@ class NaturalGradient:
 
         with np.errstate(all="ignore"):
             proposal, status = self._by_products(times, g)
-            return back(self._finished(proposal, status, g, times), grad)
+            return back(self._finished(proposal, status, g, times, grad), grad)
 
     def adapt(self, before: float, after: float) -> float:
         """Change the damping by how well the last step was predicted.
@@ -272,7 +272,7 @@ class NaturalGradient:
         result = conjugate_gradient(times, -grad, damping=self.damping + self._ridge, start=self._previous)
         return result.solution, result.status
 
-    def _finished(self, proposal: Any, status: Status, grad: Any, times: Product) -> Any:
+    def _finished(self, proposal: Any, status: Status, grad: Any, times: Product, like: Array) -> Any:
         if status not in {Status.OK, Status.JITTERED, Status.INACCURATE}:
             return self._failed(status)
         previous = self._previous if self._momentum else None
@@ -281,7 +281,7 @@ class NaturalGradient:
         step, self.coefficients, change, square = self._combined(grad, directions, products)
         factor = clip_factor(square, self._clip)
         step = factor * step
-        if not np.isfinite(step).all():
+        if not is_held(step, like):
             return self._failed(Status.NOT_FINITE)
         linear = change - square / 2
         self.predicted = factor * linear + factor**2 * square / 2 - self.damping * float(step @ step) / 2
@@ -337,7 +337,8 @@ class NaturalGradient:
             if entry in state:
                 require_state(name, entry, state[entry], shape, ("float64",))
         weight = number(name, "state['weight']", state.get("weight", 0.0), lambda x: x >= 0, "a number >= 0")
+        predicted = float(state["predicted"])
         self._control.load_state_dict(state["control"])
-        self.predicted, self._weight = float(state["predicted"]), weight
+        self.predicted, self._weight = predicted, weight
         self._previous = np.array(state["previous"]) if "previous" in state else None
         self._fisher = np.array(state["fisher"]) if "fisher" in state else np.zeros((0, 0))
