@@ -1,12 +1,15 @@
 """Small networks with Fisher matrices by enumeration of their outputs."""
 
+import copy
 import itertools
 
 import numpy as np
 
 
 class Network:
-    """A multilayer perceptron of tanh units in float64; weights (q, p), the bias last."""
+    """A multilayer perceptron of tanh or of logistic units in float64; weights (q, p), the bias last."""
+
+    is_logistic = False
 
     def __init__(self, rng, sizes, distribution, variance=1.0):
         self.weights = [rng.standard_normal((q, p + 1)) / np.sqrt(p) for p, q in itertools.pairwise(sizes)]
@@ -16,7 +19,8 @@ class Network:
         """Return what each layer is fed with, and the scores."""
         rows = [x]
         for W in self.weights[:-1]:
-            rows.append(np.tanh(rows[-1] @ W[:, :-1].T + W[:, -1]))
+            s = rows[-1] @ W[:, :-1].T + W[:, -1]
+            rows.append(1 / (1 + np.exp(-s)) if self.is_logistic else np.tanh(s))
         return rows, rows[-1] @ self.weights[-1][:, :-1].T + self.weights[-1][:, -1]
 
     def outputs(self, scores):
@@ -32,7 +36,7 @@ class Network:
         """Return derivatives with respect to the pre-activations of each layer, from those of the scores."""
         g = [derivatives]
         for W, a in zip(self.weights[:0:-1], rows[:0:-1], strict=True):
-            g.append((g[-1] @ W[:, :-1]) * (1 - a * a))
+            g.append((g[-1] @ W[:, :-1]) * self.slope(a))
         return g[::-1]
 
     def jacobians(self, x):
@@ -43,7 +47,22 @@ class Network:
 
     def slopes(self, rows):
         """Return f'(s) of the hidden layers."""
-        return [1 - a * a for a in rows[1:]]
+        return [self.slope(a) for a in rows[1:]]
+
+    def slope(self, a):
+        """Return f'(s) where f(s) = a."""
+        return a * (1 - a) if self.is_logistic else 1 - a * a
+
+    def logistic(self):
+        """Return the same function with logistic units: tanh s = 2 logistic(2 s) - 1."""
+        other = copy.copy(self)
+        other.is_logistic, other.weights = True, [W.copy() for W in self.weights]
+        for W, before in zip(other.weights[1:], self.weights[1:], strict=True):
+            W[:, :-1] = 2 * before[:, :-1]
+            W[:, -1] = before[:, -1] - before[:, :-1].sum(axis=1)
+        for W in other.weights[:-1]:
+            W *= 2
+        return other
 
     def fisher_blocks(self, x):
         """Return the blocks (q, p, p) of the Fisher matrix that belong to each unit, by enumeration."""

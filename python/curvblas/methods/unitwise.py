@@ -14,8 +14,8 @@ unitwise outer product             `outer_product_weights`, true targets   none 
 backpropagated metric              `backpropagated_weights`                one like a backward
 =================================  ======================================  ==========================
 
-`UnitwiseNaturalGradient` keeps the whole matrices, `QuasiDiagonalNaturalGradient` three numbers a weight. All are
-invariant to affine changes of each unit's activity; the quasi-diagonal one to those of each of its inputs alone.
+`UnitwiseNaturalGradient` keeps the whole matrices, `QuasiDiagonalNaturalGradient` two numbers a weight. Neither
+depends on affine changes of any unit's activity, nor the first one on how the inputs of a unit are mixed.
 "Scores" are means of Gaussian outputs, log-odds of Bernoulli outputs, log-probabilities up to a constant for softmax.
 """
 
