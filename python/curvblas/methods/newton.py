@@ -13,6 +13,7 @@ from curvblas._numbers import number
 from curvblas._objective import Objective, Point, inner, norm, own, search
 from curvblas.methods._on_host import like, on_host, require_shape
 
+from ._armijo import is_low_enough
 from ._conjugate_gradients import ConjugateGradients, conjugate_gradients
 from ._rprop import Rprop
 
@@ -258,7 +259,7 @@ def _adapted_steps(
             if not math.isfinite(slope):
                 yield FAILED
             trial = objective(point.x + alpha * direction)
-            if trial.is_finite and _is_low_enough(objective, point, trial, alpha, slope):
+            if is_low_enough(objective, point, trial, alpha, slope, DECREASE):
                 break
             alpha *= SHRINK
             if increase > 1:
@@ -268,15 +269,6 @@ def _adapted_steps(
             yield FAILED
         point, alpha, damping = trial, min(GROW * alpha, 1.0), damping * decrease
         yield point
-
-
-def _is_low_enough(objective: Objective, point: Point, trial: Point, alpha: float, slope: float) -> bool:
-    noise = objective.noise(point.value)
-    # Where the whole step promises less than rounding may make, values tell nothing. A slope of the wrong sign promises
-    # as much at every step, so that it is not taken for rounding.
-    if -0.5 * slope <= noise:
-        return trial.value <= point.value + noise
-    return trial.value < point.value and trial.value <= point.value + DECREASE * alpha * slope
 
 
 def _descent(direction: Array | None, point: Point) -> Array:
