@@ -205,9 +205,9 @@ def draw_largest(axes: Any, before: Spectra, after: Spectra) -> None:
     before, after : Spectra
     """
     ranks = np.arange(1, SHOWN + 1)
-    for spectra, when, colour in ((before, "before", BEFORE), (after, "after", AFTER)):
-        axes.plot(ranks, spectra.hessian[: -SHOWN - 1 : -1], "o", ms=5, color=colour, label=f"Hessian, {when}")
-        axes.plot(ranks, spectra.gauss_newton[: -SHOWN - 1 : -1], color=colour, lw=1.8, label=f"Gauss-Newton, {when}")
+    for found, when, colour in ((before, "before", BEFORE), (after, "after", AFTER)):
+        axes.plot(ranks, found.hessian[: -SHOWN - 1 : -1], "o", ms=5, color=colour, label=f"Hessian, {when}")
+        axes.plot(ranks, found.gauss_newton[: -SHOWN - 1 : -1], color=colour, lw=1.8, label=f"Gauss-Newton, {when}")
     axes.axvline(CLASSES, color=INK, ls="--", lw=1)
     axes.text(CLASSES + 0.6, 0.97, f"{CLASSES} classes", transform=axes.get_xaxis_transform(), va="top", color=INK)
     axes.set(yscale="log", xlabel="rank", ylabel="eigenvalue", title=f"The {SHOWN} largest")
