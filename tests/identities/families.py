@@ -69,8 +69,8 @@ def cramer_rao_is_attained_by_the_mean() -> float:
 
 IDENTITIES = [
     (natural_gradient_is_the_gradient_in_mean_parameters, 1e-14),
-    (fisher_of_mean_parameters_is_the_inverse, 1e-15),
-    (second_derivative_of_expected_log_likelihood_is_minus_fisher, 1e-15),
-    (bernoulli_is_categorical_of_two, 1e-15),
-    (cramer_rao_is_attained_by_the_mean, 1e-15),
+    (fisher_of_mean_parameters_is_the_inverse, 1e-14),
+    (second_derivative_of_expected_log_likelihood_is_minus_fisher, 1e-14),
+    (bernoulli_is_categorical_of_two, 1e-14),
+    (cramer_rao_is_attained_by_the_mean, 1e-14),
 ]
