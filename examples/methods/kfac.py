@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from curvblas.examples import contest
 from curvblas.examples.data import digits_to_reconstruct, minibatches
 from curvblas.examples.first_order import Adam, Momentum, Rule
 from curvblas.examples.methods.convolutional import backward, forward, gradients, initial_weights
+from curvblas.examples.methods.loss_curves import Trial, crossing, draw, record
 from curvblas.examples.network import Array, Layers
 from curvblas.examples.outputs import BERNOULLI
 from curvblas.examples.plot import COLOURS, STYLE
@@ -42,8 +40,6 @@ LONGEST_RATE, MOMENTUM = 1.0, 0.9
 HUES = dict(
     zip(SETTINGS, (COLOURS[name] for name in (contest.SGD, contest.ADAM, contest.KFAC, contest.TONGA)), strict=True)
 )
-HIGHEST = 1.6
-"""Losses are drawn up to this many times the lowest one."""
 
 
 class Natural:
@@ -92,22 +88,6 @@ class FirstOrder:
         self.rule.update(gradients(NET, inputs, g))
 
 
-@dataclass
-class Trial:
-    """One run: losses after so many steps and seconds of training."""
-
-    name: str
-    setting: tuple[float, ...]
-    steps: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-
-    @property
-    def rank(self) -> float:
-        """What the best trial has the least of."""
-        return self.losses[-1] if np.isfinite(self.losses[-1]) else np.inf
-
-
 def _optimiser(name: str, setting: tuple[float, ...]) -> Natural | FirstOrder:
     weights = initial_weights(NET, np.random.default_rng(0))
     if name in (SGD, ADAM):
@@ -116,43 +96,26 @@ def _optimiser(name: str, setting: tuple[float, ...]) -> Natural | FirstOrder:
 
 
 def _trial(name: str, setting: tuple[float, ...], steps: int) -> Trial:
-    data, trial = digits_to_reconstruct(), Trial(name, setting)
+    data, optimiser = digits_to_reconstruct(), _optimiser(name, setting)
+    images = data.inputs.reshape(-1, 1, 8, 8)
+
+    def step(inputs: Array, targets: Array) -> None:
+        optimiser.step(inputs.reshape(-1, 1, 8, 8), targets)
+
+    def loss() -> float:
+        natural = forward(NET, optimiser.weights, images)[1]
+        return float(BERNOULLI.losses(natural, data.targets).mean())
+
     batches = minibatches(data, BATCH, np.random.default_rng(0))
-    optimiser, seconds = _optimiser(name, setting), 0.0
-    watched = np.unique(np.geomspace(4, steps, 12).astype(int))
-    with np.errstate(over="ignore", invalid="ignore"):  # too high rates diverge
-        for k in range(1, steps + 1):
-            inputs, targets = next(batches)
-            begin = perf_counter()
-            optimiser.step(inputs.reshape(-1, 1, 8, 8), targets)
-            seconds += perf_counter() - begin
-            if k in watched:
-                natural = forward(NET, optimiser.weights, data.inputs.reshape(-1, 1, 8, 8))[1]
-                trial.steps.append(k)
-                trial.seconds.append(seconds)
-                trial.losses.append(float(BERNOULLI.losses(natural, data.targets).mean()))
-    return trial
-
-
-def _crossing(trial: Trial, level: float, against: str) -> float:
-    # Where the losses first are at a level, between two that were measured.
-    x, losses = getattr(trial, against), np.minimum.accumulate(trial.losses)
-    return float(np.interp(-level, -losses, x)) if losses[-1] <= level else np.inf
+    return record(Trial(name, setting), steps, batches, step, loss)
 
 
 def _save(best: list[Trial], path: Path) -> None:
-    lowest = min(trial.rank for trial in best)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 4.8), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for axes, against in zip(panels, ("steps", "seconds"), strict=True):
-            for trial in best:
-                axes.plot(getattr(trial, against), trial.losses, color=HUES[trial.name], lw=2.4, label=trial.name)
-            left = min(_crossing(trial, HIGHEST * lowest, against) for trial in best)
-            axes.set(xscale="log", xlabel=against, xlim=(left, None), ylim=(0.98 * lowest, HIGHEST * lowest))
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            draw(axes, best, HUES, against)
         panels[0].set_ylabel("nats per scan, all scans")
         panels[0].set_title("against steps of 128 scans")
         panels[1].set_title("against seconds of training")
@@ -193,7 +156,7 @@ def run(quick: bool, output: Path) -> str:
         f"best of {settings} settings, at these nats per scan: {ends}.",
     ]
     for name in (PLAIN, MEASURED):
-        steps, seconds = (_crossing(by_name[name], level, x) for x in ("steps", "seconds"))
+        steps, seconds = (crossing(by_name[name], level, x) for x in ("steps", "seconds"))
         if np.isfinite(steps):
             sentences.append(
                 f"{name} reaches the last loss of Adam after {steps:.0f} steps instead of {rival.steps[-1]}, and "
