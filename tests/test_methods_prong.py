@@ -130,6 +130,15 @@ def test_steps_come_back_in_the_dtype_and_library_of_the_gradients(rng):
     assert all(np.array_equal(d.numpy(), e) and e.dtype == np.float32 for d, e in zip(found, expected, strict=True))
 
 
+def test_whole_numbers_are_whitened_to_fractions(rng):
+    pixels = rng.integers(0, 17, (50, 6))
+    whole, real = PRONG(LAYERS[:1]), PRONG(LAYERS[:1])
+    whole.reparametrise([pixels])
+    real.reparametrise([pixels.astype(float)])
+
+    assert np.array_equal(whole.whiten([pixels])[0], real.whiten([pixels.astype(float)])[0])
+
+
 def test_no_layers_are_no_work():
     method = PRONG([])
     method.reparametrise([])

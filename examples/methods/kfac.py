@@ -156,10 +156,10 @@ def run(quick: bool, output: Path) -> str:
         f"best of {settings} settings, at these nats per scan: {ends}.",
     ]
     for name in (PLAIN, MEASURED):
-        steps, seconds = (crossing(by_name[name], level, x) for x in ("steps", "seconds"))
-        if np.isfinite(steps):
+        reached, seconds = (crossing(by_name[name], level, x) for x in ("steps", "seconds"))
+        if np.isfinite(reached):
             sentences.append(
-                f"{name} reaches the last loss of Adam after {steps:.0f} steps instead of {rival.steps[-1]}, and "
+                f"{name} reaches the last loss of Adam after {reached:.0f} steps instead of {rival.steps[-1]}, and "
                 f"{seconds:.1f} s instead of {rival.seconds[-1]:.1f} s."
             )
         else:

@@ -81,7 +81,7 @@ class BlockTridiagonalKFAC:
 
         Parameters
         ----------
-        inputs : list of float32 or float64 arrays, shapes (N, d)
+        inputs : list of floating-point arrays, shapes (N, d)
             Of each layer, without the bias, on the CPU.
         derivatives : list of arrays, shapes (N, q)
             Of the loss of each case with respect to the layer's outputs.
@@ -95,8 +95,8 @@ class BlockTridiagonalKFAC:
         """
         owner = f"{_NAME}.update"
         require_rows(owner, self.layers, inputs, derivatives)
-        a = [require_cpu(owner, "inputs", x) for x in inputs]
-        g = [require_cpu(owner, "derivatives", x) for x in derivatives]
+        a = [np.asarray(require_cpu(owner, "inputs", x), np.float64) for x in inputs]
+        g = [np.asarray(require_cpu(owner, "derivatives", x), np.float64) for x in derivatives]
         for k, (x, y) in enumerate(zip(a, g, strict=True)):
             if len(x) != len(a[0]) or len(y) != len(a[0]):
                 raise ValueError(f"{owner}: inputs[{k}] must have N = {len(a[0])} rows like inputs[0], got {len(x)}")

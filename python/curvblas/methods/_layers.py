@@ -27,7 +27,8 @@ class Layer:
         Who shares the weights. ``"none"``: rows are (N, d). The others have rows (N, T, d): N cases of T positions or
         steps of time. ``"expand"``: the loss is a sum of losses of positions (tokens with a target each). ``"reduce"``:
         the loss is one of pooled positions (a class of a sequence). ``"recurrent"``: positions are steps of time,
-        whose rows correlate (Martens, Ba and Johnson 2018, option 1, transitions taken for symmetric).
+        whose rows correlate (Martens, Ba and Johnson 2018, option 1, transitions taken for symmetric); a refresh takes
+        T from the last minibatch.
     """
 
     out_features: int
@@ -258,6 +259,9 @@ def require_rows(owner: str, layers: list[AnyLayer], inputs: list[Array], deriva
             dtype = str(array.dtype).rpartition(".")[-1]
             if dtype not in _DTYPES:
                 raise TypeError(f"{owner}: {name}[{k}] must be of {', '.join(_DTYPES)}, got {dtype}")
+            if dtype == "bfloat16" and not isinstance(array, np.ndarray) and _is_on_cpu(array):
+                kind = type(array).__module__
+                raise TypeError(f"{owner}: {name}[{k}] must be NumPy's to be bfloat16 on the CPU, got one of {kind}")
             if type(array) is not type(inputs[0]):
                 kinds = type(inputs[0]).__module__, type(array).__module__
                 raise TypeError(
@@ -269,6 +273,10 @@ def require_rows(owner: str, layers: list[AnyLayer], inputs: list[Array], deriva
             if tuple(array.shape) != shape:
                 shown = f"({', '.join(map(str, shape))})"
                 raise ValueError(f"{owner}: {name}[{k}] must have shape {shown}, got {tuple(array.shape)}")
+
+
+def _is_on_cpu(array: Array) -> bool:
+    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] == 1
 
 
 def require_grads(owner: str, layers: list[AnyLayer], grads: list[Array], name: str = "grads") -> None:

@@ -41,7 +41,7 @@ def kl_clip(inner: float, rate: float, clip: float) -> float:
     Returns
     -------
     float
-        ``nu = min(1, sqrt(clip / (rate^2 inner)))``; 1 where ``inner`` is not positive.
+        ``nu = min(1, sqrt(clip / (rate^2 inner)))``; 1 where ``inner`` is not positive, or NaN.
 
     Raises
     ------
@@ -216,6 +216,8 @@ class KFAC:
         require_grads(f"{_NAME}.step", self.layers, grads)
         if any(hasattr(V, "to_host") for V in grads):
             raise TypeError(f"{_NAME}.step: grads must be of a library with arithmetic; use update and precondition")
+        require_rows(f"{_NAME}.step", self.layers, inputs, derivatives)
+        self._require_dtype(grads, inputs)
         nu = kl_clip(0.0, rate, 1.0 if clip is None else clip)
         self.update(inputs, derivatives)
         directions = self.precondition(grads)
@@ -256,6 +258,15 @@ class KFAC:
             self.refresh()
         if self.method == "ekfac":
             self._update_moments(a, g)
+
+    def _require_dtype(self, grads: list[Any], inputs: list[Any]) -> None:
+        # Before the factors are updated; alone, precondition leaves this to the kernels.
+        kept = self._factors["A"][0].dtype if self._factors else inputs[0].dtype if inputs else None
+        wanted = "float64" if str(kept).endswith("float64") else "float32"
+        for k, V in enumerate(grads):
+            found = str(V.dtype).rpartition(".")[-1]
+            if found != wanted:
+                raise TypeError(f"{_NAME}.step: grads[{k}] must be {wanted} like the factors, got {found}")
 
     def _require_place(self, a: list[Any], g: list[Any]) -> None:
         owner = f"{_NAME}.update"

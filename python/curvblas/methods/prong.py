@@ -241,7 +241,7 @@ class PRONG:
         Returns
         -------
         list of arrays
-            ``U (h - c)``, like ``inputs``.
+            ``U (h - c)``, like ``inputs``; float64 where these are of another dtype than float32.
 
         Raises
         ------
@@ -333,5 +333,8 @@ def _samples(owner: str, name: str, layers: list[AnyLayer], arrays: list[Array])
 
 
 def _like(given: list[Array], found: list[np.ndarray]) -> list[Array]:
-    pairs = zip(found, given, strict=True)
-    return [in_kind(x.astype(on_cpu_as_numpy(like).dtype, copy=False), like) for x, like in pairs]
+    # Whole numbers, pixels say, have no fractions: what is made of them is float64.
+    dtypes = [on_cpu_as_numpy(x).dtype for x in given]
+    kept = [dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64) for dtype in dtypes]
+    triples = zip(found, kept, given, strict=True)
+    return [in_kind(x.astype(dtype, copy=False), like) for x, dtype, like in triples]
