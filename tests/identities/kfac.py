@@ -264,6 +264,6 @@ IDENTITIES = [
     (ekfac_moments, 1e-12),
     (affine_maps, 1e-12),
     (clipped_length, 1e-12),
-    (tridiagonal_blocks, 1e-9),
+    (tridiagonal_blocks, 1e-11),
     (tridiagonal_zeros, 1e-12),
 ]
