@@ -57,7 +57,7 @@ class PRONG:
     PRONG+ normalises outputs by their standard deviation as batch normalisation does, but now and then, and without
     letting the cases of a minibatch see each other.
 
-    On the CPU, in float64. Cost of `reparametrise`: about ``N p^2 + 12 p^3`` flops a layer; of a step ``2 q p (q + p)``.
+    On the CPU, in float64. Cost of `reparametrise`: ``N p^2 + 12 p^3`` flops a layer; of a step ``2 q p (q + p)``.
     Source: Desjardins, Simonyan, Pascanu and Kavukcuoglu 2015, "Natural neural networks".
 
     Examples
