@@ -1,5 +1,5 @@
 // First and second moments of rows under weights of units: what the quasi-diagonal reduction keeps of their metrics
-// (Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.3).
+// (Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks").
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
 // The quasi-diagonal inverse of the metrics of units (Ollivier 2015, "Riemannian metrics for neural networks I:
-// feedforward networks", section 2.3).
+// feedforward networks").
 #pragma once
 
 #include <cmath>

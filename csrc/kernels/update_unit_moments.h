@@ -1,5 +1,5 @@
 // Second moments of rows under weights of units: unitwise metrics (Ollivier 2015, "Riemannian metrics for neural
-// networks I", section 2.2) and relative Fisher metrics (Sun and Nielsen 2017).
+// networks I") and relative Fisher metrics (Sun and Nielsen 2017).
 #pragma once
 
 #include <span>

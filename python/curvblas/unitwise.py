@@ -88,8 +88,8 @@ def update_unit_moments(
     makes the layer NaN, NaN in weights their unit; an entry of an *array* ``decay`` or ``scale`` that is out of range
     makes that layer NaN. Cost N T q p^2 flops a layer. The result has the same bits for any number of threads, alone or
     in a group.
-    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.2; Sun and
-    Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models", section 3.
+    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks"; Sun and
+    Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models".
 
     Examples
     --------
@@ -159,7 +159,7 @@ def accumulate_quasi_diagonal(
     There is no status: NaN in rows makes the layer NaN, NaN in weights their unit; an entry of an *array* ``decay`` or
     ``scale`` that is out of range makes that layer NaN. Cost 4 N T q p flops a layer, as two gradients. The result has
     the same bits for any number of threads, alone or in a group.
-    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.3.
+    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks".
 
     Examples
     --------
@@ -223,7 +223,7 @@ def solve_quasi_diagonal(
     ``INVALID_PARAMETER`` (a bad entry of an *array* ``damping``). Its solution is NaN then, and no other unit is
     touched. It is not the inverse of the arrow matrix that has the moments and zeros elsewhere: that one need not be
     positive definite. Computed in float64; 8 q p flops a layer.
-    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.3.
+    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks".
 
     Examples
     --------

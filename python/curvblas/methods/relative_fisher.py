@@ -56,7 +56,7 @@ def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float =
     Notes
     -----
     Computed on the host in float64. Where a ReLU meets its kink, at t = 0 exactly, nu is that of the left side. Source:
-    Sun and Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models", table 1.
+    Sun and Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models".
 
     Examples
     --------
@@ -122,7 +122,7 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
 
     Notes
     -----
-    Cost N q (q p)^2 flops. Source: Sun and Nielsen 2017, table 1.
+    Cost N q (q p)^2 flops. Source: Sun and Nielsen 2017.
 
     Examples
     --------

@@ -72,7 +72,7 @@ def natural_weights(jacobian: Array, outputs: Array, distribution: str, *, varia
 
     Notes
     -----
-    Computed on the host in float64, in 4 N q o flops. Source: Ollivier 2015, section 2.2; the activities of the paper's
+    Computed on the host in float64, in 4 N q o flops. Source: Ollivier 2015; the activities of the paper's
     Bernoulli outputs are probabilities, whose derivatives are ``p (1 - p)`` times those of the scores.
 
     Examples
@@ -200,7 +200,7 @@ def backpropagated_weights(
     Notes
     -----
     The unitwise natural gradient itself for one hidden layer with Gaussian or Bernoulli outputs, another metric beyond.
-    Computed on the host in float64, as much work as one backward pass. Source: Ollivier 2015, section 2.2.
+    Computed on the host in float64, as much work as one backward pass. Source: Ollivier 2015.
 
     Examples
     --------
@@ -251,7 +251,7 @@ class UnitwiseNaturalGradient:
     With ``natural_weights``, or ``outer_product_weights`` of sampled targets, the matrices are the diagonal blocks of
     the Fisher matrix. A step costs N q p^2 flops a layer for the matrices and q p^3 / 3 for the systems, q p^2 numbers
     are kept. A unit that got NaN keeps it in its matrix: load an earlier state. Arrays of any library and device.
-    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks", section 2.2.
+    Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks".
 
     Examples
     --------
@@ -336,7 +336,7 @@ class QuasiDiagonalNaturalGradient:
     Notes
     -----
     A step costs 4 N q p flops a layer, as much as two gradients, and keeps two numbers a weight. Arrays of any library
-    and device. Source: Ollivier 2015, section 2.3; Marceau-Caron and Ollivier 2016 (arXiv 1602.08007).
+    and device. Source: Ollivier 2015; Marceau-Caron and Ollivier 2016 (arXiv 1602.08007).
 
     Examples
     --------
