@@ -70,7 +70,7 @@ class Classification:
 
     def start(self, seed: int) -> Array:
         """Draw the first point."""
-        return 0.1 * np.random.default_rng(seed).standard_normal(self.dim)
+        return np.asarray(0.1 * np.random.default_rng(seed).standard_normal(self.dim))
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Return value and gradient."""
@@ -81,8 +81,7 @@ class Classification:
 
         def minimise(course: Course, x: Array, damping: float) -> None:
             fun = course.watched(self, lambda result: result[0])
-            options = {"damping": damping, "increase": 10.0, "decrease": 0.1}
-            newton.minimize_newton(fun, self.model.hessian, x, rtol=1e-10, **options)
+            newton.minimize_newton(fun, self.model.hessian, x, damping=damping, increase=10.0, decrease=0.1, rtol=1e-10)
 
         return NEWTON, {f"damping {d:g}": partial(minimise, damping=d) for d in (1e-6, 1e-4, 1e-2, 1.0)}
 
@@ -100,7 +99,7 @@ class Regression:
 
     def start(self, seed: int) -> Array:
         """Draw the first point."""
-        return np.random.default_rng(seed).standard_normal(self.dim) / np.sqrt(self.X.shape[1])
+        return np.asarray(np.random.default_rng(seed).standard_normal(self.dim) / np.sqrt(self.X.shape[1]))
 
     def residuals(self, x: Array) -> tuple[Array, Array]:
         """Return errors over the root of N, with the weights times the root of the decay, and the Jacobian."""
@@ -282,8 +281,8 @@ def sentences(parameters: int, results: list[dict[str, list[Course]]], settings:
     early = ", ".join(f"{name} {np.median([c.lowest[19] for c in runs]):.4f}" for name, runs in network.items())
     return (
         "Newton's method is for few parameters and dear functions: an iteration costs a Hessian and a factorisation, "
-        "and there are few. On logistic regression with the breast cancer data, medians of the evaluations of value and "
-        f"gradient to within {TARGET:g} of the lowest value are: {shown}; for Newton a Hessian an iteration comes on "
+        "and there are few. On logistic regression with the breast cancer data, medians of the evaluations of value "
+        f"and gradient to within {TARGET:g} of the lowest value are: {shown}; for Newton a Hessian an iteration comes on "
         "top. Gauss-Newton does the same for squares without second derivatives: for a network of "
         f"{parameters} weights on the diabetes data, medians of the mean squared error with weight decay are after 20 "
         f"evaluations: {early}; after {BUDGET}: {ends}. That problem has many minima, and who is first at one may not "
