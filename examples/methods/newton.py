@@ -282,8 +282,8 @@ def sentences(parameters: int, results: list[dict[str, list[Course]]], settings:
     return (
         "Newton's method is for few parameters and dear functions: an iteration costs a Hessian and a factorisation, "
         "and there are few. On logistic regression with the breast cancer data, medians of the evaluations of value "
-        f"and gradient to within {TARGET:g} of the lowest value are: {shown}; for Newton a Hessian an iteration comes on "
-        "top. Gauss-Newton does the same for squares without second derivatives: for a network of "
+        f"and gradient to within {TARGET:g} of the lowest value are: {shown}; for Newton a Hessian an iteration comes "
+        "on top. Gauss-Newton does the same for squares without second derivatives: for a network of "
         f"{parameters} weights on the diabetes data, medians of the mean squared error with weight decay are after 20 "
         f"evaluations: {early}; after {BUDGET}: {ends}. That problem has many minima, and who is first at one may not "
         f"be at the lowest. Each method has the best of {settings} settings, chosen on another start."
