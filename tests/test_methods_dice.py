@@ -138,6 +138,19 @@ class TestWeights:
 
         assert weights.gradient.dtype == other.hessian_product(np.ones(3, np.float32)).log_probs.dtype == np.float32
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("shape", [(3,), (3, 2)])
+    def test_of_pytorch_are_its_arrays(self, shape, dtype):
+        torch = pytest.importorskip("torch")
+        given = torch.ones(shape, dtype=getattr(torch, dtype))
+
+        weights = dice.dice_weights(-given, given)
+        seen = weights.hessian_product(given, given)
+
+        parts = weights.objective, weights.gradient, seen.log_probs, seen.rewards
+        assert all(isinstance(x, torch.Tensor) and x.dtype == given.dtype for x in parts)
+        assert weights.objective.shape == weights.status.shape == shape[1:]
+
 
 class TestObjectiveInPyTorch:
     @pytest.mark.parametrize("is_direct", [False, True])

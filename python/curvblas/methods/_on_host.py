@@ -82,4 +82,5 @@ def like(result: Any, array: Array) -> Any:
         Of NumPy, for `in_kind`.
     """
     dtype = np.asarray(on_cpu_as_numpy(array)).dtype
-    return result.astype(dtype) if dtype == np.float32 and result.dtype == np.float64 else result
+    given = np.asarray(result)  # sums may be scalars, which other libraries do not take
+    return given.astype(dtype) if dtype == np.float32 and given.dtype == np.float64 else given

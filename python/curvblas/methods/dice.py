@@ -250,7 +250,7 @@ def dice_weights(
     mask = log_p != -np.inf
     finite = (np.isfinite(np.where(mask, log_p, 0)) & np.isfinite(r) & np.isfinite(b)).all(axis=0)
     falling = np.broadcast_to(_powers(discount, len(r), r.ndim), shape)
-    costs, values = (np.where(finite, falling * x, np.nan) for x in (r, np.where(mask, b, 0)))
+    costs, values = (np.where(finite, falling * x, np.nan) for x in (r, b))
     own = -values if order == 1 else np.zeros(shape)
     objective = costs.sum(axis=0)
     mask = mask | ~finite
