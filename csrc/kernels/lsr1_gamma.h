@@ -19,15 +19,15 @@ struct Lsr1Curvature {
         const auto gram = [&](Index i, Index j) { return p.ss(i, j); };
         const auto size = [&](Index i) { return p.ss(i, i); };
         const Index r = ordered_cholesky(gram, size, least, p.pairs(), p.d(), m, p.L(), &p.worst());
-        double* const X = p.X();
+        p.rank() = static_cast<double>(r);
         CURVBLAS_ROLLED
         for (Index i = 0; i < r; ++i) {
+            double* const row = p.X() + i * m;
             CURVBLAS_ROLLED
             for (Index j = 0; j < r; ++j)
-                X[i * m + j] = p.curvature(static_cast<Index>(p.d()[i]), static_cast<Index>(p.d()[j]));
-            solve_lower(p.L(), m, r, X + i * m);
+                row[j] = p.curvature(static_cast<Index>(p.d()[i]), static_cast<Index>(p.d()[j]));
+            solve_lower(p.L(), m, r, row);
         }
-        p.rank() = static_cast<double>(r);
     }
 };
 

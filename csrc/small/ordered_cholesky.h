@@ -8,21 +8,22 @@
 
 namespace curvblas {
 
-/// x <- L^-1 x, or x <- L^-T x. What is subtracted next waits for nothing but the last quotient.
+/// x <- L^-1 x, column by column: what is subtracted next waits for nothing but the last quotient; or x <- L^-T x.
 CURVBLAS_DEVICE inline void solve_lower(const double* L, Index m, Index n, double* x) {
     CURVBLAS_ROLLED
     for (Index k = 0; k < n; ++k) {
-        const double done = x[k] /= L[k * m + k];
+        const double done = x[k] / L[k * m + k];
+        x[k] = done;
         CURVBLAS_ROLLED
         for (Index p = k + 1; p < n; ++p) x[p] -= L[p * m + k] * done;
     }
 }
 CURVBLAS_DEVICE inline void solve_lower_transposed(const double* L, Index m, Index n, double* x) {
     CURVBLAS_ROLLED
-    for (Index k = n - 1; k >= 0; --k) {
-        const double done = x[k] /= L[k * m + k];
+    for (Index p = n - 1; p >= 0; --p) {
         CURVBLAS_ROLLED
-        for (Index p = 0; p < k; ++p) x[p] -= L[k * m + p] * done;
+        for (Index k = p + 1; k < n; ++k) x[p] -= L[k * m + p] * x[k];
+        x[p] /= L[p * m + p];
     }
 }
 
