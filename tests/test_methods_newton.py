@@ -11,7 +11,7 @@ from curvblas import Status
 from curvblas.methods import newton
 
 from identities.newton import IDENTITIES
-from oracle.methods_newton import exponential_fit, quadratic, rprop
+from oracle.methods_newton import exponential_fit, newton_iterates, quadratic, rprop
 
 VARIANTS = ["toussaint", "rprop-", "irprop-", "irprop+"]
 
@@ -43,6 +43,24 @@ class TestNewton:
 
         assert found.success
         assert np.allclose(found.x, 1, rtol=1e-8)
+
+    @pytest.mark.parametrize(("increase", "decrease"), [(1.0, 1.0), (3.0, 0.5)])
+    def test_takes_the_steps_of_the_lecture(self, increase, decrease):
+        start, points = np.array([-1.2, 1.0, 0.5, 2.0]), []
+
+        newton.minimize_newton(
+            rosenbrock,
+            scipy.optimize.rosen_hess,
+            start,
+            damping=0.5,
+            increase=increase,
+            decrease=decrease,
+            max_iterations=16,
+            callback=lambda r: points.append(r.x),
+        )
+
+        expected = newton_iterates(rosenbrock, scipy.optimize.rosen_hess, start, 0.5, increase, decrease, 15)
+        assert np.allclose(points[:15], expected, rtol=1e-8)
 
     def test_converges_quadratically(self):
         norms = []
@@ -204,6 +222,32 @@ class TestConjugateGradients:
         assert found.ok
         assert np.allclose(found.solution / unit, [1, 1 / 2, 1 / 3], rtol=1e-12)
 
+    def test_survive_a_product_that_writes_to_its_argument(self):
+        def product(v):
+            v *= np.array([1.0, 2.0, 4.0])
+            return v
+
+        assert np.allclose(newton.conjugate_gradients(product, np.ones(3)).solution, [1, 1 / 2, 1 / 4], rtol=1e-12)
+
+    def test_nonlinear_ones_go_along_the_directions_of_polak_and_ribiere_with_restarts(self):
+        start = np.array([-1.2, 1.0, -1.2, 1.0])
+        points, betas = [start], []
+
+        newton.minimize_cg(rosenbrock, start, c2=0.5, callback=lambda r: points.append(r.x))
+
+        d = g = None
+        for before, after in itertools.pairwise(points[:40]):
+            previous, g = g, rosenbrock(before)[1]
+            if previous is None:
+                d = -g
+            else:
+                betas.append(g @ (g - previous) / (previous @ previous))
+                d = -g + max(betas[-1], 0) * d
+            d = -g if d @ g >= 0 else d
+            step = after - before
+            assert np.isclose(step @ d, np.linalg.norm(step) * np.linalg.norm(d), rtol=1e-9)
+        assert min(betas) < 0
+
     def test_of_zero_take_no_product(self):
         found = newton.conjugate_gradients(lambda v: v, np.zeros(3))
 
@@ -295,6 +339,15 @@ class TestRprop:
             assert update[[0, 2]].tolist() == expected.tolist()
             assert np.isnan(update[1]) == (not np.isfinite(bad))
             assert method.status.tolist() == [0, 0 if bad == 1 else Status.NOT_FINITE, 0]
+
+    def test_value_that_is_not_finite_counts_as_risen_and_is_forgotten(self):
+        method, g = newton.Rprop(1, variant="irprop+", step_size=1.0), np.ones(1)
+        method.step(g, 1.0)
+
+        back, forth = method.step(-g, np.inf), method.step(-g, np.nan)
+        after = method.step(g, 5.0)
+
+        assert (back.tolist(), forth.tolist(), after.tolist()) == ([1.0], [0.5], [0.0])
 
     def test_goes_on_from_a_state_and_from_a_pickle(self, rng):
         method = newton.Rprop(4, variant="irprop+")

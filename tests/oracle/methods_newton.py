@@ -41,3 +41,26 @@ def rprop(variant, gradients, values, size=0.01, up=1.2, down=0.5, limits=(1e-6,
         last, value_before = update, value
         updates.append(update)
     return np.array(updates)
+
+
+def newton_iterates(fun, hessian, x, damping, increase, decrease, steps):
+    """Return the points of Newton's method as the lecture writes it, with both of its options."""
+    alpha, points = 1.0, []
+
+    def direction():
+        g = fun(x)[1]
+        shifted = hessian(x) + damping * np.eye(len(x))
+        if np.linalg.eigvalsh(shifted)[0] <= 0:
+            return -g / np.linalg.norm(g)
+        return np.linalg.solve(shifted, -g)
+
+    for _ in range(steps):
+        value, g = fun(x)
+        d = direction()
+        while fun(x + alpha * d)[0] > value + 0.01 * g @ (alpha * d):
+            alpha *= 0.5
+            damping *= increase
+            d = direction()
+        x, alpha, damping = x + alpha * d, min(1.2 * alpha, 1), damping * decrease
+        points.append(x)
+    return np.array(points)

@@ -148,7 +148,7 @@ class Rprop:
         if value is None:
             raise ValueError(f"{_NAME}.step: value must be given for variant 'irprop+', got None")
         now = number(f"{_NAME}.step", "value", value, lambda x: True, "a number")
-        has_risen = not now <= self._value
+        has_risen = not (math.isfinite(now) and now <= self._value)
         self._value = now if math.isfinite(now) else math.inf
         return has_risen
 
