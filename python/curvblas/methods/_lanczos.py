@@ -125,8 +125,8 @@ def lanczos(curvature: Curvature, start: Array, steps: int, *, reorthogonalize: 
 
     Notes
     -----
-    Breakdown, ``beta_j <= 1e-14 |T|``, ends the steps. Cost: m products, 4 P m^2 flops for one projection against all
-    rows, here twice that, and m P words. Source: Golub and Van Loan 2013, chapter 10; Parlett 1998, section 13.
+    Breakdown, ``beta_j <= 1e-14 |T|``, ends the steps. Cost: m products, 4 P m^2 flops for the projections, m P words.
+    Source: Golub and Van Loan 2013, chapter 10; Parlett 1998, section 13.
 
     Examples
     --------

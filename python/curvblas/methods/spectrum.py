@@ -264,8 +264,8 @@ def quadrature(curvature: Curvature, dim: int, *, steps: int = 100, draws: int =
     Notes
     -----
     A start vector ``q = signs / sqrt(P)`` makes ``q^T f(H) q`` an unbiased estimate of ``tr f(H) / P``, and m Lanczos
-    steps are its Gauss quadrature, exact for polynomials of degree 2 m - 1. Cost a draw: m products, 8 P m^2 flops,
-    (m + 1) P words. Source: Ghorbani, Krishnan and Xiao 2019 (arXiv 1901.10159); Golub and Meurant 2010, chapter 6.
+    steps are its Gauss quadrature, exact for polynomials of degree 2 m - 1. Cost a draw: m products, 4 P m^2 flops,
+    m P words. Source: Ghorbani, Krishnan and Xiao 2019 (arXiv 1901.10159); Golub and Meurant 2010, chapter 6.
 
     Examples
     --------
