@@ -38,7 +38,7 @@ class Lsr1 {
         double *const K = numbers_.take(batch_ * 4 * m_ * m_), *const values = numbers_.take(batch_ * m_);
         double* const weight = numbers_.take(batch_);
         needs_basis_ = numbers_.take(batch_), residual_ = numbers_.take(batch_);
-        problems_ = {m_, g.columns, batch_, models.ring, K, values, weight, base};
+        problems_ = {m_, g.columns, batch_, Lsr1Problem::words(m_), models.ring, K, values, weight, base};
     }
 
     void step(const Lsr1Step<T>& out) {

@@ -26,7 +26,7 @@ struct Lsr1Problem : PairProducts {
     double *values, *weight, *base;
 
     /// Of `base`, in whole cache lines: rows of 8 or 16 numbers lie in one or two.
-    CURVBLAS_DEVICE static Index words(Index m) { return (5 * m * m + 11 * m + 11 + 7) / 8 * 8; }
+    CURVBLAS_DEVICE static Index words(Index m) { return (5 * m * m + 11 * m + 11 + 7) & ~Index{7}; }
 
     CURVBLAS_DEVICE double* A() const { return base; }              ///< whose eigenvectors are wanted
     CURVBLAS_DEVICE double* U() const { return base + m * m; }      ///< these, in columns
@@ -172,20 +172,20 @@ struct Lsr1Problem : PairProducts {
     }
 };
 
-/// `batch` of them; `ring` has two numbers a model, or is null.
+/// `batch` of them; `ring` has two numbers a model, or is null. `stride` is words(m).
 struct Lsr1Batch {
-    Index m, n, batch;
+    Index m, n, batch, stride;
     const double* ring;
     double *K, *values, *weight, *base;
 
     CURVBLAS_DEVICE Index count() const { return batch; }
     CURVBLAS_DEVICE Lsr1Problem at(Index b) const {
         const PairRing places{m, ring ? ring + 2 * b : nullptr};
-        return {{m, K + b * 4 * m * m}, n, places, values + b * m, weight + b, base + b * Lsr1Problem::words(m)};
+        return {{m, K + b * 4 * m * m}, n, places, values + b * m, weight + b, base + b * stride};
     }
     Lsr1Batch only(Index b) const {
         const Lsr1Problem p = at(b);
-        return {m, n, 1, p.places.ring, p.K, p.values, p.weight, p.base};
+        return {m, n, 1, stride, p.places.ring, p.K, p.values, p.weight, p.base};
     }
 };
 
