@@ -111,7 +111,7 @@ class TestSteps:
     def test_solve_dense_systems(self, cpu, rng, dtype):
         given = batch(rng, dtype)
 
-        found = RelativeNaturalGradient(KINDS, damping=0.1).step(*given)
+        found = RelativeNaturalGradient(KINDS, damping=0.1).precondition(*given)
 
         errors = [
             np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, dense_steps(given, 0.1), strict=True)
@@ -120,9 +120,9 @@ class TestSteps:
 
     def test_factors_are_kept_between_periods(self, rng):
         method, given = RelativeNaturalGradient(KINDS, damping=0.1, period=3), batch(rng)
-        first = method.step(*given)
+        first = method.precondition(*given)
 
-        others = [method.step(given[0], *batch(rng)[1:]) for _ in range(3)]
+        others = [method.precondition(given[0], *batch(rng)[1:]) for _ in range(3)]
 
         same = [all(np.array_equal(a, b) for a, b in zip(x, first, strict=True)) for x in others]
         assert same == [True, True, False]
@@ -132,18 +132,18 @@ class TestSteps:
         outputs[1][:, 2], grads[1][2] = -1.0, 0.0
         method = RelativeNaturalGradient(KINDS, damping=0.1)
 
-        found = method.step(grads, rows, outputs)
+        found = method.precondition(grads, rows, outputs)
 
         assert not found[1][2].any()
         assert (method.status[1] == Status.OK).all()
 
     def test_a_bad_unit_does_not_touch_the_others(self, rng):
         grads, rows, outputs = batch(rng)
-        clean = RelativeNaturalGradient(KINDS, damping=0.1).step(grads, rows, outputs)
+        clean = RelativeNaturalGradient(KINDS, damping=0.1).precondition(grads, rows, outputs)
         outputs[0][3, 1] = np.nan
         method = RelativeNaturalGradient(KINDS, damping=0.1)
 
-        found = method.step(grads, rows, outputs)
+        found = method.precondition(grads, rows, outputs)
 
         assert method.status[0].tolist() == [Status.OK, Status.NOT_FINITE, Status.OK]
         assert np.isnan(found[0][1]).all()
@@ -155,22 +155,24 @@ class TestStates:
     def test_a_loaded_object_goes_on_with_the_same_bits(self, rng):
         method, other = (RelativeNaturalGradient(KINDS, damping=0.1, period=2) for _ in range(2))
         for _ in range(2):
-            method.step(*batch(rng))
-        method.step(*batch(rng))
+            method.precondition(*batch(rng))
+        method.precondition(*batch(rng))
         other.load_state_dict(pickle.loads(pickle.dumps(method.state_dict())))
 
         for _ in range(2):
             given = batch(rng)
-            expected, found = method.step(*given), other.step(*given)
+            expected, found = method.precondition(*given), other.precondition(*given)
 
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
     def test_objects_are_pickled(self, rng):
         method = RelativeNaturalGradient(KINDS, damping=0.1)
-        method.step(*batch(rng))
+        method.precondition(*batch(rng))
         other, given = pickle.loads(pickle.dumps(method)), batch(rng)
 
-        assert all(np.array_equal(a, b) for a, b in zip(other.step(*given), method.step(*given), strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(other.precondition(*given), method.precondition(*given), strict=True)
+        )
 
     @pytest.mark.parametrize("state", [{}, {"steps": 1}, {"steps": 0, "moments": [], "factors": []}])
     def test_states_that_do_not_fit_are_refused(self, state):
@@ -183,11 +185,11 @@ class TestArguments:
         method, (grads, rows, outputs) = RelativeNaturalGradient(KINDS, damping=0.1), batch(rng)
 
         with pytest.raises(ValueError, match="grads must be a list of 3 arrays, one for each of kinds"):
-            method.step(grads[:1], rows[:1], outputs[:1])
+            method.precondition(grads[:1], rows[:1], outputs[:1])
         with pytest.raises(ValueError, match=r"grads\[1\] must have shape \(5, 4\)"):
-            method.step([grads[0], grads[1].T, grads[2]], rows, outputs)
+            method.precondition([grads[0], grads[1].T, grads[2]], rows, outputs)
         with pytest.raises(TypeError, match="rows must be a list of arrays like grads"):
-            method.step(grads, rows[0], outputs)
+            method.precondition(grads, rows[0], outputs)
 
         assert method.state_dict() == {"steps": 0}
 

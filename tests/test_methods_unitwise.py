@@ -117,7 +117,7 @@ class TestSteps:
 
         for step in range(3):
             grads, rows, weights = batch(rng, [(20, 4, 3)], dtype)
-            (found,) = on_backend(backend, method.step, grads, rows, weights)
+            (found,) = on_backend(backend, method.precondition, grads, rows, weights)
             decay = min(1 - 1 / (step + 1), 0.6)
             x = np.concatenate([rows[0], np.ones((20, 1))], axis=1)
             M = decay * M + (1 - decay) / 20 * np.einsum("nk,ni,nj->kij", weights[0], x, x)
@@ -130,7 +130,7 @@ class TestSteps:
 
         for decay in (0.0, 0.5):
             grads, rows, weights = batch(rng, [(20, 4, 3)])
-            (found,) = on_backend(backend, method.step, grads, rows, weights)
+            (found,) = on_backend(backend, method.precondition, grads, rows, weights)
             cb.accumulate_quasi_diagonal(first, second, rows[0], weights[0], decay=decay)
 
         exact = cb.solve_quasi_diagonal(first, second, grads[0], 0.1).solution
@@ -140,29 +140,29 @@ class TestSteps:
     def test_single_layers_are_lists_of_one(self, rng, make):
         grads, rows, weights = (x[0] for x in batch(rng))
 
-        alone = make().step(grads, rows, weights)
+        alone = make().precondition(grads, rows, weights)
 
-        assert np.array_equal(alone, make().step([grads], [rows], [weights])[0])
+        assert np.array_equal(alone, make().precondition([grads], [rows], [weights])[0])
 
     @both_classes
     def test_results_are_of_the_library_of_the_gradients(self, rng, make):
         torch = pytest.importorskip("torch")
         given = batch(rng)
 
-        found = make().step(*[[torch.as_tensor(x) for x in group] for group in given])
+        found = make().precondition(*[[torch.as_tensor(x) for x in group] for group in given])
 
-        expected = make().step(*given)
+        expected = make().precondition(*given)
         assert all(isinstance(x, torch.Tensor) for x in found)
         assert all(np.array_equal(a.numpy(), b) for a, b in zip(found, expected, strict=True))
 
     @both_classes
     def test_a_bad_unit_does_not_touch_the_others(self, backend, rng, make):
         grads, rows, weights = batch(rng, [(9, 4, 3)])
-        clean = on_backend(backend, make().step, grads, rows, weights)
+        clean = on_backend(backend, make().precondition, grads, rows, weights)
         weights[0][0, 1] = np.nan
         method = make()
 
-        found = on_backend(backend, method.step, grads, rows, weights)
+        found = on_backend(backend, method.precondition, grads, rows, weights)
 
         status = method.status[0] if isinstance(method.status, list) else method.status
         status = backend.to_host(status) if hasattr(backend, "to_host") else status
@@ -175,11 +175,11 @@ class TestStates:
     @both_classes
     def test_a_loaded_object_goes_on_with_the_same_bits(self, rng, make):
         method, other = make(), make()
-        method.step(*batch(rng))
+        method.precondition(*batch(rng))
         other.load_state_dict(pickle.loads(pickle.dumps(method.state_dict())))
         given = batch(rng)
 
-        expected, found = method.step(*given), other.step(*given)
+        expected, found = method.precondition(*given), other.precondition(*given)
 
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
@@ -189,16 +189,16 @@ class TestStates:
         method.load_state_dict(make().state_dict())
         other, given = pickle.loads(pickle.dumps(method)), batch(rng)
 
-        assert np.array_equal(other.step(*given)[0], method.step(*given)[0])
+        assert np.array_equal(other.precondition(*given)[0], method.precondition(*given)[0])
 
     @both_classes
     def test_states_are_copies(self, rng, make):
         method = make()
-        method.step(*batch(rng))
+        method.precondition(*batch(rng))
         state = method.state_dict()
         kept = pickle.loads(pickle.dumps(state))
 
-        method.step(*batch(rng))
+        method.precondition(*batch(rng))
 
         name = next(iter(kept))
         assert all(np.array_equal(a, b) for a, b in zip(state[name], kept[name], strict=True))
@@ -216,26 +216,26 @@ class TestArguments:
         method, (grads, rows, weights) = make(), batch(rng)
 
         with pytest.raises(ValueError, match=r"grads\[1\] must have shape \(6, 3\)"):
-            method.step([grads[0], grads[1].T], rows, weights)
+            method.precondition([grads[0], grads[1].T], rows, weights)
         with pytest.raises(ValueError, match=r"weights\[0\] must have shape \(5, q\)"):
-            method.step(grads, rows, [weights[0][1:], weights[1]])
+            method.precondition(grads, rows, [weights[0][1:], weights[1]])
         with pytest.raises(ValueError, match="rows must have 2 arrays like grads, got 1"):
-            method.step(grads, rows[:1], weights)
+            method.precondition(grads, rows[:1], weights)
         with pytest.raises(TypeError, match="rows must be a list of arrays like grads, got ndarray"):
-            method.step(grads, rows[0], weights)
+            method.precondition(grads, rows[0], weights)
 
         assert method.state_dict() == {"steps": 0}
 
     @both_classes
     def test_later_steps_want_the_dtype_and_the_layers_of_the_first(self, rng, make):
         method = make()
-        method.step(*batch(rng))
+        method.precondition(*batch(rng))
         kept = pickle.dumps(method.state_dict())
 
         with pytest.raises(TypeError, match=r"grads\[0\] must be float64 as before, got float32"):
-            method.step(*batch(rng, dtype=np.float32))
+            method.precondition(*batch(rng, dtype=np.float32))
         with pytest.raises(ValueError, match="grads must have 2 arrays as before, got 1"):
-            method.step(*batch(rng, [(5, 4, 3)]))
+            method.precondition(*batch(rng, [(5, 4, 3)]))
 
         assert pickle.dumps(method.state_dict()) == kept
 

@@ -36,7 +36,7 @@ COLOURS = {SGD: "#0072B2", ADAM: "#009E73", RELATIVE: "#D55E00"}
 def relative(damping: float) -> Direction:
     """Return the direction with the relative Fisher metrics of the layers."""
     method = RelativeNaturalGradient(KINDS, damping=damping, decay=0.9)
-    return lambda batch: method.step(batch.grads, batch.rows, [*pre_activations(batch), batch.probabilities])
+    return lambda batch: method.precondition(batch.grads, batch.rows, [*pre_activations(batch), batch.probabilities])
 
 
 def pre_activations(batch: Batch) -> Layers:

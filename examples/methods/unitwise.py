@@ -54,7 +54,7 @@ def quasi_diagonal(weights_of: Any, _: float) -> Direction:
     """Return the quasi-diagonal direction with one of the metrics."""
     # 1e-12: the default, 1e-5, would stand where a pixel is nearly always white.
     method = unitwise.QuasiDiagonalNaturalGradient(decay=0.98, floor=1e-12)
-    return lambda batch: method.step(batch.grads, batch.rows, weights_of(batch))
+    return lambda batch: method.precondition(batch.grads, batch.rows, weights_of(batch))
 
 
 def natural(damping: float) -> Direction:
@@ -65,7 +65,7 @@ def natural(damping: float) -> Direction:
         y = unitwise.sample_outputs(batch.probabilities, "softmax", rng)
         derivatives = network.backward(batch.weights, batch.rows, batch.probabilities - y)
         weights = [unitwise.outer_product_weights(g) for g in derivatives]
-        return list(method.step(batch.grads, batch.rows, weights))
+        return list(method.precondition(batch.grads, batch.rows, weights))
 
     return direction
 

@@ -94,18 +94,18 @@ def prong_step(batch):
 
 
 def unitwise_step(batch):
-    return unitwise.UnitwiseNaturalGradient(damping=TINY).step(batch.grad, batch.inputs, batch.weights)
+    return unitwise.UnitwiseNaturalGradient(damping=TINY).precondition(batch.grad, batch.inputs, batch.weights)
 
 
 def quasi_diagonal_step(batch):
-    return unitwise.QuasiDiagonalNaturalGradient().step(batch.grad, batch.inputs, batch.weights)
+    return unitwise.QuasiDiagonalNaturalGradient().precondition(batch.grad, batch.inputs, batch.weights)
 
 
 def relative_step(batch):
     state = relative_fisher.RelativeNaturalGradient(["sigmoid"], damping=TINY)
     # The pre-activations whose variances these are; the metric does not see their sign.
     outputs = np.arccosh(0.5 / np.sqrt(batch.variances)) * 2
-    return state.step([batch.grad], [batch.inputs], [outputs])[0]
+    return state.precondition([batch.grad], [batch.inputs], [outputs])[0]
 
 
 def kalman_step(batch):

@@ -69,7 +69,7 @@ def backpropagated_metric_of_gaussian_outputs() -> float:
 def _quasi_diagonal_error(rows: np.ndarray, weights: np.ndarray) -> float:
     rng = np.random.default_rng(9)
     grads = rng.standard_normal((weights.shape[1], rows.shape[1] + 1))
-    found = unitwise.QuasiDiagonalNaturalGradient().step(grads, rows, weights)
+    found = unitwise.QuasiDiagonalNaturalGradient().precondition(grads, rows, weights)
     (M,) = metrics([rows], [weights])
     return relative([found], [np.linalg.solve(M, grads[..., None])[..., 0]])
 
@@ -122,7 +122,7 @@ def _train(network: Network, x: np.ndarray, y: np.ndarray, method: unitwise.Quas
         grads = [d.T @ np.concatenate([a, np.ones((len(a), 1))], axis=1) / len(x) for d, a in zip(g, rows, strict=True)]
         matrices = [W[:, :-1] for W in network.weights[1:]]
         weights = unitwise.backpropagated_weights(matrices, network.slopes(rows), p, "bernoulli")
-        for W, step in zip(network.weights, method.step(grads, rows, weights), strict=True):
+        for W, step in zip(network.weights, method.precondition(grads, rows, weights), strict=True):
             W -= 0.1 * step
     return np.asarray(network.forward(x)[1])
 
@@ -138,12 +138,12 @@ def quasi_diagonal_training_with_other_units() -> float:
 
 def quasi_diagonal_invariance() -> float:
     """Quasi-diagonal step after affine changes of the inputs == the step before, mapped."""
-    return affine_error(lambda *batch: unitwise.QuasiDiagonalNaturalGradient().step(*batch))
+    return affine_error(lambda *batch: unitwise.QuasiDiagonalNaturalGradient().precondition(*batch))
 
 
 def unitwise_invariance() -> float:
     """Unitwise step after affine changes of the inputs == the step before, mapped."""
-    return affine_error(lambda *batch: unitwise.UnitwiseNaturalGradient(damping=1e-14).step(*batch))
+    return affine_error(lambda *batch: unitwise.UnitwiseNaturalGradient(damping=1e-14).precondition(*batch))
 
 
 IDENTITIES = [

@@ -187,7 +187,7 @@ class RelativeNaturalGradient:
     >>> from curvblas.methods.relative_fisher import RelativeNaturalGradient
     >>> method = RelativeNaturalGradient(["linear"], damping=1e-12)
     >>> rows, t = [np.array([[1.0], [3.0]])], [np.zeros((2, 1))]
-    >>> method.step([np.array([[5.0, 1.0]])], rows, t)[0].round(6)
+    >>> method.precondition([np.array([[5.0, 1.0]])], rows, t)[0].round(6)
     array([[ 3., -5.]])
     """
 
@@ -216,7 +216,7 @@ class RelativeNaturalGradient:
         self._steps = 0
         self.status: list[Array] = []
 
-    def step(self, grads: list[Array], rows: list[Array], outputs: list[Array]) -> list[Array]:
+    def precondition(self, grads: list[Array], rows: list[Array], outputs: list[Array]) -> list[Array]:
         """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
 
         Parameters

@@ -258,7 +258,7 @@ class UnitwiseNaturalGradient:
     >>> import numpy as np
     >>> from curvblas.methods.unitwise import UnitwiseNaturalGradient
     >>> method = UnitwiseNaturalGradient(damping=1e-12)
-    >>> method.step(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1))).round(6)
+    >>> method.precondition(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1))).round(6)
     array([[ 3., -5.]])
     """
 
@@ -270,7 +270,7 @@ class UnitwiseNaturalGradient:
         self._steps = 0
         self.status: Arrays = np.zeros(0, np.int8)
 
-    def step(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
+    def precondition(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
         """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
 
         Parameters
@@ -343,7 +343,7 @@ class QuasiDiagonalNaturalGradient:
     >>> import numpy as np
     >>> from curvblas.methods.unitwise import QuasiDiagonalNaturalGradient
     >>> method = QuasiDiagonalNaturalGradient()
-    >>> method.step(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1)))
+    >>> method.precondition(np.array([[5.0, 1.0]]), np.array([[1.0], [3.0]]), np.ones((2, 1)))
     array([[ 3., -5.]])
     """
 
@@ -354,13 +354,13 @@ class QuasiDiagonalNaturalGradient:
         self._steps = 0
         self.status: Array = np.zeros(0, np.int8)
 
-    def step(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
+    def precondition(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
         """Take in a minibatch and return natural gradients: what the caller subtracts, times a learning rate.
 
         Parameters
         ----------
         grads, rows, weights
-            As for `UnitwiseNaturalGradient.step`.
+            As for `UnitwiseNaturalGradient.precondition`.
 
         Returns
         -------
