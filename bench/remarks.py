@@ -7,7 +7,8 @@ from results import Results, counted
 LEGEND = "Times: medians of the rounds' medians. Ratios: peer / own, above 1 ours is faster. Bold: the best peer."
 SHARES = (
     "FMA, memory: least flops and bytes of the case in our time, over the machine's measured limits; memory is the "
-    "read bandwidth, or the copy bandwidth where a case writes about as much as it reads."
+    "read bandwidth, or the copy bandwidth where a case writes about as much as it reads. Where a share is a goal, the "
+    "bandwidth is that measured just before and after each of our rounds: on machines with other guests it changes."
 )
 STOPPED = "* Seconds long and over twice as slow as the fastest: not asked in all rounds."
 

@@ -41,6 +41,9 @@ class Record:
 
     case: Case
     timings: dict[str, Timing] = field(default_factory=dict)
+    # Bytes a second just before and after each of our rounds, averaged, where memory is to be compared with: what other
+    # guests of a machine leave changes from minute to minute.
+    bandwidths: list[float] = field(default_factory=list)
 
     @property
     def own(self) -> Timing | None:
@@ -67,6 +70,11 @@ class Record:
 
     def memory_share(self, limits: dict[str, float]) -> float | None:
         """Return our least bytes a second over the machine's bandwidth, of reading or of copying."""
+        if self.own and len(self.bandwidths) == len(self.own.rounds):
+            return statistics.median(
+                self.case.traffic / seconds / limit
+                for seconds, limit in zip(self.own.rounds, self.bandwidths, strict=True)
+            )
         return self._share(self.case.traffic, limits.get(self.case.bandwidth))
 
     def _share(self, work: float, limit: float | None) -> float | None:
@@ -151,7 +159,11 @@ def read_results(path: Path) -> Results:
     """Read what `Results.write` wrote."""
     content = json.loads(path.read_text())
     records = [
-        Record(Case(**raw["case"]), {name: Timing(**timing) for name, timing in raw["timings"].items()})
+        Record(
+            Case(**raw["case"]),
+            {name: Timing(**timing) for name, timing in raw["timings"].items()},
+            raw.get("bandwidths", []),
+        )
         for raw in content.pop("records")
     ]
     return Results(**content, records=records)

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from case import Case, Family, environment, is_own, missing
@@ -121,8 +121,16 @@ def can_do(record: Record, peer: str) -> bool:
     return not timing.failure and not timing.stopped and peer in (record.case.peers or [peer])
 
 
-def one_round(name: str, peers: Sequence[str], records: Sequence[Record], threads: int, turn: int) -> None:
-    """Let every peer measure every case once; each round starts with another peer."""
+Limits = Callable[[], dict[str, float]]
+
+
+def one_round(
+    name: str, peers: Sequence[str], records: Sequence[Record], threads: int, turn: int, limits: Limits | None
+) -> None:
+    """Let every peer measure every case once; each round starts with another peer.
+
+    ``limits`` measures the machine's, beside our cases that are compared with them.
+    """
     order = [*peers[turn % len(peers) :], *peers[: turn % len(peers)]]
     for group, members in itertools.groupby(records, key=lambda record: record.case.group):
         todo = list(members)
@@ -131,8 +139,15 @@ def one_round(name: str, peers: Sequence[str], records: Sequence[Record], thread
             if not asked:
                 continue
             console.print(f"round {turn + 1}: {name}, {group}, {peer}", style="dim", highlight=False)
+            compared = [r for r in asked.values() if is_own(peer) and limits and r.case.goal_share is not None]
+            before = limits() if limits and compared else {}
             for reply in run_worker(name, peer, [record.case for record in asked.values()], threads):
                 keep(asked[str(reply["case"])], peer, reply)
+            after = limits() if limits and compared else {}
+            for record in compared:
+                of = record.case.bandwidth
+                if of in before and of in after and len(record.timings[peer].rounds) > len(record.bandwidths):
+                    record.bandwidths.append((before[of] + after[of]) / 2)
 
 
 def measure(name: str, family: Family, options: argparse.Namespace) -> Results:
@@ -151,7 +166,8 @@ def measure(name: str, family: Family, options: argparse.Namespace) -> Results:
         start, before = time.monotonic(), seconds_of_others()
         for count in limits:
             limits[count].append(measure_limits(options.output, int(count)))
-        one_round(name, peers, records, options.threads, turn)
+        beside = (lambda: measure_limits(options.output, options.threads)) if counts else None
+        one_round(name, peers, records, options.threads, turn, beside)
         others.append((seconds_of_others() - before) / (time.monotonic() - start))
     return Results(
         family=name,
