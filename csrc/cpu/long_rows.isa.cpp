@@ -205,6 +205,28 @@ void add_rows(Index p, const double* Q, Index Q_stride, const T* R, Index R_stri
                 sums[i * stride + j] += Q[i * Q_stride + r] * static_cast<double>(R[r * R_stride + j]);
 }
 
+/// sums = w g for n elements; zeros without g (null).
+template <class T>
+void begin_row(double w, const T* g, Index n, double* sums) {
+    constexpr int L = lanes<double>;
+    Index j = 0;
+    for (; j + L <= n && g; j += L) *reinterpret_cast<Vector<double>*>(sums + j) = w * widened<T, double>(g + j);
+    for (; j < n; ++j) sums[j] = g ? w * static_cast<double>(g[j]) : 0;
+}
+
+/// P = sums for n elements.
+template <class T>
+void end_row(const double* sums, Index n, const Next<T>& next, T* P) {
+    constexpr int L = lanes<double>;
+    using Narrow = typename Neighbours<double, T>::type;
+    Index j = 0;
+    for (; j + L <= n; j += L) {
+        next.fetch(j);
+        *reinterpret_cast<Narrow*>(P + j) = __builtin_convertvector(widened<double, double>(sums + j), Narrow);
+    }
+    for (; j < n; ++j) P[j] = static_cast<T>(sums[j]);
+}
+
 constexpr Index gap = 8;  // rows of sums that lie 4 kB apart wait for each other
 
 /// Columns [j, j + n) of rows [i, i + p) of P, whose sums stay in the first-level cache.
@@ -212,8 +234,7 @@ template <class T>
 void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, Index chunk, double* sums) {
     const Index stride = chunk + gap;
     for (Index r = 0; r < p; ++r)
-        for (Index c = 0; c < n; ++c)
-            sums[r * stride + c] = of.w ? of.w[i + r] * static_cast<double>(of.G[(i + r) * of.G_stride + j + c]) : 0;
+        begin_row(of.w ? of.w[i + r] : 0, of.w ? of.G + (i + r) * of.G_stride + j : nullptr, n, sums + r * stride);
     const double* Q = of.Q + i * of.Q_stride;
     const LongRows<T>* const both[] = {&of.R, &of.R_2};
     for (const LongRows<T>* rows : both) {
@@ -228,8 +249,10 @@ void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, 
             add_rows<T, 1>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n, {}, sums, stride);
         Q += rows->count;
     }
-    for (Index r = 0; r < p; ++r)
-        for (Index c = 0; c < n; ++c) of.P[(i + r) * of.P_stride + j + c] = static_cast<T>(sums[r * stride + c]);
+    for (Index r = 0; r < p; ++r) {
+        const T* const g = of.w ? of.G + (i + r) * of.G_stride + j : nullptr;
+        end_row(sums + r * stride, n, Next<T>{g ? g + chunk : nullptr, g ? 1 : 0, 0}, of.P + (i + r) * of.P_stride + j);
+    }
 }
 
 template <class T>

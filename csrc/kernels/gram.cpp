@@ -76,6 +76,8 @@ class Grams {
     void run() {
         Scratch<Grams> slots(bytes<double>(words_));
         slots_ = slots.template take<double>(words_);
+        // Pieces of all tasks side by side: threads share columns, not tasks, which may have rows in common.
+        std::stable_sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) { return a.part < b.part; });
         queue_.run(items_, [&](const Item& item) { work(item); });
         for (Index t = 0; t < static_cast<Index>(group_.size()); ++t) {
             const Plan<T>& plan = plans_[static_cast<std::size_t>(t)];

@@ -72,8 +72,9 @@ void low_rank_apply(const Queue& queue, std::span<const LowRankApply<T>> group) 
             Queue::append_task(items, t, task.P.batch, plan.cost);
             continue;
         }
+        // Backwards: R was often read just before (gram), and its end is what the caches still have.
         for (Index b = 0; b < task.P.batch; ++b)
-            for (Index piece = 0; piece < pieces; ++piece)
+            for (Index piece = pieces - 1; piece >= 0; --piece)
                 items.push_back({t, b, 1, piece, plan.cost / static_cast<double>(pieces)});
     }
     queue.run(items, [&](const Item& item) {
