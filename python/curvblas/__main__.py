@@ -43,6 +43,12 @@ EXAMPLES = {
         "seconds: a quarter of the problems, a twentieth of the budget",
         "the page and its plot",
     ),
+    "comparison": Example(
+        "optimiser_comparison",
+        "all optimisers on the digits autoencoder, with equal budgets",
+        "half a minute: few passes, one seed, one setting each",
+        "the page and its picture",
+    ),
     "methods": Example(
         "method_examples",
         "what each method of curvblas.methods is for, on real data",
