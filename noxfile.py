@@ -64,12 +64,15 @@ def sanitize(session: nox.Session) -> None:
 
 @nox.session
 def smoke(session: nox.Session) -> None:
-    """The demo, the low-rank and quasi-Newton examples, the robustness table and the benchmarks, in short forms."""
-    session.install(".[demo,bench]", NO_CUDA)
+    """All examples and the benchmarks in their short forms, with the tests of what the examples need."""
+    session.install(".[demo,bench,test]", NO_CUDA)
     session.run("python", "-m", "curvblas", "demo", "--quick", "--output", session.create_tmp())
     session.run("python", "-m", "curvblas", "low-rank", "--quick", "--output", session.create_tmp())
     session.run("python", "-m", "curvblas", "quasi-newton", "--quick", "--output", session.create_tmp())
     session.run("python", "-m", "curvblas", "robustness", "--quick", "--output", session.create_tmp())
+    session.run("python", "tests/identity_table.py", "--output", session.create_tmp())
+    # Each method's example and the comparison of all optimisers run as tests, which look at what they leave.
+    session.run("pytest", "-n", "auto", "-k", "examples or comparison", env=ONE_THREAD)
     session.run("python", "bench/run.py", "--quick", "--output", session.create_tmp())
 
 
