@@ -72,7 +72,7 @@ def smoke(session: nox.Session) -> None:
     session.run("python", "-m", "curvblas", "robustness", "--quick", "--output", session.create_tmp())
     session.run("python", "tests/identity_table.py", "--output", session.create_tmp())
     # Each method's example and the comparison of all optimisers run as tests, which look at what they leave.
-    session.run("pytest", "-n", "auto", "-k", "examples or comparison", env=ONE_THREAD)
+    session.run("pytest", "-n", "auto", "-m", "not emulated", "-k", "examples or comparison", env=ONE_THREAD)
     session.run("python", "bench/run.py", "--quick", "--output", session.create_tmp())
 
 
