@@ -591,7 +591,7 @@ class TestNaturalGradient:
         assert np.isnan(step).all()
 
     def test_arrays_of_a_device_are_refused(self, emulated):
-        with pytest.raises(TypeError, match="rows must lie in the CPU's memory"):
+        with pytest.raises(TypeError, match="rows must be in the CPU's memory"):
             exact.NaturalGradient(6).step(emulated.to_device(np.ones((2, 6))), np.ones(2))
 
 

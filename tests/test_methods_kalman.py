@@ -216,5 +216,5 @@ def test_wrong_objects_are_refused():
 def test_device_arrays_are_refused(device):
     method = kalman.ExponentialFamilyFilter("gaussian", 3)
 
-    with pytest.raises(TypeError, match="jacobian must be on the CPU, where this method computes, got Array"):
+    with pytest.raises(TypeError, match="jacobian must be in the CPU's memory, got an array of curvblas"):
         method.step(device.to_device(np.ones((1, 3))), np.zeros(1), np.zeros(1))

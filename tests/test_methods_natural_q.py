@@ -209,5 +209,5 @@ def test_wrong_objects_are_refused(change, message):
 
 
 def test_device_arrays_are_refused(device):
-    with pytest.raises(TypeError, match="jacobian must be on the CPU, where this method computes, got Array"):
+    with pytest.raises(TypeError, match="jacobian must be in the CPU's memory, got an array of curvblas"):
         natural_q.natural_q_step(device.to_device(np.eye(3)), np.ones(3), 0.1)

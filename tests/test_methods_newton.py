@@ -400,5 +400,5 @@ class TestArguments:
     @pytest.mark.emulated
     @pytest.mark.parametrize("backend", ["emu"], indirect=True)
     def test_of_a_device_are_refused(self, backend):
-        with pytest.raises(TypeError, match="must be on the CPU"):
+        with pytest.raises(TypeError, match="must be in the CPU's memory"):
             newton.Rprop(3).step(backend.to_device(np.ones(3)))

@@ -80,7 +80,7 @@ class TestInformation:
         assert bool((nu == 1).all())
 
     def test_arrays_of_a_device_are_refused(self, emulated):
-        with pytest.raises(TypeError, match="neuron_information: t must be on the CPU"):
+        with pytest.raises(TypeError, match="neuron_information: t must be in the CPU's memory"):
             neuron_information("tanh", emulated.to_device(np.ones((2, 3))))
 
     @pytest.mark.parametrize(

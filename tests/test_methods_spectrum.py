@@ -293,7 +293,7 @@ class TestArguments:
     @pytest.mark.emulated
     @pytest.mark.parametrize("backend", ["emu"], indirect=True)
     def test_of_a_device_are_refused(self, backend):
-        with pytest.raises(TypeError, match="must be on the CPU"):
+        with pytest.raises(TypeError, match="must be in the CPU's memory"):
             spectrum.gram_spectrum(backend.to_device(np.ones((2, 3))))
 
     def test_results_can_be_copied(self):

@@ -357,5 +357,5 @@ class TestArguments:
     @pytest.mark.emulated
     @pytest.mark.parametrize("backend", ["emu"], indirect=True)
     def test_of_a_device_are_refused(self, backend):
-        with pytest.raises(TypeError, match="must be on the CPU"):
+        with pytest.raises(TypeError, match="must be in the CPU's memory"):
             ssn.GeneralizedLinearModel(backend.to_device(self.X), self.y, "logistic")

@@ -214,5 +214,5 @@ class TestArguments:
         assert method.state_dict()["steps"] == 0
 
     def test_of_a_device_are_refused(self, device):
-        with pytest.raises(TypeError, match="gradient must be on the CPU, where this method computes, got Array"):
+        with pytest.raises(TypeError, match="gradient must be in the CPU's memory, got an array of curvblas"):
             tango.TANGO(3, gamma=0.1, dt=0.5).step(device.to_device(np.ones(3)))

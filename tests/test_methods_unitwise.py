@@ -80,7 +80,7 @@ class TestWeights:
     def test_arrays_of_a_device_are_refused(self, emulated):
         there = emulated.to_device(np.ones((2, 3)))
 
-        with pytest.raises(TypeError, match="outer_product_weights: derivatives must be on the CPU"):
+        with pytest.raises(TypeError, match="outer_product_weights: derivatives must be in the CPU's memory"):
             unitwise.outer_product_weights(there)
 
     @pytest.mark.parametrize(

@@ -215,5 +215,5 @@ def test_wrong_vectors_are_refused():
 
 
 def test_device_arrays_are_refused(device):
-    with pytest.raises(TypeError, match="whiten: factors must be on the CPU, where this method computes, got Array"):
+    with pytest.raises(TypeError, match="whiten: factors must be in the CPU's memory, got an array of curvblas"):
         whitening.whiten(device.to_device(np.eye(3)))

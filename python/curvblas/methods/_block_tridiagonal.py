@@ -12,8 +12,8 @@ from curvblas import Status
 from curvblas._arrays import Array, in_kind, require_state
 from curvblas._numbers import number
 
+from ._float64 import float64
 from ._layers import Layer, require_grads, require_layers, require_rows
-from ._places import require_cpu
 
 _NAME = "BlockTridiagonalKFAC"
 _GROUPS = ("A", "G", "A_next", "G_next")
@@ -95,8 +95,8 @@ class BlockTridiagonalKFAC:
         """
         owner = f"{_NAME}.update"
         require_rows(owner, self.layers, inputs, derivatives)
-        a = [np.asarray(require_cpu(owner, "inputs", x), np.float64) for x in inputs]
-        g = [np.asarray(require_cpu(owner, "derivatives", x), np.float64) for x in derivatives]
+        a = [float64(owner, "inputs", x) for x in inputs]
+        g = [float64(owner, "derivatives", x) for x in derivatives]
         for k, (x, y) in enumerate(zip(a, g, strict=True)):
             if len(x) != len(a[0]) or len(y) != len(a[0]):
                 raise ValueError(f"{owner}: inputs[{k}] must have N = {len(a[0])} rows like inputs[0], got {len(x)}")
@@ -135,7 +135,7 @@ class BlockTridiagonalKFAC:
         """
         owner = f"{_NAME}.precondition"
         require_grads(owner, self.layers, grads)
-        V = [np.asarray(require_cpu(owner, "grads", x), np.float64) for x in grads]
+        V = [float64(owner, "grads", x) for x in grads]
         if not V:
             return []
         if not self._factors:

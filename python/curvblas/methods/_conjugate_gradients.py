@@ -10,7 +10,8 @@ import numpy as np
 from curvblas import Status
 from curvblas._arrays import Array, in_kind
 from curvblas._numbers import count, number
-from curvblas.methods._on_host import on_host
+
+from ._float64 import float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def conjugate_gradients(
     (array([1.  , 0.25]), 2)
     """
     owner = "conjugate_gradients"
-    b = on_host(owner, "rhs", rhs, ("n",))
+    b = float64(owner, "rhs", rhs, ("n",))
     tolerance = number(owner, "rtol", rtol, lambda value: 0 <= value < math.inf, "a finite number >= 0")
     limit = 10 * max(len(b), 1) if max_iterations is None else count(owner, "max_iterations", max_iterations)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -113,7 +114,7 @@ def _iterate(
     for k in range(limit):
         if math.sqrt(squares) <= tolerance:
             return x, math.sqrt(squares), k, k, d, Status.OK
-        Hd = on_host("conjugate_gradients", "the product", product(d.copy()), b.shape)
+        Hd = float64("conjugate_gradients", "the product", product(d.copy()), b.shape)
         curvature = float(d @ Hd)
         if not math.isfinite(curvature) or not np.isfinite(Hd).all():
             return np.full_like(b, np.nan), math.nan, k, k + 1, d, Status.NOT_FINITE

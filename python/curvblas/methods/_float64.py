@@ -30,7 +30,7 @@ class Solution:
         return host_status(self.status) <= Status.JITTERED
 
 
-def float64(owner: str, name: str, given: Any) -> np.ndarray:
+def float64(owner: str, name: str, given: Any, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
     """Return an array of the CPU, or what NumPy makes one of, as a float64 array of NumPy.
 
     Parameters
@@ -38,28 +38,80 @@ def float64(owner: str, name: str, given: Any) -> np.ndarray:
     owner, name : str
         The function and the argument, named in errors.
     given : array
-        Of any library; not written to.
+        Of real numbers, of any library; not written to.
+    shape : tuple of int or str, optional
+        What it must have; any size where there is a name.
 
     Returns
     -------
     float64 array
-        Which may share memory with ``given``.
+        Which may share memory with ``given``: not to be written to.
 
     Raises
     ------
     TypeError
         It lies on a device, or holds no real numbers.
+    ValueError
+        A shape that does not fit.
+    """
+    array = require_cpu(owner, name, given)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{owner}: {name} must be an array of real numbers, got {type(given).__name__} of {array.dtype}"
+        )
+    if shape is not None:
+        require_shape(owner, name, array, shape)
+    return array.astype(np.float64, copy=False)
+
+
+def require_cpu(owner: str, name: str, given: Any) -> np.ndarray:
+    """Return an array of the CPU's memory as NumPy's, in its own dtype and without a copy.
+
+    Parameters
+    ----------
+    owner, name : str
+        Named in the error.
+    given : array
+        Of any library.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    TypeError
+        It is on a device.
     """
     found = on_cpu_as_numpy(given)
     if not isinstance(found, np.ndarray) and (hasattr(found, "__dlpack_device__") or hasattr(found, "to_host")):
-        raise TypeError(
-            f"{owner}: {name} must lie in the CPU's memory, got a {type(given).__name__} of a device; copy it to the "
-            f"host first"
-        )
-    array = np.asarray(found)
-    if array.dtype.kind in "cOSUMm":
-        raise TypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}")
-    return array.astype(np.float64, copy=False)
+        kind = type(given).__module__
+        raise TypeError(f"{owner}: {name} must be in the CPU's memory, got an array of {kind} on a device")
+    return np.asarray(found)
+
+
+def require_shape(owner: str, name: str, array: Array, shape: tuple[int | str, ...]) -> None:
+    """Refuse an array of another shape.
+
+    Parameters
+    ----------
+    owner, name : str
+        The function and the argument, named in the error.
+    array : array
+        Of any library.
+    shape : tuple of int or str
+        What it must have; any size where there is a name.
+
+    Raises
+    ------
+    ValueError
+        It has another one.
+    """
+    found = tuple(array.shape)
+    fits = len(found) == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, found, strict=True))
+    if not fits:
+        wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+        raise ValueError(f"{owner}: {name} must have shape {wanted}, got {found}")
 
 
 def back(result: Any, like: Any) -> Any:

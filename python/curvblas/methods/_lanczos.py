@@ -9,7 +9,8 @@ import numpy as np
 from curvblas import Status, eigenbasis
 from curvblas._arrays import Array
 from curvblas._numbers import count
-from curvblas.methods._on_host import on_host
+
+from ._float64 import float64
 
 Curvature: TypeAlias = Callable[[np.ndarray], Any] | Array
 """A product ``v -> H v``, or the Jacobian J of ``H = J^T J / N``."""
@@ -88,8 +89,8 @@ def as_product(owner: str, curvature: Curvature, dim: int) -> Callable[[np.ndarr
         A jacobian without rows, or of another width.
     """
     if callable(curvature):
-        return lambda v: on_host(owner, "the product", curvature(v.copy()), (dim,))
-    J = on_host(owner, "curvature", curvature, ("N", dim))
+        return lambda v: float64(owner, "the product", curvature(v.copy()), (dim,))
+    J = float64(owner, "curvature", curvature, ("N", dim))
     if not len(J):
         raise ValueError(f"{owner}: curvature must have shape (N, P) with N >= 1, got {J.shape}")
     return lambda v: (J @ v) @ J / len(J)
@@ -136,7 +137,7 @@ def lanczos(curvature: Curvature, start: Array, steps: int, *, reorthogonalize: 
     >>> found.values.round(12), found.is_invariant
     (array([1., 2.]), True)
     """
-    q = on_host("lanczos", "start", start, ("P",))
+    q = float64("lanczos", "start", start, ("P",))
     steps = min(count("lanczos", "steps", steps), max(len(q), 1))
     if reorthogonalize not in {"full", "none"}:
         raise ValueError(f"lanczos: reorthogonalize must be 'full' or 'none', got {reorthogonalize!r}")

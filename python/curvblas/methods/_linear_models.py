@@ -6,9 +6,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind
+from curvblas._arrays import Array
 from curvblas._numbers import number
-from curvblas.methods._on_host import like, on_host
+
+from ._float64 import back, float64
 
 _NAME = "GeneralizedLinearModel"
 Function: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -79,12 +80,12 @@ class GeneralizedLinearModel:
         if family not in FAMILIES:
             raise ValueError(f"{_NAME}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
         self._name = family
-        self._X = on_host(_NAME, "X", X, ("N", "p"))
+        self._X = float64(_NAME, "X", X, ("N", "p"))
         N, p = self._X.shape
         if not N or not p:
             raise ValueError(f"{_NAME}: X must have rows and columns, got shape {self._X.shape}")
-        self._y = on_host(_NAME, "y", y, (N,))
-        self._c = np.ones(N) if weights is None else on_host(_NAME, "weights", weights, (N,))
+        self._y = float64(_NAME, "y", y, (N,))
+        self._c = np.ones(N) if weights is None else float64(_NAME, "weights", weights, (N,))
         self._ridge = number(_NAME, "ridge", ridge, lambda value: 0 <= value < math.inf, "a finite number >= 0")
         _require("X", np.isfinite(self._X).all(axis=1), "finite", self._X)
         _require("y", self._family.holds(self._y) & np.isfinite(self._y), self._family.targets, self._y)
@@ -122,7 +123,7 @@ class GeneralizedLinearModel:
             value = np.mean(self._c * (self._family.partition(z) - self._y * z)) + 0.5 * self._ridge * (point @ point)
             X, y, c, z = (self._X, self._y, self._c, z) if cases is None else self._take(z, cases)
             gradient = (c * (self._family.mean(z) - y)) @ X / len(y) + self._ridge * point
-        return float(value), in_kind(like(gradient, w), w)
+        return float(value), back(gradient, w)
 
     def hessian_product(self, w: Array, cases: np.ndarray | None = None) -> Function:
         """Return products with the Hessian of all cases or some.
@@ -188,7 +189,7 @@ class GeneralizedLinearModel:
         return self._X[cases], self._y[cases], self._c[cases], z[cases]
 
     def _point(self, w: Array) -> np.ndarray:
-        return on_host(_NAME, "w", w, (self._X.shape[1],))
+        return float64(_NAME, "w", w, (self._X.shape[1],))
 
 
 def _require(name: str, holds: np.ndarray, wanted: str, values: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind, on_cpu_as_numpy
+from curvblas._arrays import Array, in_kind
 from curvblas._backend import backend_of
 from curvblas.errors import host_status
 
@@ -65,29 +65,3 @@ def statuses(status: Array) -> list[int]:
     list of int
     """
     return [int(each) for each in host_status(status)]
-
-
-def require_cpu(owner: str, name: str, array: Array) -> np.ndarray:
-    """Return an array of the CPU's memory as NumPy's, without a copy.
-
-    Parameters
-    ----------
-    owner, name : str
-        Named in the error.
-    array : array
-        Of any library.
-
-    Returns
-    -------
-    array
-
-    Raises
-    ------
-    TypeError
-        It is on a device.
-    """
-    found = on_cpu_as_numpy(array)
-    if not isinstance(found, np.ndarray):
-        kind = type(array).__module__
-        raise TypeError(f"{owner}: {name} must be in the CPU's memory, got an array of {kind} on a device")
-    return found

@@ -8,7 +8,8 @@ import numpy as np
 from curvblas import Status
 from curvblas._arrays import Array, in_kind, require_state
 from curvblas._numbers import count, number
-from curvblas.methods._on_host import like, on_host
+
+from ._float64 import back, float64
 
 _NAME = "Rprop"
 VARIANTS = ("toussaint", "rprop-", "irprop-", "irprop+")
@@ -126,7 +127,7 @@ class Rprop:
         TypeError
             An array of a device, or of no real numbers; a value that is no number.
         """
-        g = on_host(f"{_NAME}.step", "grad", grad, self._sizes.shape)
+        g = float64(f"{_NAME}.step", "grad", grad, self._sizes.shape)
         has_risen = self._has_risen(value)
         is_bad = ~np.isfinite(g)
         signs = np.sign(np.where(is_bad, 0.0, g))
@@ -140,7 +141,7 @@ class Rprop:
         self._gradient = signs if self._variant == "rprop-" else np.where(turn < 0, 0.0, signs)
         self._sizes, self._update = sizes, update
         self.status = in_kind(np.where(is_bad, Status.NOT_FINITE, Status.OK).astype(np.int8), grad)
-        return in_kind(like(np.where(is_bad, np.nan, update + 0.0), grad), grad)
+        return back(np.where(is_bad, np.nan, update + 0.0), grad)
 
     def _has_risen(self, value: float | None) -> bool:
         if self._variant != "irprop+":

@@ -9,7 +9,7 @@ import numpy as np
 import curvblas as cb
 from curvblas._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 
-from ._on_host import require_shape
+from ._float64 import require_shape
 
 
 def as_layers(owner: str, **groups: Arrays) -> list[list[Array]]:

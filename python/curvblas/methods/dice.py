@@ -10,7 +10,7 @@ from curvblas._arrays import Array, in_kind
 from curvblas._numbers import number
 from curvblas.errors import Status
 
-from ._on_host import like, on_host, require_shape
+from ._float64 import back, float64, require_shape
 
 __all__ = ["DiceWeights", "HessianWeights", "dice_objective", "dice_weights", "magic_box"]
 
@@ -186,13 +186,13 @@ class DiceWeights:
             No array of real numbers on the CPU.
         """
         owner, shape = "DiceWeights.hessian_product", self._costs.shape
-        u = np.where(self._mask, on_host(owner, "tangents", tangents, shape), 0)
+        u = np.where(self._mask, float64(owner, "tangents", tangents, shape), 0)
         U = np.cumsum(u, axis=0)
         slopes = self._costs * U
         if reward_tangents is not None:
-            slopes = slopes + self._falling * on_host(owner, "reward_tangents", reward_tangents, shape)
+            slopes = slopes + self._falling * float64(owner, "reward_tangents", reward_tangents, shape)
         weights = np.where(self._mask, _to_go(slopes) + self._own * u, 0)
-        parts = (in_kind(like(x, tangents), tangents) for x in (weights, self._falling * U + 0 * self._costs))
+        parts = (back(x, tangents) for x in (weights, self._falling * U + 0 * self._costs))
         return HessianWeights(*parts)
 
 
@@ -245,8 +245,8 @@ def dice_weights(
     discount = _checked(owner, discount, order)
     _require_times(owner, "log_probs", log_probs)
     shape = tuple(log_probs.shape)
-    log_p, r = on_host(owner, "log_probs", log_probs), on_host(owner, "rewards", rewards, shape)
-    b = np.zeros(shape) if baseline is None else on_host(owner, "baseline", baseline, shape)
+    log_p, r = float64(owner, "log_probs", log_probs), float64(owner, "rewards", rewards, shape)
+    b = np.zeros(shape) if baseline is None else float64(owner, "baseline", baseline, shape)
     mask = log_p != -np.inf
     finite = (np.isfinite(np.where(mask, log_p, 0)) & np.isfinite(r) & np.isfinite(b)).all(axis=0)
     falling = np.broadcast_to(_powers(discount, len(r), r.ndim), shape)
@@ -259,7 +259,7 @@ def dice_weights(
         costs = costs - values + later
     gradient = np.where(mask, _to_go(costs) + own, 0)
     status = np.where(finite, Status.OK, Status.NOT_FINITE).astype(np.int8)
-    objective, gradient, status = (in_kind(like(x, rewards), rewards) for x in (objective, gradient, status))
+    objective, gradient, status = back(objective, rewards), back(gradient, rewards), in_kind(status, rewards)
     return DiceWeights(objective, gradient, status, costs, own, mask, falling)
 
 

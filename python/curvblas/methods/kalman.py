@@ -11,7 +11,7 @@ from curvblas._numbers import number
 from curvblas.errors import Status
 from curvblas.kalman import KalmanNaturalGradient
 
-from ._on_host import like, on_host
+from ._float64 import back, float64
 
 __all__ = ["FAMILIES", "ExponentialFamilyFilter", "Observation", "observation"]
 
@@ -94,21 +94,21 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     if family not in FAMILIES:
         raise ValueError(f"{owner}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
     variance = number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
-    J = on_host(owner, "jacobian", jacobian)
+    J = float64(owner, "jacobian", jacobian)
     if J.ndim not in {2, 3}:
         raise ValueError(f"{owner}: jacobian must have shape (o, dim) or (N, o, dim), got {J.shape}")
-    f = on_host(owner, "natural", natural, J.shape[:-1])
+    f = float64(owner, "natural", natural, J.shape[:-1])
     J, f = J.reshape(-1, *J.shape[-2:]), f.reshape(-1, J.shape[-2])
     if family == "categorical":
         parts = _categorical(J, f, _categories(owner, targets, natural))
     else:
-        y = on_host(owner, "targets", targets, tuple(natural.shape)).reshape(f.shape)
+        y = float64(owner, "targets", targets, tuple(natural.shape)).reshape(f.shape)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, R = _INDEPENDENT[family](f, variance)
             # A Gaussian's f is its mean; the statistic of the others has the mean's derivative R.
             slopes = np.ones_like(R) if family == "gaussian" else R
             parts = (slopes[..., None] * J).reshape(-1, J.shape[-1]), (y - mean).ravel(), R.ravel()
-    return Observation(*(in_kind(like(x, jacobian), jacobian) for x in parts))
+    return Observation(*(back(x, jacobian) for x in parts))
 
 
 def _bernoulli(f: np.ndarray, _: float) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +137,7 @@ def _categories(owner: str, targets: Array, natural: Array) -> np.ndarray:
     if categories < 2:
         raise ValueError(f"{owner}: natural must have two categories at least, got {categories}")
     array = targets if hasattr(targets, "shape") else np.asarray(targets)
-    given = on_host(owner, "targets", array, tuple(natural.shape[:-1])).ravel()
+    given = float64(owner, "targets", array, tuple(natural.shape[:-1])).ravel()
     bad = given[~((given >= 0) & (given < categories) & (given == np.floor(given)))]
     if bad.size:
         raise ValueError(f"{owner}: targets must be numbers of categories, 0 ... {categories - 1}, got {bad[0]:g}")

@@ -14,7 +14,7 @@ from curvblas.errors import Status
 from curvblas.low_rank import gram
 from curvblas.sample_space import sample_space_solve
 
-from ._on_host import like, on_host
+from ._float64 import back, float64
 
 __all__ = ["NaturalQ", "NaturalQStep", "natural_q_step", "q_targets"]
 
@@ -57,11 +57,11 @@ def q_targets(rewards: Array, next_values: Array, terminal: Array, discount: flo
     """
     owner = "q_targets"
     number(owner, "discount", discount, lambda x: 0 <= x <= 1, "a number in [0, 1]")
-    r = on_host(owner, "rewards", rewards, ("n",))
-    ends = on_host(owner, "terminal", terminal, (len(r),)) != 0
-    values = on_host(owner, "next_values", next_values, (len(r), "actions"))
+    r = float64(owner, "rewards", rewards, ("n",))
+    ends = float64(owner, "terminal", terminal, (len(r),)) != 0
+    values = float64(owner, "next_values", next_values, (len(r), "actions"))
     targets = r + discount * np.where(ends, 0, values.max(axis=1))
-    return in_kind(like(targets, rewards), rewards)
+    return back(targets, rewards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def natural_q_step(
         max_divergence = _positive(owner, "max_divergence", max_divergence)
     if method not in METHODS:
         raise ValueError(f"{owner}: method must be one of {', '.join(METHODS)}, got {method!r}")
-    J = on_host(owner, "jacobian", jacobian, ("n", "P"))
-    e = on_host(owner, "errors", errors, (len(J),))
+    J = float64(owner, "jacobian", jacobian, ("n", "P"))
+    e = float64(owner, "errors", errors, (len(J),))
     good = np.isfinite(J).all(axis=1) & np.isfinite(e)
     rows = in_kind(np.where(good, Status.OK, Status.NOT_FINITE).astype(np.int8), jacobian)
     J, e = (J, e) if good.all() else (J[good], e[good])
@@ -165,7 +165,7 @@ def natural_q_step(
         x, divergence, scale = _shortened(J, rate * x, damping, max_divergence)
     if status <= Status.JITTERED and not np.isfinite(x).all():
         status = Status.NOT_FINITE
-    return NaturalQStep(in_kind(like(x, jacobian), jacobian), divergence, scale, status, rows)
+    return NaturalQStep(back(x, jacobian), divergence, scale, status, rows)
 
 
 def _woodbury(J: np.ndarray, e: np.ndarray, damping: float) -> tuple[np.ndarray, Status]:
@@ -292,8 +292,8 @@ class NaturalQ:
         TypeError
             No arrays of real numbers on the CPU.
         """
-        J = on_host("NaturalQ.step", "jacobian", jacobian, ("n", self._dim))
-        Q, y = (on_host("NaturalQ.step", *x, (len(J),)) for x in (("values", values), ("targets", targets)))
+        J = float64("NaturalQ.step", "jacobian", jacobian, ("n", self._dim))
+        Q, y = (float64("NaturalQ.step", *x, (len(J),)) for x in (("values", values), ("targets", targets)))
         with np.errstate(invalid="ignore"):
             e = y - Q
         good = J[np.isfinite(J).all(axis=1) & np.isfinite(e)]

@@ -7,14 +7,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from curvblas import MinimizeResult, Status, cholesky_solve, damped_cholesky, sample_space_solve
-from curvblas._arrays import Array, in_kind
+from curvblas._arrays import Array
 from curvblas._minimize import FAILED, ROUNDING, minimize
 from curvblas._numbers import number
 from curvblas._objective import Objective, Point, inner, norm, own, search
-from curvblas.methods._on_host import like, on_host, require_shape
 
 from ._armijo import is_low_enough
 from ._conjugate_gradients import ConjugateGradients, conjugate_gradients
+from ._float64 import back, float64, require_shape
 from ._rprop import Rprop
 
 __all__ = [
@@ -184,22 +184,22 @@ def minimize_gauss_newton(
     (array([1., 2.]), 1)
     """
     owner = "minimize_gauss_newton"
-    on_host(owner, "x0", x0)
+    float64(owner, "x0", x0)
     latest: list[np.ndarray] = []
 
     def fun(x: Array) -> tuple[float, Array]:
         phi, J = residuals(x)
-        phi = on_host(owner, "phi", phi, ("m",)).copy()
-        J = on_host(owner, "J", J, (len(phi), x.shape[0])).copy()
+        phi = float64(owner, "phi", phi, ("m",)).copy()
+        J = float64(owner, "J", J, (len(phi), x.shape[0])).copy()
         latest[:] = phi, J
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(phi @ phi), in_kind(like(2 * (phi @ J), x), x)
+            return float(phi @ phi), back(2 * (phi @ J), x)
 
     objective = Objective(owner, fun, x0)
 
     def model(point: Point) -> Solve:
         phi, J = latest  # of the point: the trial that was taken is the last one
-        return lambda damping: in_kind(like(_gauss_newton_direction(phi, J, damping), point.x), point.x)
+        return lambda damping: back(_gauss_newton_direction(phi, J, damping), point.x)
 
     iterates = _damped_iterates(objective, own(x0), model, damping, increase, decrease)
     return minimize(

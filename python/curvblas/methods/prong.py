@@ -16,8 +16,8 @@ from curvblas import Status
 from curvblas._arrays import Array, in_kind, on_cpu_as_numpy, require_state
 from curvblas._numbers import number
 
+from ._float64 import float64, require_cpu
 from ._layers import AnyLayer, Conv, Layer, require_grads, require_layers, require_list
-from ._places import require_cpu
 
 __all__ = ["PRONG", "Conv", "Layer"]
 
@@ -263,7 +263,7 @@ class PRONG:
     def _matrices(self, what: str, name: str, arrays: list[Array]) -> list[np.ndarray]:
         owner = f"{_NAME}.{what}"
         require_grads(owner, self.layers, arrays, name)
-        return [np.asarray(require_cpu(owner, name, x), np.float64) for x in arrays]
+        return [float64(owner, name, x) for x in arrays]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a copy of this object needs to go on.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 import curvblas as cb
-from curvblas._arrays import Array, in_kind
+from curvblas._arrays import Array
 from curvblas._numbers import count, number
 
-from ._on_host import like, on_host
+from ._float64 import back, float64
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
 __all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
@@ -66,7 +66,7 @@ def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float =
     array([0.01, 1.  ])
     """
     owner = "neuron_information"
-    x = on_host(owner, "t", t)
+    x = float64(owner, "t", t)
     number(owner, "leak", leak, lambda v: 0 <= v < 1, "a number in [0, 1)")
     number(owner, "width", width, lambda v: 0 <= v < np.inf, "a finite number >= 0")
     number(owner, "alpha", alpha, lambda v: 0 < v < np.inf, "a finite number > 0")
@@ -84,7 +84,7 @@ def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float =
         upper = _logistic((1 - leak) * x / width) if width > 0 else (x > 0).astype(np.float64)
         nu = np.square(leak + (1 - leak) * upper)
     nu = np.where(np.isnan(x), np.nan, nu)
-    return in_kind(like(nu, t), t)
+    return back(nu, t)
 
 
 def _logistic(t: np.ndarray) -> np.ndarray:
@@ -135,13 +135,13 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
     roots = _softmax_roots("softmax_information", rows, probabilities)
     q_p = roots.shape[2]
     C = cb.update_factors(np.zeros((q_p, q_p)), roots, decay=0.0)
-    return in_kind(like(C, rows), rows)
+    return back(C, rows)
 
 
 def _softmax_roots(owner: str, rows: Array, probabilities: Array) -> np.ndarray:
     """Return rows (N, q, q p) whose squares sum to (diag eta - eta eta^T) (x) x x^T in each case."""
-    x = on_host(owner, "rows", rows, ("N", "p - 1"))
-    eta = on_host(owner, "probabilities", probabilities, (len(x), "q"))
+    x = float64(owner, "rows", rows, ("N", "p - 1"))
+    eta = float64(owner, "probabilities", probabilities, (len(x), "q"))
     q = eta.shape[1]
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     root = np.sqrt(np.maximum(eta, 0))[:, :, None] * (

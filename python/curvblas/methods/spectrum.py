@@ -10,8 +10,8 @@ import numpy as np
 from curvblas import Status, eigenbasis, gram
 from curvblas._arrays import Array, in_kind
 from curvblas._numbers import count, number
-from curvblas.methods._on_host import on_host, require_shape
 
+from ._float64 import float64, require_shape
 from ._lanczos import Curvature, Lanczos, as_product, lanczos
 
 __all__ = [
@@ -62,7 +62,7 @@ def exact_spectrum(matrix: Array) -> Array:
     >>> spectrum.exact_spectrum(np.array([[2.0, 1.0], [1.0, 2.0]]))
     array([1., 3.])
     """
-    H = on_host("exact_spectrum", "matrix", matrix, ("P", "P"))
+    H = float64("exact_spectrum", "matrix", matrix, ("P", "P"))
     require_shape("exact_spectrum", "matrix", H, (len(H), len(H)))
     return in_kind(eigenbasis((H + H.T) / 2).values, matrix)
 
@@ -100,7 +100,7 @@ def gram_spectrum(jacobian: Array) -> Array:
     >>> spectrum.gram_spectrum(np.array([[3.0, 0.0, 4.0]]))
     array([ 0.,  0., 25.])
     """
-    J = on_host("gram_spectrum", "jacobian", jacobian, ("N", "P"))
+    J = float64("gram_spectrum", "jacobian", jacobian, ("N", "P"))
     N, P = J.shape
     if not N or not P:
         raise ValueError(f"gram_spectrum: jacobian must have rows and columns, got shape {J.shape}")
@@ -150,18 +150,18 @@ def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: 
     array([ 3., 12.])
     """
     name = "hessian_product"
-    centre = on_host(name, "x", x, ("P",)).copy()
+    centre = float64(name, "x", x, ("P",)).copy()
     relative = np.cbrt(np.finfo(np.float64).eps) if step is None else step
     wanted = "a finite number > 0"
     size = number(name, "step", relative, lambda e: 0 < e < math.inf, wanted) * (1 + np.linalg.norm(centre))
 
     def product(v: np.ndarray) -> np.ndarray:
-        v = on_host(name, "v", v, centre.shape)
+        v = float64(name, "v", v, centre.shape)
         length = np.linalg.norm(v)
         if length == 0:
             return np.zeros_like(centre)
         e = size / length
-        after, before = (on_host(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
+        after, before = (float64(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
         difference: np.ndarray = (after - before) / (2 * e)
         return difference
 
@@ -225,7 +225,7 @@ class Quadrature:
             ``sum_i weights_i N(grid; nodes_i, width^2)``; its integral is 1. NaN if no draw is ok.
         """
         sigma = number("Quadrature.density", "width", width, lambda w: 0 < w < math.inf, "a finite number > 0")
-        t = on_host("Quadrature.density", "grid", grid, ("points",))
+        t = float64("Quadrature.density", "grid", grid, ("points",))
         if not len(self.nodes):
             return np.full(len(t), np.nan)
         bells = np.exp(-0.5 * np.square((t[:, None] - self.nodes) / sigma)) / (sigma * math.sqrt(2 * math.pi))
@@ -347,7 +347,7 @@ def bulk_and_edges(values: Array, *, taus: Sequence[float] = (1e-3, 1e-5, 1e-8))
     (2, 0.333)
     """
     name = "bulk_and_edges"
-    v = np.sort(on_host(name, "values", values, ("P",)))
+    v = np.sort(float64(name, "values", values, ("P",)))
     levels = [number(name, f"taus[{k}]", tau, lambda x: 0 < x < 1, "a number in (0, 1)") for k, tau in enumerate(taus)]
     if not len(v) or not levels:
         raise ValueError(f"{name}: values and taus must not be empty, got {len(v)} values and {len(levels)} taus")
@@ -393,7 +393,7 @@ def plot_density(spectrum: Quadrature | Array, *, axes: Any = None, width: float
         There are no eigenvalues that are finite.
     """
     nodes = (
-        spectrum.nodes if isinstance(spectrum, Quadrature) else on_host("plot_density", "spectrum", spectrum, ("P",))
+        spectrum.nodes if isinstance(spectrum, Quadrature) else float64("plot_density", "spectrum", spectrum, ("P",))
     )
     if not len(nodes) or not np.isfinite(nodes).all():
         raise ValueError(f"plot_density: spectrum must have eigenvalues, all finite, got {len(nodes)} values")

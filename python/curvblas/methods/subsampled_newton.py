@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from curvblas import MinimizeResult, Status, eigenbasis
-from curvblas._arrays import Array, in_kind
+from curvblas._arrays import Array
 from curvblas._minimize import FAILED, minimize
 from curvblas._numbers import count, number
 from curvblas._objective import Objective, Point, inner, own
-from curvblas.methods._on_host import like, on_host
 
 from ._armijo import is_low_enough
 from ._conjugate_gradients import conjugate_gradients
+from ._float64 import back, float64
 from ._linear_models import GeneralizedLinearModel
 
 __all__ = [
@@ -130,13 +130,13 @@ def subsampled_direction(
     """
     owner = "subsampled_direction"
     _require_regularization(owner, regularization, shift)
-    g = on_host(owner, "gradient", gradient, tuple(x.shape))
+    g = float64(owner, "gradient", gradient, tuple(x.shape))
     if regularization == "spectral":
         found = _spectral(problem.hessian(x, cases), g, shift)
     else:
         product = problem.hessian_product(x, cases)
         found = _by_conjugate_gradients(lambda v: product(v) + shift * v, g, inner_rtol, inner_iterations)
-    return SubsampledDirection(in_kind(like(found.direction, x), x), found.products, found.status)
+    return SubsampledDirection(back(found.direction, x), found.products, found.status)
 
 
 def _require_regularization(owner: str, regularization: str, shift: float) -> None:
@@ -246,7 +246,7 @@ def minimize_subsampled_newton(
     decrease = number(owner, "decrease", decrease, lambda value: 0 < value < 0.5, "a number in (0, 1/2)")
     first_step = number(owner, "first_step", first_step, lambda value: 1 <= value < math.inf, "a finite number >= 1")
     sample = _Sampler(owner, problem.cases, seed, hessian_cases, gradient_cases)
-    on_host(owner, "x0", x0)
+    float64(owner, "x0", x0)
     objective = Objective(owner, lambda x: problem.value_and_gradient(x, sample.for_gradient), x0)
 
     def direction_at(point: Point, cases: np.ndarray | None) -> SubsampledDirection:

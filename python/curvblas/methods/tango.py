@@ -9,7 +9,7 @@ from curvblas._arrays import Array, in_kind, require_state
 from curvblas._numbers import count, number
 from curvblas.errors import Status
 
-from ._on_host import like, on_host
+from ._float64 import back, float64
 
 __all__ = ["TANGO", "tango_velocity"]
 
@@ -187,10 +187,10 @@ class TANGO:
                 self._velocity, self._previous_dt, update = velocity, self._dt, -self._dt * velocity
         self._steps += 1
         self.status = in_kind(np.where(good, Status.OK, Status.NOT_FINITE).astype(np.int8), gradient)
-        return in_kind(like(update, gradient), gradient)
+        return back(update, gradient)
 
     def _rows(self, name: str, given: Array) -> np.ndarray:
-        array = on_host("TANGO.step", name, given)
+        array = float64("TANGO.step", name, given)
         if array.shape != (self._dim,) and (array.ndim != 2 or array.shape[1] != self._dim or not len(array)):
             wanted = f"({self._dim},) or (N, {self._dim}) with N > 0"
             raise ValueError(f"TANGO.step: {name} must have shape {wanted}, got {array.shape}")

@@ -28,7 +28,7 @@ import curvblas as cb
 from curvblas._arrays import Array, Arrays, Parameter, in_kind
 from curvblas._numbers import number
 
-from ._on_host import like, on_host
+from ._float64 import back, float64
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
 __all__ = [
@@ -83,16 +83,16 @@ def natural_weights(jacobian: Array, outputs: Array, distribution: str, *, varia
     array([[1.]])
     """
     owner = "natural_weights"
-    J = on_host(owner, "jacobian", jacobian, ("N", "q", "o"))
+    J = float64(owner, "jacobian", jacobian, ("N", "q", "o"))
     if _require_distribution(owner, distribution, variance) == "gaussian":
         weights = np.square(J).sum(axis=-1) / variance
     else:
-        p = on_host(owner, "outputs", outputs, (J.shape[0], J.shape[2]))[:, None, :]
+        p = float64(owner, "outputs", outputs, (J.shape[0], J.shape[2]))[:, None, :]
         if distribution == "bernoulli":
             weights = (p * (1 - p) * np.square(J)).sum(axis=-1)
         else:  # about the mean, so that nothing cancels
             weights = (p * np.square(J - (p * J).sum(axis=-1, keepdims=True))).sum(axis=-1)
-    return in_kind(like(weights, jacobian), jacobian)
+    return back(weights, jacobian)
 
 
 def outer_product_weights(derivatives: Array) -> Array:
@@ -122,8 +122,8 @@ def outer_product_weights(derivatives: Array) -> Array:
     >>> unitwise.outer_product_weights(np.array([[-3.0, 2.0]]))
     array([[9., 4.]])
     """
-    g = on_host("outer_product_weights", "derivatives", derivatives, ("N", "q"))
-    return in_kind(like(np.square(g), derivatives), derivatives)
+    g = float64("outer_product_weights", "derivatives", derivatives, ("N", "q"))
+    return back(np.square(g), derivatives)
 
 
 def sample_outputs(outputs: Array, distribution: str, rng: np.random.Generator, *, variance: float = 1.0) -> np.ndarray:
@@ -157,7 +157,7 @@ def sample_outputs(outputs: Array, distribution: str, rng: np.random.Generator, 
     >>> unitwise.sample_outputs(np.array([[0.0, 1.0]]), "softmax", np.random.default_rng(0))
     array([[0., 1.]])
     """
-    p = on_host("sample_outputs", "outputs", outputs, ("N", "o"))
+    p = float64("sample_outputs", "outputs", outputs, ("N", "o"))
     if _require_distribution("sample_outputs", distribution, variance) == "gaussian":
         return np.asarray(p + np.sqrt(variance) * rng.standard_normal(p.shape))
     if distribution == "bernoulli":
@@ -211,16 +211,16 @@ def backpropagated_weights(
     [[[2.25]], [[1.0]]]
     """
     owner = "backpropagated_weights"
-    p = on_host(owner, "outputs", outputs, ("N", "o"))
+    p = float64(owner, "outputs", outputs, ("N", "o"))
     gaussian = _require_distribution(owner, distribution, variance) == "gaussian"
     if len(matrices) != len(slopes):
         raise ValueError(f"{owner}: matrices must be as many as slopes, {len(slopes)}, got {len(matrices)}")
     v: list[np.ndarray] = [np.full(p.shape, 1 / variance) if gaussian else p * (1 - p)]
     for k in range(len(slopes) - 1, -1, -1):
-        W = on_host(owner, f"matrices[{k}]", matrices[k], (v[-1].shape[1], "q"))
-        r = on_host(owner, f"slopes[{k}]", slopes[k], (len(p), W.shape[1]))
+        W = float64(owner, f"matrices[{k}]", matrices[k], (v[-1].shape[1], "q"))
+        r = float64(owner, f"slopes[{k}]", slopes[k], (len(p), W.shape[1]))
         v.append(np.square(r) * (v[-1] @ np.square(W)))
-    return [in_kind(like(x, outputs), outputs) for x in reversed(v)]
+    return [back(x, outputs) for x in reversed(v)]
 
 
 def _require_distribution(owner: str, distribution: str, variance: float) -> str:

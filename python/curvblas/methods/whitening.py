@@ -11,7 +11,7 @@ from curvblas.cholesky import damped_cholesky, triangular_solve
 from curvblas.errors import Status, host_status
 from curvblas.roots import inverse_root
 
-from ._on_host import like, on_host, require_shape
+from ._float64 import back, float64, require_shape
 
 __all__ = ["Whitening", "whiten"]
 
@@ -88,9 +88,9 @@ class Whitening:
         shown = []
         for k, (R, inverse, x) in enumerate(zip(roots, inverses, given, strict=True)):
             label = f"{name}[{k}]" if is_list else name
-            x64 = on_host(owner, label, x, tuple(R.shape[:-1]))
-            mapped = f(on_host(owner, "root", R), on_host(owner, "inverse", inverse), x64)
-            shown.append(in_kind(like(mapped, x), x))
+            x64 = float64(owner, label, x, tuple(R.shape[:-1]))
+            mapped = f(float64(owner, "root", R), float64(owner, "inverse", inverse), x64)
+            shown.append(back(mapped, x))
         return shown if is_list else shown[0]
 
 
@@ -145,7 +145,7 @@ def whiten(factors: Arrays, damping: Parameter = 0.0, *, method: str = "cholesky
     is_list = isinstance(factors, list | tuple)
     given = list(factors) if is_list else [factors]
     names = [f"factors[{k}]" if is_list else "factors" for k in range(len(given))]
-    arrays = [on_host("whiten", name, G) for name, G in zip(names, given, strict=True)]
+    arrays = [float64("whiten", name, G) for name, G in zip(names, given, strict=True)]
     for name, G in zip(names, arrays, strict=True):
         _require_square(name, G, is_list)
     roots, inverses, status = (_cholesky_root if method == "cholesky" else _symmetric_root)(
@@ -153,7 +153,7 @@ def whiten(factors: Arrays, damping: Parameter = 0.0, *, method: str = "cholesky
     )
     if not is_list:
         roots, inverses = [roots], [inverses]
-    shown = [[in_kind(like(x, G), G) for x, G in zip(part, given, strict=True)] for part in (roots, inverses)]
+    shown = [[back(x, G) for x, G in zip(part, given, strict=True)] for part in (roots, inverses)]
     root, inverse = shown if is_list else (part[0] for part in shown)
     return Whitening(root, inverse, in_kind(status, factors))
 
