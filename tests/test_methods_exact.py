@@ -11,7 +11,7 @@ import pytest
 
 import curvblas as cb
 from curvblas import Status
-from curvblas.methods import _solves, exact, families
+from curvblas.methods import _conjugate_gradient, exact, families
 
 from identities.exact import IDENTITIES, rows_of
 
@@ -21,7 +21,7 @@ def test_identity(identity, bound):
     assert identity() <= bound
 
 
-@pytest.mark.parametrize("name", ["exact", "_estimators", "_solves", "_step_control"])
+@pytest.mark.parametrize("name", ["exact", "_conjugate_gradient", "_estimators", "_solves", "_step_control"])
 def test_examples_in_docstrings_run(name):
     failures, tried = doctest.testmod(importlib.import_module(f"curvblas.methods.{name}"))
 
@@ -183,7 +183,7 @@ class TestSolutions:
             cb.sample_space_solve(R, e, damping).solution,
             exact.explicit_solve(F, R.T @ e, damping).solution,
             exact.woodbury_solve(R, R.T @ e, damping).solution,
-            exact.conjugate_gradient(lambda v: F @ v, R.T @ e, damping=damping, progress=0, tolerance=1e-14).solution,
+            exact.conjugate_gradient(lambda v: F @ v, R.T @ e, damping=damping, rtol=1e-14).solution,
         ]
 
         expected = R.T @ np.linalg.solve(R @ R.T + damping * np.eye(count), e) if count <= 20 else None
@@ -216,7 +216,7 @@ class TestSolutions:
             exact.explicit_solve(tiny, one, 1e-30),
             exact.woodbury_solve(tiny, one, 1e-30),
             exact.update_inverse(np.float32([[3e38]]), np.float32([0]), 0.5),
-            exact.conjugate_gradient(lambda v: np.float32(1e-30) * v, one, max_steps=1),
+            exact.conjugate_gradient(lambda v: np.float32(1e-30) * v, one, max_iterations=1),
         ]
 
         assert [int(result.status) for result in found] == [Status.NOT_FINITE] * 4
@@ -228,15 +228,15 @@ class TestConjugateGradient:
     def test_takes_a_step_for_each_eigenvalue(self, rng):
         values = np.repeat([1.0, 2.0, 5.0], 7)
 
-        result = exact.conjugate_gradient(lambda v: values * v, rng.standard_normal(21), progress=0, tolerance=1e-13)
+        result = exact.conjugate_gradient(lambda v: values * v, rng.standard_normal(21), rtol=1e-13)
 
-        assert (result.status, result.steps) == (Status.OK, 3)
+        assert (result.status, result.iterations) == (Status.OK, 3)
 
     def test_tells_the_change_of_the_model(self, rng):
         A, b, start = rows_of(9, 9, rng), rng.standard_normal(9), rng.standard_normal(9)
         A = A @ A.T
 
-        result = exact.conjugate_gradient(lambda v: A @ v, b, start=start, max_steps=4, progress=0)
+        result = exact.conjugate_gradient(lambda v: A @ v, b, start=start, max_iterations=4)
 
         x = result.solution
         assert np.isclose(result.change, x @ A @ x / 2 - b @ x, rtol=1e-12)
@@ -258,7 +258,7 @@ class TestConjugateGradient:
 
         result = exact.conjugate_gradient(lambda v: values * v, b, progress=eps)
 
-        assert result.steps == len(phi) - 1
+        assert result.iterations == len(phi) - 1
         assert result.status == (Status.INACCURATE if result.residual > 1e-2 else Status.OK)
 
     @pytest.mark.parametrize(("length", "stops"), [(60, True), (300, False)])
@@ -266,14 +266,14 @@ class TestConjugateGradient:
         changes = [-10.0 * i for i in range(length - 15)]
         changes += [changes[-1] - 1e-6 * i for i in range(15)]
 
-        assert _solves._stalls(changes, progress=5e-4) == stops
+        assert _conjugate_gradient._stalls(changes, progress=5e-4) == stops
 
     def test_starts_where_it_is_told_to(self, rng):
         values, solution = np.geomspace(0.1, 1, 9), rng.standard_normal(9)
 
         result = exact.conjugate_gradient(lambda v: values * v, values * solution, start=solution)
 
-        assert result.steps == 0
+        assert (result.iterations, result.products) == (0, 1)
         assert np.array_equal(result.solution, solution)
 
     @pytest.mark.parametrize(
@@ -289,20 +289,31 @@ class TestConjugateGradient:
         result = exact.conjugate_gradient(lambda v: np.array(values) * v, np.array(b))
 
         assert result.status == status
-        assert np.isnan(result.solution).all()
+        assert np.isnan(result.solution).all() == (status == Status.NOT_FINITE)
+
+    @pytest.mark.parametrize("unit", [2.0**-600, 2.0**600])
+    def test_has_no_unit_wherever_it_starts(self, rng, unit):
+        values, b, start = np.geomspace(0.1, 1, 9), rng.standard_normal(9), rng.standard_normal(9)
+
+        scaled, plain = (
+            exact.conjugate_gradient(lambda v: values * v, u * b, start=u * start, damping=0.1) for u in (unit, 1.0)
+        )
+
+        assert np.array_equal(scaled.solution, unit * plain.solution)
+        assert (scaled.status, scaled.iterations) == (plain.status, plain.iterations) == (Status.OK, 9)
 
     def test_of_zero_is_zero(self):
         result = exact.conjugate_gradient(lambda v: v, np.zeros(3))
 
-        assert (result.status, result.steps, result.residual) == (Status.OK, 0, 0.0)
+        assert (result.status, result.iterations, result.residual) == (Status.OK, 0, 0.0)
         assert not result.solution.any()
 
-    def test_that_stopped_early_is_inaccurate(self, rng):
+    def test_that_stopped_early_has_not_converged(self, rng):
         values = np.geomspace(1e-6, 1, 50)
 
-        result = exact.conjugate_gradient(lambda v: values * v, rng.standard_normal(50), max_steps=2)
+        result = exact.conjugate_gradient(lambda v: values * v, rng.standard_normal(50), max_iterations=2)
 
-        assert (result.status, result.steps) == (Status.INACCURATE, 2)
+        assert (result.status, result.iterations) == (Status.NO_CONVERGENCE, 2)
         assert np.isfinite(result.solution).all()
 
 
@@ -696,7 +707,7 @@ class TestBadCalls:
             (lambda: exact.woodbury_solve(np.eye(2), np.ones(3), 1.0), ValueError, r"grad must .*got \(3,\)"),
             (lambda: exact.conjugate_gradient(lambda v: v[:1], np.ones(2)), ValueError, r"product\(v\) must .*\(1,\)"),
             (lambda: exact.conjugate_gradient(lambda v: v, np.ones(2), start=np.ones(3)), ValueError, "start must"),
-            (lambda: exact.conjugate_gradient(lambda v: v, np.ones(2), max_steps=0), ValueError, "max_steps must"),
+            (lambda: exact.conjugate_gradient(lambda v: v, np.ones(2), max_iterations=0), ValueError, "max_iter"),
             (
                 lambda: exact.update_inverse(np.eye(2), np.ones(2), 1.0),
                 ValueError,

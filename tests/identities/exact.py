@@ -42,7 +42,7 @@ def explicit_is_sample_space_is_conjugate_gradients() -> float:
             short = cb.sample_space_solve(R, e, damping).solution
             explicit = exact.explicit_solve(R.T @ R, R.T @ e, damping).solution
             by_products = exact.conjugate_gradient(
-                lambda v, R=R: R.T @ (R @ v), R.T @ e, damping=damping, progress=0, tolerance=1e-14
+                lambda v, R=R: R.T @ (R @ v), R.T @ e, damping=damping, rtol=1e-14
             ).solution
             worst = max(worst, _relative(explicit, short), _relative(by_products, short))
     return worst

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curvblas.methods import newton
+from curvblas.methods import exact, newton
 
 from oracle.methods_newton import quadratic
 
@@ -37,7 +37,7 @@ def conjugate_gradients_end_after_n_products() -> float:
     rng = np.random.default_rng(13)
     fun, H, minimiser = quadratic(rng, 12, condition=10.0)
     return _error(
-        newton.conjugate_gradients(lambda v: H @ v, -fun(np.zeros(12))[1], rtol=0.0, max_iterations=12).solution,
+        exact.conjugate_gradient(lambda v: H @ v, -fun(np.zeros(12))[1], rtol=0.0, max_iterations=12).solution,
         minimiser,
     )
 
@@ -51,7 +51,7 @@ def polak_ribiere_is_linear_on_a_quadratic() -> float:
         fun, np.zeros(10), c2=1e-9, rtol=1e-30, max_iterations=9, callback=lambda r: iterates.append(r.x)
     )
     linear = [
-        newton.conjugate_gradients(lambda v: H @ v, b, rtol=0.0, max_iterations=k + 1).solution
+        exact.conjugate_gradient(lambda v: H @ v, b, rtol=0.0, max_iterations=k + 1).solution
         for k in range(len(iterates))
     ]
     return max(map(_error, iterates, linear))

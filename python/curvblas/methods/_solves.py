@@ -1,20 +1,15 @@
-"""Three ways to solve with a damped curvature matrix, and an inverse that is kept up to date."""
+"""Two ways to solve with a damped curvature matrix, and an inverse that is kept up to date."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .._arrays import Array
-from .._numbers import count, number
+from .._numbers import number
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..sample_space import sample_space_solve
-from ._float64 import Solution, back, float64, is_held, solved
-
-Product = Callable[[Array], Array]
+from ._float64 import Solution, float64, solved
 
 
 def explicit_solve(matrix: Array, grad: Array, damping: float = 0.0) -> Solution:
@@ -104,140 +99,6 @@ def woodbury_solve(rows: Array, grad: Array, damping: float) -> Solution:
     result = sample_space_solve(R, R @ g, damping)
     with np.errstate(all="ignore"):
         return solved((g - result.solution) / damping, result.status, grad)
-
-
-@dataclass(frozen=True, slots=True)
-class ConjugateGradientResult:
-    """A solution with what is known about it.
-
-    Attributes
-    ----------
-    solution : array
-        A failed one is NaN.
-    status : Status
-        ``OK``; ``INACCURATE``, stopped with a residual above 1e-2; ``NOT_FINITE``, an argument or a product holds NaN
-        or Inf; ``NOT_POSITIVE_DEFINITE``, a direction of no or of negative curvature was found.
-    steps : int
-        Products with the matrix, less the one for ``start``.
-    residual : float
-        ``|rhs - A x| / |rhs|`` by the recursion.
-    change : float
-        Of ``x.A x / 2 - rhs.x``, from 0 at x = 0.
-    """
-
-    solution: Array
-    status: Status
-    steps: int
-    residual: float
-    change: float
-
-
-def conjugate_gradient(
-    product: Product,
-    rhs: Array,
-    *,
-    damping: float = 0.0,
-    start: Array | None = None,
-    progress: float = 5e-4,
-    tolerance: float = 1e-12,
-    max_steps: int | None = None,
-) -> ConjugateGradientResult:
-    """Solve without the matrix, by conjugate gradients: ``(A + damping I) x = rhs``.
-
-    Parameters
-    ----------
-    product : callable
-        ``v -> A v`` for a vector of the kind of ``rhs``; A is symmetric and positive semi-definite.
-    rhs : array, shape (P,)
-    damping : float >= 0
-        In the unit of the eigenvalues of A.
-    start : array, shape (P,), optional
-        Where to start; 0 if left out.
-    progress : float >= 0
-        Stop at step i where ``phi(x) = x.A x / 2 - rhs.x`` is negative and has fallen, over the last ``k = max(10, i /
-        10)`` steps, by less than ``k progress |phi|``: the rule of Hessian-free optimisation. 0 is without it.
-    tolerance : float >= 0
-        Stop where the residual is at most this times ``|rhs|``.
-    max_steps : int >= 1, optional
-        Stop then; 2 P if left out.
-
-    Returns
-    -------
-    ConjugateGradientResult
-
-    Raises
-    ------
-    ValueError
-        A shape that does not fit, or a number that is out of range.
-    TypeError
-        An array of a device, or one that holds no real numbers.
-
-    Notes
-    -----
-    A product and 10 P flops a step. Source: Hestenes and Stiefel 1952; Martens 2010, section 4.4, for the rule.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from curvblas.methods import exact
-    >>> result = exact.conjugate_gradient(lambda v: np.array([1.0, 3.0]) * v, np.array([2.0, 2.0]), damping=1.0)
-    >>> result.solution.round(12), result.steps
-    (array([1. , 0.5]), 2)
-    """
-    owner = "conjugate_gradient"
-    for name, value in (("damping", damping), ("progress", progress), ("tolerance", tolerance)):
-        number(owner, name, value, lambda t: 0 <= t < math.inf, "a finite number >= 0")
-    b = float64(owner, "rhs", rhs)
-    if b.ndim != 1:
-        raise ValueError(f"{owner}: rhs must have shape (P,), got {b.shape}")
-    x = np.zeros_like(b) if start is None else float64(owner, "start", start)
-    if x.shape != b.shape:
-        raise ValueError(f"{owner}: start must have shape (P,) = {b.shape}, got {x.shape}")
-
-    def times(v: np.ndarray) -> np.ndarray:
-        image = float64(owner, "product(v)", product(back(v, rhs)))
-        if image.shape != b.shape:
-            raise ValueError(f"{owner}: product(v) must have shape (P,) = {b.shape}, got {image.shape}")
-        return image + damping * v
-
-    most = 2 * len(b) if max_steps is None else count(owner, "max_steps", max_steps)
-    r = b - times(x) if x.any() else b
-    with np.errstate(all="ignore"):
-        x, status, r, changes = _iterate(times, b, x, r, progress, tolerance, most)
-        residual = float(np.linalg.norm(r) / np.linalg.norm(b)) if b.any() else 0.0
-    if status == Status.OK and residual > 1e-2:
-        status = Status.INACCURATE
-    if status in {Status.OK, Status.INACCURATE} and not is_held(x, rhs):
-        status = Status.NOT_FINITE
-    if status in {Status.NOT_FINITE, Status.NOT_POSITIVE_DEFINITE}:
-        x = np.full_like(x, np.nan)
-    return ConjugateGradientResult(back(x, rhs), status, len(changes) - 1, residual, changes[-1])
-
-
-def _iterate(
-    times: Product, b: Any, x: Any, r: Any, progress: float, tolerance: float, most: int
-) -> tuple[Any, Status, Any, list[float]]:
-    p, rr, changes = r, float(r @ r), [float(-(x @ (b + r)) / 2)]
-    target = tolerance**2 * float(b @ b)
-    while math.isfinite(rr) and rr > target and len(changes) <= most and not _stalls(changes, progress):
-        image = times(p)
-        curvature = float(p @ image)
-        if not math.isfinite(curvature):
-            return x, Status.NOT_FINITE, r, changes
-        if curvature <= 0:
-            return x, Status.NOT_POSITIVE_DEFINITE, r, changes
-        length = rr / curvature
-        x, r = x + length * p, r - length * image
-        changes.append(changes[-1] - length * rr / 2)
-        rr, before = float(r @ r), rr
-        p = r + rr / before * p
-    return x, Status.OK if math.isfinite(rr) else Status.NOT_FINITE, r, changes
-
-
-def _stalls(changes: list[float], progress: float) -> bool:
-    i = len(changes) - 1
-    k = max(10, i // 10)
-    return i > k and changes[i] < 0 and (changes[i] - changes[i - k]) / changes[i] < k * progress
 
 
 def update_inverse(inverse: Array, grad: Array, rate: float) -> Solution:

@@ -16,16 +16,10 @@ from .._numbers import count, number
 from ..errors import Status
 from ..kronecker import update_factors
 from ..sample_space import sample_space_solve
+from ._conjugate_gradient import ConjugateGradientResult, Product, conjugate_gradient
 from ._estimators import empirical_fisher, fisher, fisher_rows, ggn, whitened_errors
 from ._float64 import Solution, back, float64, is_held
-from ._solves import (
-    ConjugateGradientResult,
-    Product,
-    conjugate_gradient,
-    explicit_solve,
-    update_inverse,
-    woodbury_solve,
-)
+from ._solves import explicit_solve, update_inverse, woodbury_solve
 from ._step_control import LevenbergMarquardt, QuadraticStep, clip_factor, kl_clip, quadratic_step
 
 __all__ = [
@@ -81,8 +75,9 @@ class NaturalGradient:
     Attributes
     ----------
     status : Status
-        Of the last step. Where it is not ``OK``, ``JITTERED`` or ``INACCURATE`` (of conjugate gradients that stopped
-        early), the step is NaN, and the object as it was but for the damping, which `adapt` makes larger.
+        Of the last step. Where it is not ``OK``, ``JITTERED``, or ``INACCURATE`` or ``NO_CONVERGENCE`` (of conjugate
+        gradients that stopped early), the step is NaN, and the object as it was but for the damping, which
+        `adapt` makes larger.
     damping : float
         Of the next step.
     coefficients : float64 array, shape (1,) or (2,)
@@ -269,11 +264,19 @@ class NaturalGradient:
         return solved.solution, Status(int(solved.status)), (fisher, weight) if self._decay else None
 
     def _by_products(self, times: Product, grad: Any) -> tuple[Any, Status]:
-        result = conjugate_gradient(times, -grad, damping=self.damping + self._ridge, start=self._previous)
+        result = conjugate_gradient(
+            times,
+            -grad,
+            damping=self.damping + self._ridge,
+            start=self._previous,
+            rtol=1e-12,
+            progress=5e-4,
+            max_iterations=2 * self._dim,
+        )
         return result.solution, result.status
 
     def _finished(self, proposal: Any, status: Status, grad: Any, times: Product, like: Array) -> Any:
-        if status not in {Status.OK, Status.JITTERED, Status.INACCURATE}:
+        if status not in {Status.OK, Status.JITTERED, Status.INACCURATE, Status.NO_CONVERGENCE}:
             return self._failed(status)
         previous = self._previous if self._momentum else None
         directions = proposal[None] if previous is None else np.stack([proposal, previous])

@@ -13,14 +13,11 @@ from curvblas._numbers import number
 from curvblas._objective import Objective, Point, inner, norm, own, search
 
 from ._armijo import is_low_enough
-from ._conjugate_gradients import ConjugateGradients, conjugate_gradients
 from ._float64 import back, float64, require_shape
 from ._rprop import Rprop
 
 __all__ = [
-    "ConjugateGradients",
     "Rprop",
-    "conjugate_gradients",
     "minimize_cg",
     "minimize_gauss_newton",
     "minimize_newton",

@@ -14,7 +14,7 @@ from curvblas._numbers import count, number
 from curvblas._objective import Objective, Point, inner, own
 
 from ._armijo import is_low_enough
-from ._conjugate_gradients import conjugate_gradients
+from ._conjugate_gradient import conjugate_gradient
 from ._float64 import back, float64
 from ._linear_models import GeneralizedLinearModel
 
@@ -159,7 +159,7 @@ def _spectral(H: np.ndarray, g: np.ndarray, shift: float) -> SubsampledDirection
 def _by_conjugate_gradients(
     product: Callable[[np.ndarray], np.ndarray], g: np.ndarray, rtol: float, limit: int | None
 ) -> SubsampledDirection:
-    found = conjugate_gradients(product, -g, rtol=rtol, max_iterations=limit)
+    found = conjugate_gradient(product, -g, rtol=rtol, max_iterations=limit)
     is_saddle = found.status == Status.NOT_POSITIVE_DEFINITE and found.iterations == 0
     return SubsampledDirection(-g if is_saddle else found.solution, found.products, found.status)
 
