@@ -98,7 +98,7 @@ def kl_clip_is_the_trust_region_of_distributed_kfac() -> float:
     R, g = rng.standard_normal((30, 10)), rng.standard_normal(10)
     C, rate, limit = R.T @ R / 30 + 0.1 * np.eye(10), 0.5, 1e-3
     u = np.linalg.solve(C, g)
-    step = -rate * exact.kl_clip(g, u, rate, limit) * u
+    step = -rate * exact.kl_clip(g @ u, rate, limit) * u
     trust_region = -min(rate, np.sqrt(limit / (g @ u))) * u
     return max(_relative(step, trust_region), abs(step @ C @ step / limit - 1))
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from curvblas.methods.kfac import KFAC, BlockTridiagonalKFAC, Layer, kl_clip
+from curvblas.methods.exact import kl_clip
+from curvblas.methods.kfac import KFAC, BlockTridiagonalKFAC, Layer
 
 import oracle
 from oracle import methods_kfac

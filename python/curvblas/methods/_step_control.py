@@ -126,13 +126,13 @@ class LevenbergMarquardt:
         self.damping, self._steps = damping, steps
 
 
-def kl_clip(grad: Array, direction: Array, rate: float, limit: float) -> float:
+def kl_clip(inner: float, rate: float, limit: float) -> float:
     """Return by how much to shorten a step, so that its squared length in the damped metric is at most a limit.
 
     Parameters
     ----------
-    grad, direction : arrays, shape (P,)
-        g, and ``u = C^-1 g`` for the damped curvature C by which it was preconditioned.
+    inner : float
+        ``g.u`` for the gradient g and ``u = C^-1 g``, with the damped curvature C by which it was preconditioned.
     rate : float > 0
         The step is ``-rate u``.
     limit : float > 0
@@ -141,15 +141,15 @@ def kl_clip(grad: Array, direction: Array, rate: float, limit: float) -> float:
     Returns
     -------
     float in (0, 1], or NaN
-        ``min(1, sqrt(limit / (rate^2 g.u)))``, for the step ``-rate nu u``; 1 where ``g.u = 0``. NaN where ``g.u`` is
-        negative or not finite: C was not positive definite, or an argument is bad.
+        ``nu = min(1, sqrt(limit / (rate^2 inner)))``, for the step ``-rate nu u``; 1 where ``inner`` is 0. NaN where it
+        is negative or not finite: C was not positive definite, or an argument is bad.
 
     Raises
     ------
     ValueError
-        Shapes that do not fit, or numbers that are not positive and finite.
+        A rate or limit that is not positive and finite.
     TypeError
-        An array of a device, or one that holds no real numbers.
+        An argument that is no number.
 
     Notes
     -----
@@ -158,18 +158,14 @@ def kl_clip(grad: Array, direction: Array, rate: float, limit: float) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from curvblas.methods import exact
-    >>> exact.kl_clip(np.array([2.0]), np.array([2.0]), rate=1.0, limit=1.0)
+    >>> exact.kl_clip(4.0, rate=1.0, limit=1.0)
     0.5
     """
-    g, u = float64("kl_clip", "grad", grad), float64("kl_clip", "direction", direction)
+    inner = number("kl_clip", "inner", inner, lambda _: True, "a number")
     for name, x in (("rate", rate), ("limit", limit)):
         number("kl_clip", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
-    if g.ndim != 1 or u.shape != g.shape:
-        raise ValueError(f"kl_clip: direction must have shape (P,) = {g.shape}, got {u.shape}")
-    with np.errstate(all="ignore"):
-        return clip_factor(rate * rate * float(g @ u), limit)
+    return clip_factor(rate * rate * inner, limit)
 
 
 def clip_factor(square: float, limit: float) -> float:

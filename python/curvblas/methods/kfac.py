@@ -19,51 +19,12 @@ from curvblas._numbers import count, number
 from . import _refresh, _statistics
 from ._block_tridiagonal import BlockTridiagonalKFAC
 from ._layers import AnyLayer, Conv, Layer, positions, require_grads, require_layers, require_rows
+from ._step_control import kl_clip
 
-__all__ = ["KFAC", "BlockTridiagonalKFAC", "Conv", "Layer", "kl_clip"]
+__all__ = ["KFAC", "BlockTridiagonalKFAC", "Conv", "Layer"]
 
 _NAME = "KFAC"
 _METHODS = ("factored", "eigen", "ekfac")
-
-
-def kl_clip(inner: float, rate: float, clip: float) -> float:
-    """Return what a step is to be shortened by, so that it changes the model by at most ``clip``.
-
-    Parameters
-    ----------
-    inner : float
-        ``grad . u`` for the preconditioned gradient ``u = F^-1 grad``.
-    rate : float > 0
-        The step without it is ``-rate u``.
-    clip : float > 0
-        The largest ``(rate nu u) . F (rate nu u)``, twice a Kullback-Leibler divergence.
-
-    Returns
-    -------
-    float
-        ``nu = min(1, sqrt(clip / (rate^2 inner)))``; 1 where ``inner`` is not positive, or NaN.
-
-    Raises
-    ------
-    TypeError
-        A rate or clip that is no number.
-    ValueError
-        A rate or clip that is not positive and finite.
-
-    Notes
-    -----
-    Source: Ba, Grosse and Martens 2017, section 5.
-
-    Examples
-    --------
-    >>> from curvblas.methods.kfac import kl_clip
-    >>> kl_clip(4.0, rate=1.0, clip=1.0)
-    0.5
-    """
-    wanted = "a finite number > 0"
-    rate = number("kl_clip", "rate", rate, lambda x: 0 < x < math.inf, wanted)
-    clip = number("kl_clip", "clip", clip, lambda x: 0 < x < math.inf, wanted)
-    return min(1.0, math.sqrt(clip / inner) / rate) if inner > 0 else 1.0
 
 
 class KFAC:
@@ -199,7 +160,8 @@ class KFAC:
         rate : float > 0
             Learning rate.
         clip : float > 0, optional
-            The step is shortened by `kl_clip` of all layers together; those that are not finite do not count.
+            The step is shortened by `exact.kl_clip` of all layers together; those where ``grad . F^-1 grad`` is not
+            positive and finite do not count.
 
         Returns
         -------
@@ -218,12 +180,14 @@ class KFAC:
             raise TypeError(f"{_NAME}.step: grads must be of a library with arithmetic; use update and precondition")
         require_rows(f"{_NAME}.step", self.layers, inputs, derivatives)
         self._require_dtype(grads, inputs)
-        nu = kl_clip(0.0, rate, 1.0 if clip is None else clip)
+        for name, value in (("rate", rate), ("clip", 1.0 if clip is None else clip)):
+            number(f"{_NAME}.step", name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
+        nu = 1.0
         self.update(inputs, derivatives)
         directions = self.precondition(grads)
         if clip is not None:
             inner = [float((V * u).sum()) for V, u in zip(grads, directions, strict=True)]
-            nu = kl_clip(sum(x for x in inner if math.isfinite(x)), rate, clip)
+            nu = kl_clip(sum(x for x in inner if 0 < x < math.inf), rate, clip)
         return [u * (-rate * nu) for u in directions]
 
     def update(self, inputs: list[Array], derivatives: list[Array]) -> None:
