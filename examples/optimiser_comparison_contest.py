@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from curvblas.examples import optimiser_comparison_directions as directions
-from curvblas.examples.contest import ADAM, KALDI, KFAC, SGD, TONGA, Value
+from curvblas.examples.contest import ADAM, KALDI, KFAC, LBFGS, LSR1, SGD, TONGA, Axes, Value
 from curvblas.examples.data import digits_to_reconstruct
 from curvblas.examples.descent import NetworkTraining, Optimiser
 from curvblas.examples.first_order import Adam, FirstOrder, Momentum
 from curvblas.examples.natural import Kaldi, Tonga
 from curvblas.examples.network import Layers, initial_weights
-from curvblas.examples.optimiser_comparison_methods import HessianFree, WithRprop
+from curvblas.examples.optimiser_comparison_methods import HessianFree, SampleSpace, WithRprop
 from curvblas.examples.outputs import BERNOULLI
-from curvblas.examples.quasi_newton_digits import LBFGS, LSR1, DigitsContest, Epochs
+from curvblas.examples.quasi_newton_digits import DigitsContest, Epochs
 
 RPROP, EKFAC, PRONG = "Rprop (all)", "E-KFAC", "PRONG+"
 SAMPLE_SPACE, UNITWISE, QUASI_DIAGONAL = "sample space", "unitwise", "quasi-diagonal"
@@ -63,7 +63,7 @@ class OptimiserContest(DigitsContest):
             rule = Momentum(weights, *value) if name == SGD else Adam(weights, *value)
             return FirstOrder(rule, self.output)
         if name == SAMPLE_SPACE:
-            return directions.SampleSpace(weights, self.output, *value, seed)
+            return SampleSpace(weights, self.output, *value, seed=seed)
         plain = {RPROP: WithRprop, HESSIAN_FREE: HessianFree, TONGA: Tonga, KALDI: Kaldi}
         if name in plain:
             made: Optimiser = plain[name](weights, self.output, *value)
@@ -97,7 +97,7 @@ def optimiser_contest(quick: bool) -> OptimiserContest:
     -------
     OptimiserContest
     """
-    axes = {
+    axes: dict[str, Axes] = {
         SGD: {"rate": (0.003, 0.006, 0.01, 0.02, 0.03, 0.04)},
         ADAM: {"rate": (0.001, 0.002, 0.003, 0.005, 0.008, 0.012)},
         RPROP: {"step size": (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)},

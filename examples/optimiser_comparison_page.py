@@ -12,6 +12,7 @@ from rich.table import Table
 from curvblas.examples.contest import ADAM
 from curvblas.examples.machine import machine
 from curvblas.examples.optimiser_comparison_contest import BATCH, FAMILIES, OptimiserContest
+from curvblas.examples.optimiser_comparison_plot import entropy
 from curvblas.examples.optimiser_comparison_words import HEAD, READING
 from curvblas.examples.report import plain_table
 from curvblas.examples.summary import compare, ratios
@@ -172,6 +173,7 @@ def write_page(contest: OptimiserContest, tuned: list[Tuned], seconds: float, pa
         passes=contest.steps,
         batch=BATCH,
         seeds=len(tuned[0].runs),
+        floor=entropy(contest.data.reported_targets),
         start=tuned[0].runs[0].losses[0],
     )
     lines = [

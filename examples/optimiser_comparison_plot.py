@@ -8,11 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter
+from scipy.special import entr
 
-from curvblas.examples.contest import Contest
 from curvblas.examples.network import Array
-from curvblas.examples.optimiser_comparison_contest import FAMILIES
+from curvblas.examples.optimiser_comparison_contest import FAMILIES, OptimiserContest
 from curvblas.examples.plot import STYLE
 from curvblas.examples.tuning import Tuned
 
@@ -23,28 +23,44 @@ LOOKS = {
     for hue, names in zip(HUES, FAMILIES.values(), strict=True)
     for name, line in zip(names, LINES, strict=True)
 }
-TICKS = (14, 15, 16, 18, 20, 25, 30, 40, 50)
 GAP = 0.043  # between two labels, as a share of the height
 
 
-def save_curves(contest: Contest, tuned: list[Tuned], path: Path) -> None:
+def entropy(means: Array) -> float:
+    """Return the lowest mean loss that Bernoulli outputs can have on targets.
+
+    Parameters
+    ----------
+    means : array, shape (N, o)
+        The targets, in [0, 1].
+
+    Returns
+    -------
+    float
+        In nats per case, summed over the outputs.
+    """
+    y = means.astype(np.float64)
+    return float((entr(y) + entr(1 - y)).sum(axis=1).mean())
+
+
+def save_curves(contest: OptimiserContest, tuned: list[Tuned], path: Path) -> None:
     """Draw the medians over the seeds, with the names at the ends of the curves.
 
     Parameters
     ----------
-    contest : Contest
+    contest : OptimiserContest
     tuned : list of Tuned
     path : pathlib.Path
         Of the PNG file.
     """
     runs = [run for t in tuned for run in t.runs if not run.failure]
-    lowest, highest = min(min(run.losses) for run in runs), max(run.losses[-1] for run in runs)
-    limits = 0.98 * lowest, max(1.05 * highest, 1.6 * lowest)
+    floor = entropy(contest.data.reported_targets)
+    limits = 0.85 * (min(min(run.losses) for run in runs) - floor), 1.3 * (max(run.losses[-1] for run in runs) - floor)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(17, 8), layout="constrained")
         for axes, against in zip(figure.subplots(1, 2), ("steps", "seconds"), strict=True):
-            _draw(axes, tuned, against, limits)
-            axes.set_ylabel(contest.loss)
+            _draw(axes, tuned, against, floor, limits)
+            axes.set_ylabel("nats per scan above the entropy of the scans")
         figure.axes[0].set(title="equal passes over the data", xlabel="passes over the data")
         figure.axes[1].set(title="the same runs against time", xlabel="seconds of the optimiser's processor time")
         handles = [
@@ -54,7 +70,7 @@ def save_curves(contest: Contest, tuned: list[Tuned], path: Path) -> None:
         figure.savefig(path, dpi=110)
 
 
-def _draw(axes: Any, tuned: list[Tuned], against: str, limits: tuple[float, float]) -> None:
+def _draw(axes: Any, tuned: list[Tuned], against: str, floor: float, limits: tuple[float, float]) -> None:
     ends = []
     left = np.inf
     for t in tuned:
@@ -63,7 +79,7 @@ def _draw(axes: Any, tuned: list[Tuned], against: str, limits: tuple[float, floa
             continue
         # The first point, at 0, has no place on a logarithmic axis.
         x = np.median([getattr(run, against) for run in runs], axis=0)[1:]
-        loss = np.median([run.losses for run in runs], axis=0)[1:]
+        loss = np.median([run.losses for run in runs], axis=0)[1:] - floor
         hue, line = LOOKS[t.optimiser]
         axes.plot(x, loss, color=hue, ls=line, lw=2.2)
         axes.plot(x[-1], loss[-1], "o", color=hue, ms=4)
@@ -73,9 +89,9 @@ def _draw(axes: Any, tuned: list[Tuned], against: str, limits: tuple[float, floa
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(FixedLocator(TICKS))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     _label(axes, ends, limits)
 
 

@@ -9,8 +9,7 @@ from curvblas.examples import network, outputs
 from curvblas.examples.first_order import mean_gradient
 from curvblas.examples.optimiser_comparison import main
 from curvblas.examples.optimiser_comparison_contest import FAMILIES, optimiser_contest
-from curvblas.examples.optimiser_comparison_directions import SampleSpace
-from curvblas.examples.optimiser_comparison_methods import HessianFree
+from curvblas.examples.optimiser_comparison_methods import HessianFree, SampleSpace
 from curvblas.examples.optimiser_comparison_plot import spread
 
 NAMES = [name for names in FAMILIES.values() for name in names]
