@@ -66,23 +66,29 @@ def test_with_much_damping_the_step_in_sample_space_is_the_gradient_over_the_dam
         assert np.allclose(1e6 * d, -V, rtol=1e-3, atol=1e-5)
 
 
-def test_the_step_in_sample_space_solves_the_system_of_the_sampled_fisher_matrix(rng, minibatch):
-    weights, damping = network.initial_weights((6, 5, 4), rng), 0.1
-    method = SampleSpace(weights, outputs.BERNOULLI, rate=1.0, damping=damping, seed=0)
-    activations, natural = network.forward(weights, minibatch[0])
-    mean = outputs.BERNOULLI.mean(natural)
-    sampled = outputs.BERNOULLI.sample(mean, np.random.default_rng([0, 1]))
-    g = network.backward(weights, activations, mean - sampled)
-    ones = np.ones((30, 1))
-    pairs = zip(activations, g, strict=True)
-    J = np.hstack([np.einsum("nq,np->nqp", r, np.hstack([a, ones])).reshape(30, -1) for a, r in pairs])
-    F = J.T @ J / 30 + damping * np.eye(J.shape[1])
-    V = np.concatenate([layer.ravel() for layer in mean_gradient(weights, outputs.BERNOULLI, *minibatch)])
-    first = -np.linalg.solve(F, V)
+def flat(layers):
+    return np.concatenate([layer.ravel() for layer in layers]).astype(np.float64)
 
-    method.step(*minibatch)
 
-    assert np.allclose(np.concatenate([d.ravel() for d in method._step]), first, rtol=1e-3, atol=1e-5)
+def test_steps_in_sample_space_solve_the_damped_system_with_their_memory(rng, minibatch):
+    damping, draws = 0.1, np.random.default_rng([0, 1])
+    method = SampleSpace(network.initial_weights((6, 5, 4), rng), outputs.BERNOULLI, rate=0.3, damping=damping, seed=0)
+    memory = 0.0
+    for _ in range(3):
+        weights = method.weights
+        activations, natural = network.forward(weights, minibatch[0])
+        mean = outputs.BERNOULLI.mean(natural)
+        g = network.backward(weights, activations, mean - outputs.BERNOULLI.sample(mean, draws))
+        ones = np.ones((30, 1))
+        pairs = zip(activations, g, strict=True)
+        J = np.hstack([np.einsum("nq,np->nqp", r, np.hstack([a, ones])).reshape(30, -1) for a, r in pairs])
+        F = J.T @ J / 30 + damping * np.eye(J.shape[1])
+        V = flat(mean_gradient(weights, outputs.BERNOULLI, *minibatch))
+        memory = np.linalg.solve(F, damping * 0.9 * memory - V)
+
+        method.step(*minibatch)
+
+        assert np.allclose(flat(method._step), memory, rtol=1e-3, atol=1e-4)
 
 
 def test_gauss_newton_by_conjugate_gradients_fits_a_minibatch(rng, minibatch):
