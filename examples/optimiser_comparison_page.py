@@ -126,7 +126,8 @@ def sentences(tuned: list[Tuned]) -> list[str]:
         + f"; of the first-order methods {best.optimiser} comes first, with {_end(best):.2f}, "
         + f"and is ahead of {_and(behind)}.",
         *(_at(tuned, seconds) for seconds in (found.equal_seconds / 4, found.equal_seconds)),
-        f"Adam has its last loss after {own} s; later, or never, have it {_and(later)}.",
+        f"Adam has its last loss after {own} s; of the methods beyond first order, {_and(later)} have it later or "
+        "never.",
     ]
     edges = [f"{key} of {t.optimiser}" for t in tuned for key in t.at_edge if len(t.axes[key]) > 2]
     failures = [f"{t.optimiser}, seed {run.seed}: {run.failure}." for t in tuned for run in t.runs if run.failure]

@@ -6,12 +6,13 @@ The autoencoder of the [demo](../README.md), {sizes} with tanh units and Bernoul
 scans of digits. Every optimiser of curvblas but TANGO gets {passes} passes over the data. Its settings are the best of
 its grid (at the end of this page) on one seed; the best goes on to {seeds} seeds in all. Initial weights have a loss of
 {start:.1f} nats, and no model has one below {floor:.2f}, the entropy of the scans; the picture shows what is above it.
-Written by `python -m curvblas comparison --output docs`, not by hand; measured on {machine}, {seconds:.0f} s of
-processor time in all.
+Written by `python -m curvblas comparison --output docs`, not by hand; measured on
+{machine}, {seconds:.0f} s of processor time in all.
 
 ![Loss against passes and against seconds](optimiser_comparison.png)
 
-Losses are medians over the seeds. Seconds are processor time of the optimiser with all its derivatives, without
+Losses are medians over the seeds; where a range is wide, the setting that was best on one seed diverged on another.
+Seconds are processor time of the optimiser with all its derivatives, without
 evaluation. The column "at ... s" reads the same runs after as much time as the quickest of them took for all its
 passes. The last two columns tell when an optimiser first had Adam's last loss, the median of its last five looks, one
 every two passes; that median also chooses the best setting. A pass is one gradient of every scan; that products with
@@ -22,7 +23,7 @@ READING = """## How to read this
 
 SGD and Adam have one setting that was tuned, and neither schedules nor other tricks; nor have the others. Minibatches
 are of 256 scans; a third of the data for Gauss-Newton; all of it for Rprop, L-BFGS and L-SR1, which for that reason
-take one step a pass where the others take seven. That decides more than their directions do.
+take one step a pass where the others take seven (Gauss-Newton: three). That decides more than their directions do.
 
 * First order: SGD with momentum 0.9, Adam, Rprop.
 * Kronecker factors: K-FAC, E-KFAC and PRONG+ of `curvblas.methods`, with constant damping. The K-FAC of the demo, which
