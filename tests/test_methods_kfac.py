@@ -8,7 +8,7 @@ import pytest
 
 import curvblas as cb
 from curvblas import Status
-from curvblas.methods import exact
+from curvblas.methods import _refresh, exact
 from curvblas.methods.kfac import KFAC, BlockTridiagonalKFAC, Conv, Layer
 
 import oracle
@@ -235,7 +235,7 @@ class TestSchedule:
             given.append(warm_start)
             return eigenbasis(factors, warm_start=warm_start)
 
-        monkeypatch.setattr(cb, "eigenbasis", watched)
+        monkeypatch.setattr(_refresh, "eigenbasis", watched)
         method = KFAC(LAYERS, method="eigen")
         method.update(*batch(rng, LAYERS)[1:])
         bases = method.bases

@@ -1,6 +1,6 @@
 """The condition of Armijo, up to what rounding does to values."""
 
-from curvblas._objective import Objective, Point
+from .._objective import Objective, Point
 
 
 def is_low_enough(

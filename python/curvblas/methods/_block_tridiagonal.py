@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas import Status
-from curvblas._arrays import Array, in_kind, require_state
-from curvblas._numbers import number
-
+from .._arrays import Array, in_kind, require_state
+from .._numbers import number
+from ..damping import factored_damping
+from ..errors import Status
+from ..kron_sum import kron_sum_solve
+from ..kronecker import damped_inverse, update_factors
 from ._float64 import float64
 from ._layers import Layer, require_grads, require_layers, require_rows
 
@@ -106,7 +107,7 @@ class BlockTridiagonalKFAC:
         decay = min(1 - 1 / self.steps, self.decay)
         bias = [layer.bias for layer in self.layers]
         rows = [np.append(x, np.ones((len(x), 1)), axis=1) if b else x for x, b in zip(a, bias, strict=True)]
-        cb.update_factors(self._factors["A"] + self._factors["G"], rows + g, decay=decay)
+        update_factors(self._factors["A"] + self._factors["G"], rows + g, decay=decay)
         scale = (1 - decay) / max(len(a[0]), 1) if a else 0.0
         for name, group in (("A_next", rows), ("G_next", g)):
             for C, x, y in zip(self._factors[name], group, group[1:], strict=False):
@@ -146,7 +147,7 @@ class BlockTridiagonalKFAC:
         Z = [v - B @ w @ C.T for v, w, B, C in zip(V, V[1:], Psi_G, Psi_A, strict=False)] + V[-1:]
         less_A = [P @ C.T for P, C in zip(Psi_A, self._factors["A_next"], strict=True)] + [np.zeros_like(A[-1])]
         less_G = [P @ C.T for P, C in zip(Psi_G, self._factors["G_next"], strict=True)] + [np.zeros_like(G[-1])]
-        solved = cb.kron_sum_solve(A, G, less_A, less_G, Z, sign=-1)
+        solved = kron_sum_solve(A, G, less_A, less_G, Z, sign=-1)
         self.status = np.where(damped <= Status.JITTERED, np.maximum(solved.status, damped), damped).astype(np.int8)
         u = solved.solution
         below = [B.T @ w @ C for w, B, C in zip(u, Psi_G, Psi_A, strict=False)]
@@ -154,8 +155,8 @@ class BlockTridiagonalKFAC:
 
     def _damped(self) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
         group = self._factors["A"] + self._factors["G"]
-        dampings = np.concatenate(cb.factored_damping(self._factors["A"], self._factors["G"], self.damping))
-        result = cb.damped_inverse(group, dampings)
+        dampings = np.concatenate(factored_damping(self._factors["A"], self._factors["G"], self.damping))
+        result = damped_inverse(group, dampings)
         added = dampings + np.nan_to_num(result.jitter)
         shifted = [C + d * np.eye(len(C)) for C, d in zip(group, added, strict=True)]
         L = len(self.layers)

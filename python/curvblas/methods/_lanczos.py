@@ -6,10 +6,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from curvblas import Status, eigenbasis
-from curvblas._arrays import Array
-from curvblas._numbers import count
-
+from .._arrays import Array
+from .._numbers import count
+from ..eigen import eigenbasis
+from ..errors import Status
 from ._float64 import float64
 
 Curvature: TypeAlias = Callable[[np.ndarray], Any] | Array

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array
-from curvblas._numbers import count
+from .._arrays import Array
+from .._numbers import count
 
 SHARINGS = ("none", "expand", "reduce", "recurrent")
 _DTYPES = ("float64", "float32", "float16", "bfloat16")

@@ -6,9 +6,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from curvblas._arrays import Array
-from curvblas._numbers import number
-
+from .._arrays import Array
+from .._numbers import number
 from ._float64 import back, float64
 
 _NAME = "GeneralizedLinearModel"

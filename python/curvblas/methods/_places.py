@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind
-from curvblas._backend import backend_of
-from curvblas.errors import host_status
+from .._arrays import Array, in_kind
+from .._backend import backend_of
+from ..errors import host_status
 
 
 def on_host(array: Array) -> np.ndarray:

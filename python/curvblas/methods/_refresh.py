@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas._arrays import Array
-
+from .._arrays import Array
+from ..damping import factored_damping
+from ..eigen import eigenbasis
+from ..kronecker import damped_inverse
+from ..preconditioning import precondition
+from ..roots import inverse_root
 from ._places import on_host, placed, statuses
 
 Solvers = list[tuple[Array, ...]]
@@ -28,7 +31,7 @@ def inverses(A: list[Array], G: list[Array], damping: float) -> tuple[Solvers, l
     status : list of int
     """
     dampings = _factored_damping(A, G, [damping] * len(A))
-    result = cb.damped_inverse(A + G, dampings)
+    result = damped_inverse(A + G, dampings)
     return _paired(len(A), result.inverse), _worst(len(A), result.status)
 
 
@@ -46,7 +49,7 @@ def eigenbases(A: list[Array], G: list[Array], warm_start: list[Any] | None) -> 
     solvers : list of (A_vectors, G_vectors, moments)
     status : list of int
     """
-    basis = cb.eigenbasis(A + G, warm_start=warm_start)
+    basis = eigenbasis(A + G, warm_start=warm_start)
     values = [np.maximum(on_host(each), 0) for each in basis.values]
     moments = [placed(np.outer(g, a), A[0]) for a, g in _paired(len(A), values)]
     solvers = [(*pair, S) for pair, S in zip(_paired(len(A), basis.vectors), moments, strict=True)]
@@ -77,11 +80,11 @@ def transitions(
     status : list of int
     """
     dampings = _factored_damping(A, G, [damping / T for T in steps])
-    root = cb.inverse_root(A + G, 2, dampings)
-    basis = cb.eigenbasis(cb.precondition(A_lagged + G_lagged, root.root, root.root))
+    root = inverse_root(A + G, 2, dampings)
+    basis = eigenbasis(precondition(A_lagged + G_lagged, root.root, root.root))
     values = [on_host(each) for each in basis.values]
     ones = [placed(np.eye(len(each), dtype=each.dtype), A[0]) for each in values]
-    decorrelating = _paired(len(A), cb.precondition(root.root, A_inv=basis.vectors, G_inv=ones))
+    decorrelating = _paired(len(A), precondition(root.root, A_inv=basis.vectors, G_inv=ones))
     totals = [placed(_total(np.outer(g, a), T), A[0]) for (a, g), T in zip(_paired(len(A), values), steps, strict=True)]
     pairs = zip(_worst(len(A), root.status), _worst(len(A), basis.status), strict=True)
     return [(*pair, S) for pair, S in zip(decorrelating, totals, strict=True)], [max(pair) for pair in pairs]
@@ -96,7 +99,7 @@ def _total(x: np.ndarray, T: int) -> np.ndarray:
 
 
 def _factored_damping(A: list[Array], G: list[Array], damping: list[float]) -> list[float]:
-    return [float(each) for part in cb.factored_damping(A, G, damping) for each in on_host(part)]
+    return [float(each) for part in factored_damping(A, G, damping) for each in on_host(part)]
 
 
 def _paired(count: int, arrays: Any) -> list[tuple[Any, Any]]:

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from curvblas import Status
-from curvblas._arrays import Array, in_kind, require_state
-from curvblas._numbers import count, number
-
+from .._arrays import Array, in_kind, require_state
+from .._numbers import count, number
+from ..errors import Status
 from ._float64 import back, float64
 
 _NAME = "Rprop"

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-
+from ..convolution import update_conv_factors
+from ..kronecker import update_factors
+from ..recurrent import update_lagged_factors
 from ._layers import AnyLayer, Conv, positions
 from ._places import placed
 
@@ -89,17 +90,17 @@ def update(factors: Factors, layers: Sequence[AnyLayer], a: list[Any], g: list[A
     if linear:
         rows = [_pooled(layers[k], a[k], g[k], factors["A"][k]) for k in linear]
         group = [factors[name][k] for name in ("A", "G") for k in linear]
-        cb.update_factors(group, [x for x, _ in rows] + [x for _, x in rows], **options(linear, scale=both(linear)))
+        update_factors(group, [x for x, _ in rows] + [x for _, x in rows], **options(linear, scale=both(linear)))
     if convs:
         group = [factors[name][k] for name in ("A", "G") for k in convs]
         rows = [x[k] for x in (a, g) for k in convs]
         # G is the factor of a convolution of the derivatives with a kernel of one pixel.
         geometry = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}
         each = {name: [getattr(layers[k], name) for k in convs] + [one] * len(convs) for name, one in geometry.items()}
-        cb.update_conv_factors(group, rows, **options(convs, scale=both(convs), **each))
+        update_conv_factors(group, rows, **options(convs, scale=both(convs), **each))
     if recurrent:
         rows = [x[k] for x in (a, g) for k in recurrent]
-        cb.update_lagged_factors(factors["A_lagged"] + factors["G_lagged"], rows, symmetric=True, **options(recurrent))
+        update_lagged_factors(factors["A_lagged"] + factors["G_lagged"], rows, symmetric=True, **options(recurrent))
 
 
 def _scales(layer: AnyLayer, shape: tuple[int, ...], weight: float) -> tuple[float, float]:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
-
+from .._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
+from ..cholesky import cholesky_solve
 from ._float64 import require_shape
 
 
@@ -110,9 +109,9 @@ def solve_units(factors: Array, grads: Array) -> Array:
     """Return the solutions of one system a unit, L L^T x = g, for L (q, p, p) and g (q, p)."""
     if hasattr(grads, "to_host"):  # our own device arrays have no axes to add
         kind = type(grads)
-        solution = cb.cholesky_solve(factors, kind.to_device(grads.to_host()[..., None]))
+        solution = cholesky_solve(factors, kind.to_device(grads.to_host()[..., None]))
         return kind.to_device(solution.to_host()[..., 0])
-    return cb.cholesky_solve(factors, grads[..., None])[..., 0]
+    return cholesky_solve(factors, grads[..., None])[..., 0]
 
 
 def handed_back(results: list[Array], like: Arrays) -> Arrays:

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind
-from curvblas._numbers import number
-from curvblas.errors import Status
-
+from .._arrays import Array, in_kind
+from .._numbers import number
+from ..errors import Status
 from ._float64 import back, float64, require_shape
 
 __all__ = ["DiceWeights", "HessianWeights", "dice_objective", "dice_weights", "magic_box"]

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, Arrays, in_kind, on_cpu_as_numpy
-from curvblas._numbers import number
-from curvblas.errors import Status
-from curvblas.kalman import KalmanNaturalGradient
-
+from .._arrays import Array, Arrays, in_kind, on_cpu_as_numpy
+from .._numbers import number
+from ..errors import Status
+from ..kalman import KalmanNaturalGradient
 from ._float64 import back, float64
 
 __all__ = ["FAMILIES", "ExponentialFamilyFilter", "Observation", "observation"]

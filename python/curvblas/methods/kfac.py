@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas import Status
-from curvblas._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
-from curvblas._numbers import count, number
-
+from .._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
+from .._numbers import count, number
+from ..ekfac import update_ekfac_moments
+from ..errors import Status
+from ..preconditioning import precondition, precondition_eigen
 from . import _refresh, _statistics
 from ._block_tridiagonal import BlockTridiagonalKFAC
 from ._layers import AnyLayer, Conv, Layer, positions, require_grads, require_layers, require_rows
@@ -72,7 +72,7 @@ class KFAC:
 
     Convolutions in ``"ekfac"``, and ``"reduce"``, form arrays with NumPy and want the CPU; everything else runs on
     devices too. Factors have the dtype of the first inputs, float64 or else float32. An object is not for several
-    threads at a time. `cb.update_factors` and its like tell the cost.
+    threads at a time. `curvblas.update_factors` and its like tell the cost.
 
     Scales are such that ``G (x) A`` estimates the Fisher matrix of the mean loss of a case, with a sum over positions.
     With G from derivatives on targets that the model draws it is the true Fisher matrix, on the data's targets the
@@ -249,7 +249,7 @@ class KFAC:
             A_vectors, G_vectors, moments = zip(*(self._solvers[k] for k in members), strict=True)
             rows = _statistics.moment_rows(*([group[k] for k in members] for group in (self.layers, a, g)))
             bias = [self.layers[k].bias for k in members]
-            cb.update_ekfac_moments(moments, *rows, A_vectors, G_vectors, decay=self.decay, bias=bias)
+            update_ekfac_moments(moments, *rows, A_vectors, G_vectors, decay=self.decay, bias=bias)
 
     def refresh(self) -> None:
         """Compute inverses or eigenbases from the factors now, whatever the schedule.
@@ -312,14 +312,14 @@ class KFAC:
         rotated = [k for k in range(len(V)) if k not in inverted]
         if inverted:
             A_inv, G_inv = zip(*(self._solvers[k] for k in inverted), strict=True)
-            found = cb.precondition([V[k] for k in inverted], A_inv, G_inv)
+            found = precondition([V[k] for k in inverted], A_inv, G_inv)
             directions = [dict(zip(inverted, found, strict=True)).get(k) for k in range(len(V))]
         if rotated:
             A_vectors, G_vectors, moments = zip(*(self._solvers[k] for k in rotated), strict=True)
             # That of recurrent layers is in their vectors.
             damping = [0.0 if k in self._recurrent else self.damping for k in rotated]
             group = [V[k] for k in rotated]
-            found = cb.precondition_eigen(group, A_vectors, G_vectors, damping, second_moments=moments)
+            found = precondition_eigen(group, A_vectors, G_vectors, damping, second_moments=moments)
             for k, u in zip(rotated, found, strict=True):
                 directions[k] = u
         return [in_kind(u, x) for u, x in zip(directions, grads, strict=True)]

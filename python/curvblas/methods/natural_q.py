@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind
-from curvblas._numbers import count, number
-from curvblas.cholesky import cholesky_solve, damped_cholesky
-from curvblas.errors import Status
-from curvblas.low_rank import gram
-from curvblas.sample_space import sample_space_solve
-
+from .._arrays import Array, in_kind
+from .._numbers import count, number
+from ..cholesky import cholesky_solve, damped_cholesky
+from ..errors import Status
+from ..low_rank import gram
+from ..sample_space import sample_space_solve
 from ._float64 import back, float64
 
 __all__ = ["NaturalQ", "NaturalQStep", "natural_q_step", "q_targets"]

@@ -6,12 +6,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from curvblas import MinimizeResult, Status, cholesky_solve, damped_cholesky, sample_space_solve
-from curvblas._arrays import Array
-from curvblas._minimize import FAILED, ROUNDING, minimize
-from curvblas._numbers import number
-from curvblas._objective import Objective, Point, inner, norm, own, search
-
+from .._arrays import Array
+from .._minimize import FAILED, ROUNDING, MinimizeResult, minimize
+from .._numbers import number
+from .._objective import Objective, Point, inner, norm, own, search
+from ..cholesky import cholesky_solve, damped_cholesky
+from ..errors import Status
+from ..sample_space import sample_space_solve
 from ._armijo import is_low_enough
 from ._float64 import back, float64, require_shape
 from ._rprop import Rprop

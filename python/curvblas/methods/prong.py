@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas import Status
-from curvblas._arrays import Array, in_kind, on_cpu_as_numpy, require_state
-from curvblas._numbers import number
-
+from .._arrays import Array, in_kind, on_cpu_as_numpy, require_state
+from .._numbers import number
+from ..eigen import eigenbasis
+from ..errors import Status
+from ..kronecker import update_factors
+from ..preconditioning import precondition
 from ._float64 import float64, require_cpu
 from ._layers import AnyLayer, Conv, Layer, require_grads, require_layers, require_list
 
@@ -105,8 +106,8 @@ class PRONG:
         seen = None if outputs is None else _samples(owner, "outputs", self.layers, outputs)
         means = [x.mean(axis=0) * layer.bias for x, layer in zip(rows, self.layers, strict=True)]
         centred = [x - c for x, c in zip(rows, means, strict=True)]
-        covariances = cb.update_factors([np.zeros((x.shape[1],) * 2) for x in rows], centred, decay=0.0)
-        basis = cb.eigenbasis(covariances)
+        covariances = update_factors([np.zeros((x.shape[1],) * 2) for x in rows], centred, decay=0.0)
+        basis = eigenbasis(covariances)
         self.status = basis.status.astype(np.int8) if self.layers else self.status
         for k in range(len(self.layers)):
             scales = np.ones(self.layers[k].shape[0]) if seen is None else _deviations(seen[k], self.damping)
@@ -159,7 +160,7 @@ class PRONG:
         """
         rate = number(f"{_NAME}.step", "rate", rate, lambda x: 0 < x < math.inf, "a finite number > 0")
         V = self._matrices("step", "grads", grads)
-        directions = cb.precondition(V, self._metrics, self._squares)
+        directions = precondition(V, self._metrics, self._squares)
         self._velocity = [self.momentum * v + u for v, u in zip(self._velocity, directions, strict=True)]
         return _like(grads, [-rate * v for v in self._velocity])
 
@@ -184,7 +185,7 @@ class PRONG:
             An array on a device.
         """
         V = self._matrices("gradients", "grads", grads)
-        return _like(grads, cb.precondition(V, [T.T for T in self._T], [np.diag(r) for r in self._scales]))
+        return _like(grads, precondition(V, [T.T for T in self._T], [np.diag(r) for r in self._scales]))
 
     def trained(self, weights: list[Array]) -> list[Array]:
         """Return the parameters (V, d) of weights.
@@ -206,7 +207,7 @@ class PRONG:
             An array on a device.
         """
         W = self._matrices("trained", "weights", weights)
-        return _like(weights, cb.precondition(W, self._T_inv, [np.diag(1 / r) for r in self._scales]))
+        return _like(weights, precondition(W, self._T_inv, [np.diag(1 / r) for r in self._scales]))
 
     def canonical(self, trained: list[Array]) -> list[Array]:
         """Return the weights that parameters (V, d) stand for.
@@ -228,7 +229,7 @@ class PRONG:
             An array on a device.
         """
         V = self._matrices("canonical", "trained", trained)
-        return _like(trained, cb.precondition(V, self._T, [np.diag(r) for r in self._scales]))
+        return _like(trained, precondition(V, self._T, [np.diag(r) for r in self._scales]))
 
     def whiten(self, inputs: list[Array]) -> list[Array]:
         """Return what V is applied to.

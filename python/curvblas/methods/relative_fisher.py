@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas._arrays import Array
-from curvblas._numbers import count, number
-
+from .._arrays import Array
+from .._numbers import count, number
+from ..cholesky import cholesky_solve, damped_cholesky
+from ..kronecker import update_factors
+from ..unitwise import update_unit_moments
 from ._float64 import back, float64
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
@@ -134,7 +135,7 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
     """
     roots = _softmax_roots("softmax_information", rows, probabilities)
     q_p = roots.shape[2]
-    C = cb.update_factors(np.zeros((q_p, q_p)), roots, decay=0.0)
+    C = update_factors(np.zeros((q_p, q_p)), roots, decay=0.0)
     return back(C, rows)
 
 
@@ -250,7 +251,7 @@ class RelativeNaturalGradient:
         self._accumulate(moments, R, t)
         factors = self._factors
         if factors is None or self._steps % self._period == 0:
-            found = [cb.damped_cholesky(M, self._damping_of(M, x)) for M, x in zip(moments, g, strict=True)]
+            found = [damped_cholesky(M, self._damping_of(M, x)) for M, x in zip(moments, g, strict=True)]
             factors, self.status = [f.factor for f in found], [f.status for f in found]
         self._moments, self._factors, self._steps = moments, factors, self._steps + 1
         results: list[Array] = handed_back([self._solve(L, x) for L, x in zip(factors, g, strict=True)], grads)
@@ -267,9 +268,9 @@ class RelativeNaturalGradient:
         units = [(M, x, neuron_information(k, t, **self._shape)) for k, M, x, t in layers if k != "softmax"]
         whole = [(M, _softmax_roots(type(self).__name__, x, eta)) for k, M, x, eta in layers if k == "softmax"]
         if units:
-            cb.update_unit_moments(*map(list, zip(*units, strict=True)), decay=decay, bias=True)
+            update_unit_moments(*map(list, zip(*units, strict=True)), decay=decay, bias=True)
         if whole:
-            cb.update_factors(*map(list, zip(*whole, strict=True)), decay=decay)
+            update_factors(*map(list, zip(*whole, strict=True)), decay=decay)
 
     def _damping_of(self, M: Array, grad: Array) -> Any:
         # Where a unit's bias meets itself, M is the mean of its nu, or of eta (1 - eta).
@@ -281,7 +282,7 @@ class RelativeNaturalGradient:
     def _solve(L: Array, grad: Array) -> Array:
         if L.ndim == 3:
             return solve_units(L, grad)
-        return cb.cholesky_solve(L, grad.reshape(-1, 1)).reshape(grad.shape)
+        return cholesky_solve(L, grad.reshape(-1, 1)).reshape(grad.shape)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a copy of this object needs: ``moments`` and ``factors``, copied, and ``steps``."""

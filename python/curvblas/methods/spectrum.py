@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from curvblas import Status, eigenbasis, gram
-from curvblas._arrays import Array, in_kind
-from curvblas._numbers import count, number
-
+from .._arrays import Array, in_kind
+from .._numbers import count, number
+from ..eigen import eigenbasis
+from ..errors import Status
+from ..low_rank import gram
 from ._float64 import float64, require_shape
 from ._lanczos import Curvature, Lanczos, as_product, lanczos
 

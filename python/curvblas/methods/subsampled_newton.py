@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from curvblas import MinimizeResult, Status, eigenbasis
-from curvblas._arrays import Array
-from curvblas._minimize import FAILED, minimize
-from curvblas._numbers import count, number
-from curvblas._objective import Objective, Point, inner, own
-
+from .._arrays import Array
+from .._minimize import FAILED, MinimizeResult, minimize
+from .._numbers import count, number
+from .._objective import Objective, Point, inner, own
+from ..eigen import eigenbasis
+from ..errors import Status
 from ._armijo import is_low_enough
 from ._conjugate_gradient import conjugate_gradient
 from ._float64 import back, float64

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, in_kind, require_state
-from curvblas._numbers import count, number
-from curvblas.errors import Status
-
+from .._arrays import Array, in_kind, require_state
+from .._numbers import count, number
+from ..errors import Status
 from ._float64 import back, float64
 
 __all__ = ["TANGO", "tango_velocity"]

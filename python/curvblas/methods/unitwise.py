@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-import curvblas as cb
-from curvblas._arrays import Array, Arrays, Parameter, in_kind
-from curvblas._numbers import number
-
+from .._arrays import Array, Arrays, Parameter, in_kind
+from .._numbers import number
+from ..cholesky import damped_cholesky
+from ..unitwise import accumulate_quasi_diagonal, solve_quasi_diagonal, update_unit_moments
 from ._float64 import back, float64
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
@@ -300,9 +300,9 @@ class UnitwiseNaturalGradient:
         require_kept(owner, self._moments, g)
         moments = self._moments or [zeros((*x.shape, x.shape[1]), x) for x in g]
         decay = min(1 - 1 / (self._steps + 1), self._decay)
-        cb.update_unit_moments(moments, R, W, decay=decay, bias=True)
+        update_unit_moments(moments, R, W, decay=decay, bias=True)
         self._moments, self._steps = moments, self._steps + 1
-        factors = [cb.damped_cholesky(M, self._damping) for M in moments]
+        factors = [damped_cholesky(M, self._damping) for M in moments]
         self.status = handed_back([f.status for f in factors], grads)
         return handed_back([solve_units(f.factor, x) for f, x in zip(factors, g, strict=True)], grads)
 
@@ -380,9 +380,9 @@ class QuasiDiagonalNaturalGradient:
         require_kept(owner, self._moments and self._moments[0], g)
         first, second = self._moments or ([zeros(x.shape, x) for x in g], [zeros(x.shape, x) for x in g])
         decay = min(1 - 1 / (self._steps + 1), self._decay)
-        cb.accumulate_quasi_diagonal(first, second, R, W, decay=decay)
+        accumulate_quasi_diagonal(first, second, R, W, decay=decay)
         self._moments, self._steps = (first, second), self._steps + 1
-        result = cb.solve_quasi_diagonal(first, second, g, self._damping, floor=self._floor)
+        result = solve_quasi_diagonal(first, second, g, self._damping, floor=self._floor)
         self.status = in_kind(result.status, grads)
         return handed_back(result.solution, grads)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from curvblas._arrays import Array, Arrays, Parameter, in_kind
-from curvblas.cholesky import damped_cholesky, triangular_solve
-from curvblas.errors import Status, host_status
-from curvblas.roots import inverse_root
-
+from .._arrays import Array, Arrays, Parameter, in_kind
+from ..cholesky import damped_cholesky, triangular_solve
+from ..errors import Status, host_status
+from ..roots import inverse_root
 from ._float64 import back, float64, require_shape
 
 __all__ = ["Whitening", "whiten"]
