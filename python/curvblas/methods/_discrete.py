@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import Status
 from ._family import Diagonal, Family, Vector
+from ._logistic import logistic
 
 _LARGEST_RATE = 2.0**62  # NumPy draws integers of 64 bits
 
@@ -32,8 +33,7 @@ class Bernoulli(Diagonal):
     _statistics = _natural
 
     def _mean(self, theta: Vector) -> Vector:
-        e = np.exp(-np.abs(theta))
-        return np.where(theta >= 0, 1, e) / (1 + e)
+        return logistic(theta)
 
     def _from_mean(self, m: Vector) -> Vector:
         return np.log(m) - np.log1p(-m)

@@ -9,6 +9,7 @@ import numpy as np
 from .._arrays import Array
 from .._numbers import number
 from ._float64 import back, float64
+from ._logistic import logistic, logistic_variance
 
 _NAME = "GeneralizedLinearModel"
 Function: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -24,16 +25,11 @@ class _Family(NamedTuple):
     targets: str
 
 
-def _logistic(z: np.ndarray) -> np.ndarray:
-    p: np.ndarray = 0.5 + 0.5 * np.tanh(0.5 * z)  # cannot overflow
-    return p
-
-
 FAMILIES = {
     "logistic": _Family(
         lambda z: np.logaddexp(0, z),
-        _logistic,
-        lambda z: _logistic(z) * _logistic(-z),
+        logistic,
+        logistic_variance,
         lambda y: (y >= 0) & (y <= 1),
         "in [0, 1]",
     ),

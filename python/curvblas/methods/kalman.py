@@ -11,6 +11,7 @@ from .._numbers import number
 from ..errors import Status
 from ..kalman import KalmanNaturalGradient
 from ._float64 import back, float64
+from ._logistic import logistic, logistic_variance
 
 __all__ = ["FAMILIES", "ExponentialFamilyFilter", "Observation", "observation"]
 
@@ -111,9 +112,7 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
 
 
 def _bernoulli(f: np.ndarray, _: float) -> tuple[np.ndarray, np.ndarray]:
-    # From the tail, so that p (1 - p) does not round to 0 before p does.
-    tail = np.exp(-np.abs(f)) / (1 + np.exp(-np.abs(f)))
-    return np.where(f > 0, 1 - tail, tail), tail * (1 - tail)
+    return logistic(f), logistic_variance(f)
 
 
 def _gaussian(f: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndarray]:

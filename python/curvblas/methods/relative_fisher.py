@@ -16,6 +16,7 @@ from ..cholesky import cholesky_solve, damped_cholesky
 from ..kronecker import update_factors
 from ..unitwise import update_unit_moments
 from ._float64 import back, float64
+from ._logistic import logistic, logistic_variance
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
 
 __all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
@@ -76,26 +77,16 @@ def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float =
     if kind == "linear":
         nu = np.ones_like(x)
     elif kind == "tanh":
-        nu = _logistic_variance(2 * x) * 4
+        nu = logistic_variance(2 * x) * 4
     elif kind == "sigmoid":
-        nu = _logistic_variance(x)
+        nu = logistic_variance(x)
     elif kind == "elu":
         nu = np.where(x >= 0, 1.0, np.square(alpha * np.exp(np.minimum(x, 0))))
     else:
-        upper = _logistic((1 - leak) * x / width) if width > 0 else (x > 0).astype(np.float64)
+        upper = logistic((1 - leak) * x / width) if width > 0 else (x > 0).astype(np.float64)
         nu = np.square(leak + (1 - leak) * upper)
     nu = np.where(np.isnan(x), np.nan, nu)
     return back(nu, t)
-
-
-def _logistic(t: np.ndarray) -> np.ndarray:
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * t))
-
-
-def _logistic_variance(t: np.ndarray) -> np.ndarray:
-    # s (1 - s) without the cancellation of 1 - s.
-    odds = np.exp(-np.abs(t))
-    return np.asarray(odds / np.square(1 + odds))
 
 
 def softmax_information(rows: Array, probabilities: Array) -> Array:
