@@ -5,6 +5,8 @@ import numpy as np
 import curvblas as cb
 from curvblas.methods import exact, families
 
+from identities import largest
+
 
 def _relative(found, expected):
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
@@ -44,7 +46,7 @@ def explicit_is_sample_space_is_conjugate_gradients() -> float:
             by_products = exact.conjugate_gradient(
                 lambda v, R=R: R.T @ (R @ v), R.T @ e, damping=damping, rtol=1e-14
             ).solution
-            worst = max(worst, _relative(explicit, short), _relative(by_products, short))
+            worst = largest(worst, _relative(explicit, short), _relative(by_products, short))
     return worst
 
 
@@ -65,7 +67,7 @@ def tonga_is_dense_is_sample_space() -> float:
     e = decay ** (-np.arange(11, -1, -1) / 2) / 12
     found.append(cb.sample_space_solve(rows, e, damping).solution)
     expected = exact.explicit_solve(rows.T @ rows, G.mean(axis=0), damping).solution
-    return max(_relative(x, expected) for x in found)
+    return largest(*(_relative(x, expected) for x in found))
 
 
 def min_sr_is_gauss_newton() -> float:
@@ -89,7 +91,7 @@ def fisher_of_softmax_layer_is_its_kronecker_product() -> float:
     root = np.ascontiguousarray(family.fisher_root(outputs)[0].T)  # its rows are the derivatives of K-FAC's exact G
     G = cb.update_factors(np.zeros((4, 4)), root, decay=0.0, scale=1.0)
     A = cb.update_factors(np.zeros((6, 6)), X, decay=0.0, scale=1.0)
-    return max(_relative(relative_metric, F), _relative(np.kron(G, A), F))
+    return largest(_relative(relative_metric, F), _relative(np.kron(G, A), F))
 
 
 def kl_clip_is_the_trust_region_of_distributed_kfac() -> float:
@@ -100,7 +102,7 @@ def kl_clip_is_the_trust_region_of_distributed_kfac() -> float:
     u = np.linalg.solve(C, g)
     step = -rate * exact.kl_clip(g @ u, rate, limit) * u
     trust_region = -min(rate, np.sqrt(limit / (g @ u))) * u
-    return max(_relative(step, trust_region), abs(step @ C @ step / limit - 1))
+    return largest(_relative(step, trust_region), abs(step @ C @ step / limit - 1))
 
 
 def natural_gradient_of_logistic_regression_is_newton() -> float:
@@ -113,7 +115,7 @@ def natural_gradient_of_logistic_regression_is_newton() -> float:
     root = np.sqrt(p * (1 - p))
     responses = outputs[:, 0] + (y[:, 0] - p) / (p * (1 - p))
     reweighted = np.linalg.lstsq(X * root[:, None], responses * root, rcond=None)[0] - w
-    return max(_relative(step, newton), _relative(step, reweighted))
+    return largest(_relative(step, newton), _relative(step, reweighted))
 
 
 def spectrum_of_fisher_is_that_of_its_gram_matrix() -> float:
@@ -136,7 +138,7 @@ def online_inverse_is_a_fading_kalman_filter() -> float:
         C = exact.update_inverse(C, g, rate).solution
         G = (1 - rate) * G + rate * np.outer(g, g)
         method.step(g[None], np.zeros(1), np.array([1 / rate]))
-    return max(_relative(C, np.linalg.inv(G)), _relative(C, method.covariance))
+    return largest(_relative(C, np.linalg.inv(G)), _relative(C, method.covariance))
 
 
 def step_is_invariant_to_affine_maps() -> float:
@@ -163,8 +165,8 @@ def quadratic_loss_is_predicted() -> float:
     method, worst = exact.NaturalGradient(6, damping=0.5, ridge=0.1), 0.0
     for _ in range(3):
         step = method.step(X / np.sqrt(30), (X @ w - y) / np.sqrt(30), parameters=w)
-        worst = max(worst, abs(method.adapt(loss(w), loss(w + step)) - 1), abs(method.coefficients[0] - 1))
-        worst = max([worst, *np.abs(method.coefficients[1:])])
+        worst = largest(worst, abs(method.adapt(loss(w), loss(w + step)) - 1), abs(method.coefficients[0] - 1))
+        worst = largest(worst, *np.abs(method.coefficients[1:]))
         w = w + step
     return worst
 

@@ -5,6 +5,7 @@ import numpy as np
 import curvblas as cb
 
 import oracle
+from identities import largest
 from oracle import low_rank
 
 
@@ -31,7 +32,7 @@ def spring_without_momentum() -> float:
         plain = cb.sample_space_solve(J, e, 0.1).solution
         spring = cb.sample_space_solve(J, e, 0.1, previous=previous, momentum=0.0).solution
         explicit = np.linalg.solve(J.conj().T @ J + 0.1 * np.eye(40), J.conj().T @ e)
-        worst = max(worst, _relative(plain, explicit), _relative(spring, plain))
+        worst = largest(worst, _relative(plain, explicit), _relative(spring, plain))
     return worst
 
 
@@ -99,7 +100,7 @@ def kaldi_is_its_definition() -> float:
     mixing = rng.standard_normal((12, 12))
     for _ in range(40):
         X = rng.standard_normal((30, 12)) @ mixing
-        worst = max(worst, _relative(method.precondition(X), direct.precondition(X)))
+        worst = largest(worst, _relative(method.precondition(X), direct.precondition(X)))
     return worst
 
 
@@ -117,7 +118,7 @@ def inverse_free_ends_at_the_inverse() -> float:
     for _ in range(600):
         cb.update_inverse_free(K, C, A, G, m_K, m_C, damping=0.1, step=0.2, momentum=0.0, rule="ikfac")
     (A_inv, G_inv) = cb.damped_inverse([A, G], 0.1).inverse
-    return max(_relative(K @ K.T, A_inv), _relative(C @ C.T, G_inv))
+    return largest(_relative(K @ K.T, A_inv), _relative(C @ C.T, G_inv))
 
 
 def newton_is_schulz_is_cholesky() -> float:
@@ -126,7 +127,7 @@ def newton_is_schulz_is_cholesky() -> float:
     direct = cb.damped_inverse(A, 0.1).inverse
     coupled = cb.inverse_root(A, 1, 0.1, method="newton").root
     steps = cb.damped_inverse(A, 0.1, method="newton", warm_start=direct * 1.01).inverse
-    return max(_relative(coupled, direct), _relative(steps, direct))
+    return largest(_relative(coupled, direct), _relative(steps, direct))
 
 
 IDENTITIES = [

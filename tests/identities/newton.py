@@ -4,6 +4,7 @@ import numpy as np
 
 from curvblas.methods import exact, newton
 
+from identities import largest
 from oracle.methods_newton import quadratic
 
 
@@ -28,7 +29,7 @@ def gauss_newton_is_newton_of_the_half_squared_loss() -> float:
             lambda x, J=J, phi=phi: (J @ x - phi, J), x0, damping=0.3, rtol=1e-30, max_iterations=1
         )
         step = np.linalg.solve(J.T @ J + 0.3 * np.eye(n), -J.T @ (J @ x0 - phi))
-        worst = max(worst, _error(found.x - x0, step))
+        worst = largest(worst, _error(found.x - x0, step))
     return worst
 
 
@@ -54,7 +55,7 @@ def polak_ribiere_is_linear_on_a_quadratic() -> float:
         exact.conjugate_gradient(lambda v: H @ v, b, rtol=0.0, max_iterations=k + 1).solution
         for k in range(len(iterates))
     ]
-    return max(map(_error, iterates, linear))
+    return largest(*map(_error, iterates, linear))
 
 
 def rprop_has_no_unit_of_the_function() -> float:
@@ -69,7 +70,7 @@ def rprop_has_no_unit_of_the_function() -> float:
                 value, gradient = fun(x)
                 x = x + method.step(scale * gradient, scale * value)
             courses.append(x)
-        worst = max(worst, *(_error(x, courses[0]) for x in courses[1:]))
+        worst = largest(worst, *(_error(x, courses[0]) for x in courses[1:]))
     return worst
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from curvblas.methods import spectrum
 
+from identities import largest
 from oracle.methods_spectrum import moment, symmetric
 
 
@@ -19,7 +20,7 @@ def quadrature_of_fisher_is_gram_spectrum() -> float:
     found = spectrum.quadrature(J, 40, steps=40, seed=1)
     nonzero = found.nodes[found.nodes > 1e-8 * expected[-1]]
     errors = [np.abs(nonzero - expected[28:]).max(), np.abs(spectrum.gram_spectrum(J) - expected).max()]
-    return float(max(errors) / expected[-1])
+    return largest(*errors) / float(expected[-1])
 
 
 def moments_are_exact() -> float:

@@ -5,6 +5,7 @@ import numpy as np
 from curvblas.methods import newton
 from curvblas.methods import subsampled_newton as ssn
 
+from identities import largest
 from oracle.methods_subsampled_newton import FAMILIES, fisher, gradient, regression
 
 RIDGE = 0.01
@@ -44,7 +45,7 @@ def full_sample_is_damped_newton() -> float:
             **options,
         )
         assert len(iterates[0]) == len(iterates[1]) >= 3
-        worst = max(worst, *map(_error, *iterates))
+        worst = largest(worst, *map(_error, *iterates))
     return worst
 
 
@@ -57,7 +58,7 @@ def direction_is_the_natural_gradient() -> float:
         found = ssn.subsampled_direction(model, w, model.value_and_gradient(w)[1], inner_rtol=1e-15)
         F = fisher(family, X, weights, w) + RIDGE * np.eye(len(w))
         expected = -np.linalg.solve(F, gradient(family, X, y, weights, w) + RIDGE * w)
-        worst = max(worst, _error(found.direction, expected))
+        worst = largest(worst, _error(found.direction, expected))
     return worst
 
 
