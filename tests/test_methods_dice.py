@@ -47,6 +47,14 @@ def test_identity_holds(identity, bound):
     assert identity() <= bound
 
 
+@pytest.mark.parametrize(("identity", "bound"), IDENTITIES, ids=[f.__name__ for f, _ in IDENTITIES])
+def test_identity_does_not_hold_for_nan(monkeypatch, identity, bound):
+    to_go = dice._to_go
+    monkeypatch.setattr(dice, "_to_go", lambda x: np.nan * to_go(x))
+
+    assert not identity() <= bound
+
+
 class TestWeights:
     @pytest.mark.parametrize("is_direct", [False, True])
     @pytest.mark.parametrize("order", [None, 1, 2])

@@ -19,6 +19,13 @@ def test_identity_holds(identity, bound):
     assert identity() <= bound
 
 
+@pytest.mark.parametrize(("identity", "bound"), IDENTITIES, ids=[f.__name__ for f, _ in IDENTITIES])
+def test_identity_does_not_hold_for_nan(monkeypatch, identity, bound):
+    monkeypatch.setattr(kalman.ExponentialFamilyFilter, "step", lambda self, J, *_: np.full(J.shape[-1], np.nan))
+
+    assert not identity() <= bound
+
+
 def cases(rng, family, N, o=3, dim=5):
     """Return Jacobians, natural parameters and targets of N cases."""
     J, f = rng.standard_normal((N, o, dim)), rng.standard_normal((N, o))

@@ -20,6 +20,13 @@ def test_identity_holds(identity, bound):
     assert identity() <= bound
 
 
+@pytest.mark.parametrize(("identity", "bound"), IDENTITIES, ids=[f.__name__ for f, _ in IDENTITIES])
+def test_identity_does_not_hold_for_nan(monkeypatch, identity, bound):
+    monkeypatch.setattr(natural_q, "_shortened", lambda J, x, *_: (np.nan * x, math.nan, 1.0))
+
+    assert not identity() <= bound
+
+
 class TestTargets:
     def test_are_rewards_and_the_best_value_that_follows(self):
         values = np.array([[1.0, 4.0], [3.0, -2.0], [9.0, 9.0]])

@@ -17,6 +17,14 @@ def test_identity_holds(identity, bound):
     assert identity() <= bound
 
 
+@pytest.mark.parametrize(("identity", "bound"), IDENTITIES, ids=[f.__name__ for f, _ in IDENTITIES])
+def test_identity_does_not_hold_for_nan(monkeypatch, identity, bound):
+    step = tango.TANGO.step
+    monkeypatch.setattr(tango.TANGO, "step", lambda *given: np.nan * step(*given))
+
+    assert not identity() <= bound
+
+
 class TestVelocity:
     def test_is_that_of_the_paper_with_the_rate_of_the_step_before(self, rng):
         method, v, previous = tango.TANGO(4, gamma=0.2, dt=0.5), np.zeros(4), 0.0

@@ -23,6 +23,13 @@ def test_identity_holds(identity, bound):
     assert identity() <= bound
 
 
+@pytest.mark.parametrize(("identity", "bound"), IDENTITIES, ids=[f.__name__ for f, _ in IDENTITIES])
+def test_identity_does_not_hold_for_nan(monkeypatch, identity, bound):
+    monkeypatch.setattr(whitening.Whitening, "gradient_to_natural", lambda self, g: np.nan * g)
+
+    assert not identity() <= bound
+
+
 @pytest.mark.parametrize("method", METHODS)
 class TestRoots:
     @pytest.mark.parametrize("n", [1, 2, 7, 65])

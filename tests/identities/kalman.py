@@ -4,6 +4,7 @@ import numpy as np
 
 from curvblas.methods import kalman
 
+from identities import largest
 from oracle.methods_kalman import OnlineNaturalGradient, draw_target
 
 OUTPUTS = 3
@@ -31,18 +32,18 @@ def _worst(family: str, fading: float, rate: object, covariance_factor: float) -
         theta = theta + method.step(jacobian, f, np.asarray(target))
         f, jacobian = _network(direct, x)
         direct = direct + average.step(jacobian, f, statistics)
-        worst = max(worst, float(np.linalg.norm(theta - direct) / np.linalg.norm(direct)))
+        worst = largest(worst, np.linalg.norm(theta - direct) / np.linalg.norm(direct))
     return worst
 
 
 def filter_is_natural_gradient() -> float:
     """Extended Kalman filter, all four families == online natural gradient with the rates 1 / (t + 1)."""
-    return max(_worst(family, 0.0, lambda t: 1 / (t + 1), 1.0) for family in kalman.FAMILIES)
+    return largest(*(_worst(family, 0.0, lambda t: 1 / (t + 1), 1.0) for family in kalman.FAMILIES))
 
 
 def fading_is_a_constant_rate() -> float:
     """Filter with fading memory, from covariance fading J_0^-1 == natural gradient with the constant rate fading."""
-    return max(_worst(family, 0.04, lambda t: 0.04, 0.04) for family in kalman.FAMILIES)
+    return largest(*(_worst(family, 0.04, lambda t: 0.04, 0.04) for family in kalman.FAMILIES))
 
 
 def linear_gaussian_is_ridge() -> float:

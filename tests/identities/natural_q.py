@@ -4,6 +4,8 @@ import numpy as np
 
 from curvblas.methods import natural_q
 
+from identities import largest
+
 
 def three_solvers() -> float:
     """Woodbury == conjugate gradients == explicit matrix, for fewer and for more rows than parameters."""
@@ -13,7 +15,7 @@ def three_solvers() -> float:
         expected = np.linalg.solve(J.T @ J / n + 0.1 * np.eye(P), J.T @ e / n)
         for method in natural_q.METHODS:
             found = natural_q.natural_q_step(J, e, 0.1, method=method).update
-            worst = max(worst, float(np.linalg.norm(found - expected) / np.linalg.norm(expected)))
+            worst = largest(worst, np.linalg.norm(found - expected) / np.linalg.norm(expected))
     return worst
 
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from curvblas.methods import whitening
 
+from identities import largest
+
 
 def _logistic_gradient(X: np.ndarray, y: np.ndarray, theta: np.ndarray) -> np.ndarray:
     return X.T @ (1 / (1 + np.exp(-X @ theta)) - y) / len(y)
@@ -21,7 +23,8 @@ def descent_in_natural_coordinates() -> float:
         for k, white in enumerate(whites):
             gradient = _logistic_gradient(X, y, white.from_natural(phis[k]))
             phis[k] = phis[k] - 0.5 * white.gradient_to_natural(gradient)
-            worst = max(worst, float(np.linalg.norm(white.from_natural(phis[k]) - direct) / np.linalg.norm(direct)))
+            error = np.linalg.norm(white.from_natural(phis[k]) - direct) / np.linalg.norm(direct)
+            worst = largest(worst, error)
     return worst
 
 
