@@ -316,3 +316,11 @@ def test_wrong_tangents_are_refused():
         weights.hessian_product(np.zeros(2))
     with pytest.raises(TypeError, match="tangents must be an array of real numbers, got ndarray of complex128"):
         weights.hessian_product(np.zeros(3, complex))
+
+
+@pytest.mark.parametrize("name", ["rewards", "baseline"])
+def test_lists_are_no_arrays_to_differentiate(name):
+    given = {"log_probs": np.zeros(2), "rewards": np.ones(2), name: [1.0, 2.0]}
+
+    with pytest.raises(TypeError, match=f"dice_objective: {name} must be an array of PyTorch, JAX or NumPy, got list"):
+        dice.dice_objective(**given)

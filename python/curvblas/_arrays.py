@@ -55,10 +55,27 @@ def on_cpu_as_numpy(array: Array) -> Array:
     -------
     array
         For classes that keep a memory of their own, which not every library could write to.
+
+    Raises
+    ------
+    TypeError
+        It cannot be handed over: it requires gradients, is of a dtype that NumPy lacks, or its library refuses.
     """
     if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
         return array
-    return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else array
+    try:
+        return np.from_dlpack(array) if array.__dlpack_device__()[0] == 1 else array
+    except (BufferError, RuntimeError, ValueError) as error:
+        raise TypeError(_refusal(array, error)) from None
+
+
+def _refusal(array: Array, error: Exception) -> str:
+    if getattr(array, "requires_grad", False):
+        return "an array that requires gradients: call .detach() first"
+    dtype = str(getattr(array, "dtype", ""))
+    if "bfloat16" in dtype or "float8" in dtype:
+        return f"an array of {dtype}, which NumPy lacks: float16, float32 and float64 are taken"
+    return f"an array that its library does not hand over: {error}"
 
 
 def copied(array: Array) -> Array:

@@ -50,7 +50,7 @@ def float64(owner: str, name: str, given: Any, shape: tuple[int | str, ...] | No
     Raises
     ------
     TypeError
-        It lies on a device, or holds no real numbers.
+        It lies on a device, requires gradients, or holds no real numbers.
     ValueError
         A shape that does not fit.
     """
@@ -81,9 +81,12 @@ def require_cpu(owner: str, name: str, given: Any) -> np.ndarray:
     Raises
     ------
     TypeError
-        It is on a device.
+        It is on a device, requires gradients, or is of a dtype that NumPy lacks.
     """
-    found = on_cpu_as_numpy(given)
+    try:
+        found = on_cpu_as_numpy(given)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {name} must be an array that NumPy can read, got {error}") from None
     if not isinstance(found, np.ndarray) and (hasattr(found, "__dlpack_device__") or hasattr(found, "to_host")):
         kind = type(given).__module__
         raise TypeError(f"{owner}: {name} must be in the CPU's memory, got an array of {kind} on a device")

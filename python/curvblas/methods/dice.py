@@ -105,8 +105,8 @@ def dice_objective(
     """
     discount = _checked("dice_objective", discount, order)
     _require_times("dice_objective", "log_probs", log_probs)
-    require_shape("dice_objective", "rewards", rewards, tuple(log_probs.shape))
     space = _space("dice_objective", "log_probs", log_probs)
+    _require_like("rewards", rewards, log_probs)
     log_probs = _choices(space, log_probs)
     tau = log_probs.cumsum(0)
     # As powers of the library's own numbers: on the device and in the dtype of what they multiply.
@@ -114,7 +114,7 @@ def dice_objective(
     falling = discount**steps
     terms = falling * magic_box(tau) * rewards
     if baseline is not None:
-        require_shape("dice_objective", "baseline", baseline, tuple(log_probs.shape))
+        _require_like("baseline", baseline, log_probs)
         # The two terms of order 2 add up to box_past (1 - box) b.
         past = magic_box(tau - log_probs) if order == 2 else 1.0
         terms = terms + falling * past * (1 - magic_box(log_probs)) * baseline
@@ -274,6 +274,11 @@ def _require_times(owner: str, name: str, array: Array) -> None:
         raise TypeError(f"{owner}: {name} must be an array, got {type(array).__name__}")
     if len(shape) not in {1, 2}:
         raise ValueError(f"{owner}: {name} must have shape (T,) or (T, B), got {tuple(shape)}")
+
+
+def _require_like(name: str, array: Array, log_probs: Array) -> None:
+    _space("dice_objective", name, array)
+    require_shape("dice_objective", name, array, tuple(log_probs.shape))
 
 
 def _space(owner: str, name: str, array: Array) -> Any:
