@@ -730,6 +730,87 @@ class TestBadCalls:
             call()
 
 
+def test_the_momentum_is_not_the_step_that_the_caller_holds(rng):
+    R, e = rng.standard_normal((2, 3)), np.ones(2)
+    method = exact.NaturalGradient(3)
+
+    step = method.step(R, e)
+    kept = step.copy()
+    step *= 0
+
+    assert np.array_equal(method.state_dict()["previous"], kept)
+
+
+def test_a_solution_does_not_share_memory_with_its_start():
+    start = np.ones(2)
+
+    found = exact.conjugate_gradient(lambda v: v, np.ones(2), start=start).solution
+
+    assert not np.shares_memory(found, start)
+
+
+def test_products_may_overwrite_their_argument():
+    found = exact.conjugate_gradient(lambda v: v.__imul__(2), np.array([2.0, 4.0])).solution
+
+    assert found == pytest.approx([1, 2])
+
+
+@pytest.mark.parametrize("solver", ["explicit", "cg"])
+def test_steps_of_tiny_curvature_are_those_of_the_damping(solver):
+    method = exact.NaturalGradient(2, solver=solver, damping=1e-300)
+
+    step = method.step(np.eye(2) * 1e-200, np.ones(2))
+
+    assert step == pytest.approx([-1e100, -1e100])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e160, 1e300])
+def test_conjugate_gradient_does_not_see_the_scale_of_the_right_side(scale):
+    def times(v):
+        return np.array([1.0, 3.0, 7.0]) * v
+
+    one = exact.conjugate_gradient(times, np.ones(3))
+    found = exact.conjugate_gradient(times, scale * np.ones(3))
+
+    assert found.status == Status.OK
+    assert found.steps == one.steps
+    assert found.solution / scale == pytest.approx(one.solution, rel=1e-14)
+
+
+def test_the_damping_stays_finite_after_any_number_of_failures():
+    method, other = exact.NaturalGradient(2), exact.NaturalGradient(2)
+    method.step(np.eye(2), np.ones(2))
+    for _ in range(3000):
+        method.adapt(1.0, math.nan)
+
+    other.load_state_dict(method.state_dict())
+    step = other.step(np.eye(2), np.ones(2))
+
+    assert other.damping == 1e300
+    assert np.isfinite(step).all()
+
+
+def test_the_damping_stays_finite_where_a_factor_is_zero_in_float64():
+    control = exact.LevenbergMarquardt(1.0, base=0.01, interval=1000)
+
+    control.update(-1.0, before=1.0, after=math.inf)
+
+    assert control.damping == 1e300
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "limit", "expected"),
+    [(1e150, 1e-170, 1e-80, 1e-20), (1e200, 1e-250, 1.0, 1.0), (1e200, 1e-190, 1.0, 1e-10), (1e-200, 1e205, 1.0, 1e-5)],
+)
+def test_kl_clip_neither_overflows_nor_vanishes(size, rate, limit, expected):
+    assert exact.kl_clip(np.array([size]), np.array([size]), rate, limit) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("inner", [math.nan, math.inf, -1.0])
+def test_kl_clip_of_no_square_is_nan(inner):
+    assert math.isnan(exact.kl_clip(np.array([inner]), np.ones(1), 1.0, 1.0))
+
+
 def test_example_draws_its_picture(tmp_path):
     example = pytest.importorskip("curvblas.examples.methods.exact")
 

@@ -1,5 +1,6 @@
 """Arrays of the CPU as NumPy's in float64, and results back in the library and dtype that they came in."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,6 +175,22 @@ def solved(solution: Any, status: Any, like: Any) -> Solution:
     status[(status <= Status.JITTERED) & ~np.isfinite(held).all(axis=axes)] = Status.NOT_FINITE
     held[status > Status.JITTERED] = np.nan
     return Solution(in_kind(held, like), in_kind(status, like))
+
+
+def magnitude(*arrays: np.ndarray) -> float:
+    """Return a power of two near the largest magnitude, to scale by without rounding.
+
+    Parameters
+    ----------
+    *arrays : float64 arrays
+
+    Returns
+    -------
+    float
+        1 where all is 0, or not all is finite.
+    """
+    largest = float(np.max([np.abs(x).max(initial=0.0) for x in arrays]))
+    return 2.0 ** (math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
 
 
 def dtype_of(like: Any) -> type[np.floating[Any]]:

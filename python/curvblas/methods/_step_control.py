@@ -11,6 +11,7 @@ from .._numbers import count, number
 from ._float64 import back, float64
 
 _PARALLEL = 1e-12  # squared sines of less are rounding
+_LARGEST = 1e300  # damping: more would become infinite
 _ROUNDING = 16 * np.finfo(np.float64).eps
 
 
@@ -18,7 +19,7 @@ class LevenbergMarquardt:
     """Damping that adapts to how well the quadratic model predicts the change of the loss.
 
     Every ``interval`` steps, with ``rho = actual / predicted``: damping times ``base^interval`` where rho > 3/4, and
-    divided by it where rho < 1/4.
+    divided by it, up to 1e300, where rho < 1/4.
 
     Parameters
     ----------
@@ -85,13 +86,16 @@ class LevenbergMarquardt:
         self.rho = actual / predicted if not is_failed and predicted < -rounding else math.nan
         omega = self._base**self._interval
         if is_failed:
-            self.damping /= omega
+            self._grow(omega)
         elif self._steps % self._interval == 0:
             if self.rho > 0.75:
                 self.damping = max(omega * self.damping, self._smallest)
             elif self.rho < 0.25:
-                self.damping /= omega
+                self._grow(omega)
         return self.rho
+
+    def _grow(self, omega: float) -> None:
+        self.damping = min(self.damping / omega, _LARGEST) if omega else _LARGEST
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a copy of this object needs to go on.
@@ -165,14 +169,14 @@ def kl_clip(inner: float, rate: float, limit: float) -> float:
     inner = number("kl_clip", "inner", inner, lambda _: True, "a number")
     for name, x in (("rate", rate), ("limit", limit)):
         number("kl_clip", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
-    return clip_factor(rate * rate * inner, limit)
+    return clip_factor(inner, limit, rate)
 
 
-def clip_factor(square: float, limit: float) -> float:
-    """Return ``min(1, sqrt(limit / square))``, NaN for a square that is none."""
+def clip_factor(square: float, limit: float, rate: float = 1.0) -> float:
+    """Return ``min(1, sqrt(limit / square) / rate)`` without squares of the rate, NaN for a square that is none."""
     if not 0 <= square < math.inf:
         return math.nan
-    return 1.0 if square <= limit else math.sqrt(limit / square)
+    return min(1.0, math.sqrt(limit) / math.sqrt(square) / rate) if square else 1.0
 
 
 @dataclass(frozen=True, slots=True)

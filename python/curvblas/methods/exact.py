@@ -288,7 +288,7 @@ class NaturalGradient:
             return self._failed(Status.NOT_FINITE)
         linear = change - square / 2
         self.predicted = factor * linear + factor**2 * square / 2 - self.damping * float(step @ step) / 2
-        self.status, self._previous = status, step
+        self.status, self._previous = status, step.copy()
         return step
 
     def _combined(self, grad: Any, directions: Any, products: Any) -> tuple[Any, Any, float, float]:
