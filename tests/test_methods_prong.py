@@ -108,6 +108,53 @@ def test_a_layer_with_nan_keeps_its_coordinates_and_reports_it(rng, where):
     assert all(np.array_equal(found[k], expected[k]) for k in (0, 2, 3))
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_gradient_that_is_not_finite_costs_its_layer_one_step(rng, momentum):
+    inputs, _, V = samples(rng)
+    method, other = PRONG(LAYERS, momentum=momentum), PRONG(LAYERS, momentum=momentum)
+    for each in (method, other):
+        each.reparametrise(inputs)
+        each.step(V, rate=0.1)
+    bad = [v.copy() for v in V]
+    bad[1][0, 2] = np.nan
+
+    spoiled = method.step(bad, rate=0.1)
+
+    assert method.status.tolist() == [Status.OK, Status.NOT_FINITE, Status.OK, Status.OK]
+    assert [bool(np.isnan(x).all()) for x in spoiled] == [False, True, False, False]
+    found, expected = method.step(V, rate=0.1), other.step(V, rate=0.1)
+    assert method.status.tolist() == [Status.OK] * 4
+    assert np.array_equal(found[1], expected[1])
+
+
+def test_a_step_that_its_dtype_does_not_hold_is_reported():
+    method = PRONG([Layer(1, 1), Layer(1, 1)])
+
+    first, second = method.step([np.full((1, 2), 1e38, "f"), np.ones((1, 2), "f")], rate=100.0)
+
+    assert np.isnan(first).all()
+    assert np.isfinite(second).all()
+    assert method.status.tolist() == [Status.NOT_FINITE, Status.OK]
+
+
+@pytest.mark.parametrize("name", ["U", "U_inv", "means", "scales", "velocity"])
+def test_states_that_are_not_finite_are_refused(name):
+    method = PRONG(LAYERS)
+    state = method.state_dict()
+    state[name][2].flat[0] = np.nan
+
+    with pytest.raises(ValueError, match=rf"PRONG: state\['{name}'\] must be finite, got NaN or Inf"):
+        method.load_state_dict(state)
+
+
+@pytest.mark.parametrize("change", [{"U": 5}, {"status": "abcd"}, {"status": [0, 0, 0, 99]}, {"status": [0.5] * 4}])
+def test_states_with_entries_of_another_type_are_refused(change):
+    method = PRONG(LAYERS)
+
+    with pytest.raises(ValueError, match=rf"PRONG: state\['{next(iter(change))}'\] must"):
+        method.load_state_dict({**method.state_dict(), **change})
+
+
 def test_before_the_first_samples_it_is_gradient_descent(rng):
     *_, V = samples(rng)
     method = PRONG(LAYERS, momentum=0.5)

@@ -6,6 +6,7 @@ from curvblas.methods.kfac import KFAC
 from curvblas.methods.prong import PRONG, Layer
 
 import oracle
+from identities import largest
 
 LAYERS = [Layer(4, 6), Layer(3, 4), Layer(2, 5)]
 DAMPING = 0.01
@@ -37,7 +38,7 @@ def kfac_of_inputs_alone() -> float:
     for step, v, x, A in zip(method.step(V, rate=1.0), V, inputs, kfac.factors["A"], strict=True):
         shifted = A + np.diag([_epsilon(x)] * x.shape[1] + [0.0])
         errors.append(oracle.relative_error(step, -v @ np.linalg.inv(shifted)))
-    return max(errors)
+    return largest(*errors)
 
 
 def preserved_function() -> float:
@@ -50,7 +51,7 @@ def preserved_function() -> float:
     for k, scales in enumerate(method.state_dict()["scales"]):
         found = scales * (white[k] @ trained[k][:, :-1].T + trained[k][:, -1])
         errors.append(oracle.relative_error(found, inputs[k] @ W[k][:, :-1].T + W[k][:, -1]))
-    return max(errors)
+    return largest(*errors)
 
 
 def whitened_covariance() -> float:
@@ -63,7 +64,7 @@ def whitened_covariance() -> float:
         s, Q = np.linalg.eigh(Sigma)
         expected = Q @ np.diag(s / (s + _epsilon(x))) @ Q.T
         errors.append(oracle.relative_error(white.T @ white / len(white), expected))
-    return max(errors)
+    return largest(*errors)
 
 
 def descent_with_momentum() -> float:
@@ -86,7 +87,7 @@ def descent_with_momentum() -> float:
             direct = method.canonical(trained)
             W = [w + d for w, d in zip(W, method.step(V, rate=0.1), strict=True)]
 
-    return max(map(oracle.relative_error, W, direct))
+    return largest(*map(oracle.relative_error, W, direct))
 
 
 IDENTITIES = [

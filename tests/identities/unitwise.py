@@ -5,13 +5,14 @@ import numpy as np
 import curvblas as cb
 from curvblas.methods import unitwise
 
+from identities import largest
 from oracle.methods_unitwise import Network
 
 
 def relative(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """Return the largest relative error of a list of arrays."""
     pairs = zip(found, expected, strict=True)
-    return max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs)
+    return largest(*(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs))
 
 
 def metrics(rows: list[np.ndarray], weights: list[np.ndarray]) -> list[np.ndarray]:

@@ -17,7 +17,8 @@ from ..eigen import eigenbasis
 from ..errors import Status
 from ..kronecker import update_factors
 from ..preconditioning import precondition
-from ._float64 import float64, require_cpu
+from . import _states
+from ._float64 import float64, is_held, require_cpu
 from ._layers import AnyLayer, Conv, Layer, require_grads, require_layers, require_list
 
 __all__ = ["PRONG", "Conv", "Layer"]
@@ -44,6 +45,8 @@ class PRONG:
     ----------
     status : int8 array, one per layer
         Of the last `reparametrise`, see `Status`. Where it is not ``OK``, the layer keeps the coordinates that it had.
+        `step` sets it to ``NOT_FINITE`` where a gradient is not finite or its step overflows, until the next one: the
+        step of the layer is NaN then, not to be added; its velocity stays what it was, unless it is finite.
     damping, momentum, layers
         As given.
 
@@ -76,6 +79,7 @@ class PRONG:
         self.damping = number(_NAME, "damping", damping, lambda x: 0 < x < math.inf, "a finite number > 0")
         self.momentum = number(_NAME, "momentum", momentum, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self.status = np.zeros(len(self.layers), np.int8)
+        self._coordinates = self.status
         self._U = [np.eye(_channels(layer)) for layer in self.layers]
         self._U_inv = [U.copy() for U in self._U]
         self._means = [np.zeros(_channels(layer)) for layer in self.layers]
@@ -108,15 +112,16 @@ class PRONG:
         centred = [x - c for x, c in zip(rows, means, strict=True)]
         covariances = update_factors([np.zeros((x.shape[1],) * 2) for x in rows], centred, decay=0.0)
         basis = eigenbasis(covariances)
-        self.status = basis.status.astype(np.int8) if self.layers else self.status
+        self._coordinates = basis.status.astype(np.int8) if self.layers else self._coordinates
         for k in range(len(self.layers)):
             scales = np.ones(self.layers[k].shape[0]) if seen is None else _deviations(seen[k], self.damping)
             if not np.isfinite(scales).all():
-                self.status[k] = Status.NOT_FINITE
-            if self.status[k] == Status.OK:
+                self._coordinates[k] = Status.NOT_FINITE
+            if self._coordinates[k] == Status.OK:
                 Q, deviations = basis.vectors[k], np.sqrt(_damped(np.maximum(basis.values[k], 0), self.damping))
                 self._U[k], self._U_inv[k] = Q / deviations @ Q.T, Q * deviations @ Q.T
                 self._means[k], self._scales[k] = means[k], scales
+        self.status = self._coordinates.copy()
         self._set_maps()
 
     def _set_maps(self) -> None:
@@ -149,7 +154,7 @@ class PRONG:
         Returns
         -------
         list of arrays
-            What to add to the weights W, like ``grads``.
+            What to add to the weights W, like ``grads``; NaN where `status` becomes ``NOT_FINITE``.
 
         Raises
         ------
@@ -161,8 +166,16 @@ class PRONG:
         rate = number(f"{_NAME}.step", "rate", rate, lambda x: 0 < x < math.inf, "a finite number > 0")
         V = self._matrices("step", "grads", grads)
         directions = precondition(V, self._metrics, self._squares)
-        self._velocity = [self.momentum * v + u for v, u in zip(self._velocity, directions, strict=True)]
-        return _like(grads, [-rate * v for v in self._velocity])
+        self.status, steps = self._coordinates.copy(), []
+        for k, u in enumerate(directions):
+            velocity = self.momentum * self._velocity[k] + u
+            step = -rate * velocity
+            if np.isfinite(velocity).all():
+                self._velocity[k] = velocity
+            if not is_held(step, grads[k]):
+                self.status[k], step = Status.NOT_FINITE, np.full_like(step, np.nan)
+            steps.append(step)
+        return _like(grads, steps)
 
     def gradients(self, grads: list[Array]) -> list[Array]:
         """Return the gradients with respect to (V, d).
@@ -272,10 +285,11 @@ class PRONG:
         Returns
         -------
         dict
-            Lists of arrays, copied: ``U`` and ``U_inv``, ``means``, ``scales``, ``velocity``; ``status``.
+            Lists of arrays, copied: ``U`` and ``U_inv``, ``means``, ``scales``, ``velocity``; ``status``, that of
+            `reparametrise`.
         """
         lists = {name: [x.copy() for x in getattr(self, f"_{name}")] for name in _STATE}
-        return {**lists, "status": self.status.copy()}
+        return {**lists, "status": self._coordinates.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; the layers of this object must be those of the one that it is from.
@@ -288,19 +302,21 @@ class PRONG:
         Raises
         ------
         ValueError
-            Entries that are missing, or shapes that do not fit the layers of this object.
+            Entries that are missing or not finite, or shapes that do not fit the layers of this object.
         """
         for name in _STATE:
-            kept, arrays = getattr(self, f"_{name}"), state.get(name, [])
+            kept, arrays = getattr(self, f"_{name}"), _states.arrays(_NAME, state, name)
             if len(arrays) != len(kept):
                 raise ValueError(f"{_NAME}: state[{name!r}] must have {len(kept)} arrays, got {len(arrays)}")
             for array, old in zip(arrays, kept, strict=True):
                 require_state(_NAME, name, array, old.shape, ("float64",))
-        if len(state.get("status", [])) != len(self.layers):
-            raise ValueError(f"{_NAME}: state['status'] must have {len(self.layers)} entries")
+                if not np.isfinite(array).all():
+                    raise ValueError(f"{_NAME}: state[{name!r}] must be finite, got NaN or Inf")
+        status = _states.integers(_NAME, "status", state.get("status"), len(self.layers), most=max(Status))
         for name in _STATE:
             setattr(self, f"_{name}", [np.array(x) for x in state[name]])
-        self.status = np.array(state["status"], np.int8)
+        self._coordinates = np.array(status, np.int8)
+        self.status = self._coordinates.copy()
         self._set_maps()
 
 
