@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from curvblas.examples.first_order import FirstOrder, Momentum
-from curvblas.examples.network import Array, Layers, backward, forward, gradients, inner
+from curvblas.examples.network import Array, Layers, backward, forward, gradients
 from curvblas.examples.outputs import Output
 from curvblas.methods import kfac, prong, unitwise
 from curvblas.methods.relative_fisher import RelativeNaturalGradient
@@ -95,7 +95,9 @@ class Preconditioned(FirstOrder):
         mean = self.output.mean(natural)
         grads = gradients(activations, backward(self.weights, activations, mean - targets))
         u = self._direction(Pass(self.weights, activations, mean, grads, self.output, self._rng))
-        nu = kfac.kl_clip(inner(grads, u), self.rule.rate, self._clip)
+        nu = kfac.kl_clip(
+            *(np.concatenate([x.ravel() for x in group]) for group in (grads, u)), self.rule.rate, self._clip
+        )
         return [np.float32(nu) * layer for layer in u]
 
 

@@ -223,7 +223,7 @@ def require_list(owner: str, name: str, arrays: Any, layers: list[AnyLayer]) -> 
     Raises
     ------
     TypeError
-        No list, or what is in it has no shape.
+        No list, or what is in it has no shape, or requires gradients.
     ValueError
         Another length.
     """
@@ -234,6 +234,8 @@ def require_list(owner: str, name: str, arrays: Any, layers: list[AnyLayer]) -> 
     for k, array in enumerate(arrays):
         if not hasattr(array, "shape") or not hasattr(array, "dtype"):
             raise TypeError(f"{owner}: {name}[{k}] must be an array, got {type(array).__name__}")
+        if getattr(array, "requires_grad", False):
+            raise TypeError(f"{owner}: {name}[{k}] must not require gradients, pass {name}[{k}].detach()")
 
 
 def require_rows(owner: str, layers: list[AnyLayer], inputs: list[Array], derivatives: list[Array]) -> None:

@@ -38,7 +38,25 @@ def integers(owner: str, name: str, values: Any, length: int, least: int = 0, mo
     return found
 
 
-def steps(owner: str, state: Any) -> int:
+def require_dict(owner: str, state: Any) -> None:
+    """Refuse what is no state.
+
+    Parameters
+    ----------
+    owner : str
+        The class, named in the error.
+    state : dict
+
+    Raises
+    ------
+    TypeError
+        It is no dict.
+    """
+    if not isinstance(state, dict):
+        raise TypeError(f"{owner}: state must be a dict from state_dict, got {type(state).__name__}")
+
+
+def steps(owner: str, state: dict[str, Any]) -> int:
     """Return the number of steps of a state.
 
     Parameters
@@ -54,14 +72,10 @@ def steps(owner: str, state: Any) -> int:
 
     Raises
     ------
-    TypeError
-        The state is no dict.
     ValueError
-        The number is no integer >= 0.
+        It is no integer >= 0.
     """
-    if not isinstance(state, dict):
-        raise TypeError(f"{owner}: state must be a dict from state_dict, got {type(state).__name__}")
-    return integers(owner, "steps", [state.get("steps")], 1)[0]
+    return integers(owner, "steps", [state["steps"]], 1)[0]
 
 
 def arrays(owner: str, state: dict[str, Any], name: str) -> list[Any]:

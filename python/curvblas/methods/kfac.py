@@ -17,6 +17,7 @@ from ..ekfac import update_ekfac_moments
 from ..errors import Status
 from ..preconditioning import precondition, precondition_eigen
 from . import _refresh, _statistics
+from . import _refresh, _states, _statistics
 from ._block_tridiagonal import BlockTridiagonalKFAC
 from ._layers import AnyLayer, Conv, Layer, positions, require_grads, require_layers, require_rows
 from ._step_control import kl_clip
@@ -166,7 +167,7 @@ class KFAC:
         Returns
         -------
         list of arrays
-            ``-rate nu F^-1 grad``, to be added to the weights.
+            ``-rate nu F^-1 grad``, to be added to the weights; nu as `kl_clip` tells.
 
         Raises
         ------
@@ -180,14 +181,11 @@ class KFAC:
             raise TypeError(f"{_NAME}.step: grads must be of a library with arithmetic; use update and precondition")
         require_rows(f"{_NAME}.step", self.layers, inputs, derivatives)
         self._require_dtype(grads, inputs)
-        for name, value in (("rate", rate), ("clip", 1.0 if clip is None else clip)):
-            number(f"{_NAME}.step", name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
-        nu = 1.0
+        for name, x in (("rate", rate), ("clip", 1.0 if clip is None else clip)):
+            number(f"{_NAME}.step", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
         self.update(inputs, derivatives)
         directions = self.precondition(grads)
-        if clip is not None:
-            inner = [float((V * u).sum()) for V, u in zip(grads, directions, strict=True)]
-            nu = kl_clip(sum(x for x in inner if 0 < x < math.inf), rate, clip)
+        nu = 1.0 if clip is None else kl_clip(*_inner_products(grads, directions), rate, clip)
         return [u * (-rate * nu) for u in directions]
 
     def update(self, inputs: list[Array], derivatives: list[Array]) -> None:
@@ -199,29 +197,42 @@ class KFAC:
             Of each layer, without the bias: (N, d), (N, T, d), or images (N, channels, *size).
         derivatives : list of arrays, paired with ``inputs``
             Of the loss of *each case*, not of the mean loss, with respect to the layer's outputs: (N, q), (N, T, q), or
-            (N, out_channels, *size).
+            (N, out_channels, *size). Layers without rows (N or T is 0) keep what they have; a call without any row is
+            no step.
 
         Raises
         ------
         ValueError
-            A shape that does not fit.
+            A shape that does not fit, or a layer that had no rows yet gets none.
         TypeError
             A dtype, device or library that does not fit, or that is another one than before.
         """
         require_rows(f"{_NAME}.update", self.layers, inputs, derivatives)
         a, g = ([on_cpu_as_numpy(x) for x in rows] for rows in (inputs, derivatives))
         self._require_place(a, g)
+        empty = [
+            math.prod(x.shape[:1]) * positions(x.shape, layer) == 0 for x, layer in zip(g, self.layers, strict=True)
+        ]
+        for k, solver in enumerate(self._solvers):
+            if empty[k] and solver is None:
+                raise ValueError(f"{_NAME}.update: inputs[{k}] must have rows at first, got shape {tuple(a[k].shape)}")
+        if a and all(empty):
+            return
         if not self._factors and a:
             self._factors = _statistics.zero_factors(self.layers, a[0])
-        self._positions = [positions(x.shape, layer) for x, layer in zip(g, self.layers, strict=True)]
-        decays = [min(1 - 1 / (age + 1), self.decay) for age in self._ages]
+        seen = [k for k in range(len(self.layers)) if not empty[k]]
+        decays = [
+            1.0 if none else min(1 - 1 / (age + 1), self.decay) for age, none in zip(self._ages, empty, strict=True)
+        ]
         _statistics.update(self._factors, self.layers, a, g, decays)
-        self._ages = [age + 1 for age in self._ages]
+        for k in seen:
+            self._positions[k] = positions(g[k].shape, self.layers[k])
+            self._ages[k] += 1
         self.steps += 1
         if self.steps <= self.first or self.steps % self.period == 0:
             self.refresh()
         if self.method == "ekfac":
-            self._update_moments(a, g)
+            self._update_moments(a, g, seen)
 
     def _require_dtype(self, grads: list[Any], inputs: list[Any]) -> None:
         # Before the factors are updated; alone, precondition leaves this to the kernels.
@@ -243,8 +254,8 @@ class KFAC:
                 what = "a convolution with E-KFAC" if isinstance(layer, Conv) else 'sharing="reduce"'
                 raise TypeError(f"{owner}: inputs[{k}] must be in the CPU's memory for {what}, got one on a device")
 
-    def _update_moments(self, a: list[Any], g: list[Any]) -> None:
-        members = [k for k in self._plain if self.status[k] != Status.NOT_FINITE]
+    def _update_moments(self, a: list[Any], g: list[Any], seen: list[int]) -> None:
+        members = [k for k in self._plain if k in seen and self.status[k] != Status.NOT_FINITE]
         if members:
             A_vectors, G_vectors, moments = zip(*(self._solvers[k] for k in members), strict=True)
             rows = _statistics.moment_rows(*([group[k] for k in members] for group in (self.layers, a, g)))
@@ -352,23 +363,22 @@ class KFAC:
         Raises
         ------
         ValueError
-            Entries that are missing, or shapes that do not fit the layers of this object.
+            Entries that are missing or of another type, or shapes that do not fit the layers of this object.
         """
+        _states.require_dict(_NAME, state)
         wanted = ("steps", "ages", "positions", "status", "damping", "solvers")
         if any(name not in state for name in wanted):
             raise ValueError(f"{_NAME}: state must have {', '.join(wanted)}, got {', '.join(state)}")
-        names = (*_statistics.NAMES, "solvers") if state["steps"] else ()
+        steps = _states.steps(_NAME, state)
+        names = (*_statistics.NAMES, "solvers") if steps else ()
         shapes = self._shapes()
         for name in names:
-            _require_arrays(name, state.get(name, []), shapes[name])
-        for name in ("ages", "positions", "status"):
-            if len(state[name]) != len(self.layers):
-                raise ValueError(
-                    f"{_NAME}: state[{name!r}] must have {len(self.layers)} entries, got {len(state[name])}"
-                )
+            _require_arrays(name, _states.arrays(_NAME, state, name), shapes[name])
+        ages, counts = (_states.integers(_NAME, x, state[x], len(self.layers)) for x in ("ages", "positions"))
+        status = _states.integers(_NAME, "status", state["status"], len(self.layers), most=max(Status))
         self.damping = state["damping"]
-        self.steps, self.status = state["steps"], np.array(state["status"], np.int8)
-        self._ages, self._positions = list(state["ages"]), list(state["positions"])
+        self.steps, self.status = steps, np.array(status, np.int8)
+        self._ages, self._positions = ages, counts
         loaded = {name: [copied(x) for x in state[name]] for name in names}
         parts = iter(loaded.pop("solvers", []))
         self._factors = loaded
@@ -383,6 +393,17 @@ class KFAC:
         q, p = self.layers[k].shape
         squares = [(p, p), (q, q)]
         return squares if self.method == "factored" and k in self._plain else [*squares, (q, p)]
+
+
+def _inner_products(grads: list[Any], directions: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    # Two factors for each layer, of scaled arrays: float32 would overflow where the step does not.
+    factors = [(0.0, 0.0)]
+    for V, u in zip(grads, directions, strict=True):
+        scales = float(abs(V).max()), float(abs(u).max())
+        if all(0 < x < math.inf for x in scales):
+            factors.append((float(((V / scales[0]) * (u / scales[1])).sum()) * scales[0], scales[1]))
+    left, right = zip(*factors, strict=True)
+    return np.array(left), np.array(right)
 
 
 def _require_arrays(name: str, arrays: list[Any], shapes: list[tuple[int, int]]) -> None:
