@@ -566,6 +566,44 @@ class TestBlockTridiagonal:
 
         assert all(map(np.array_equal, method.precondition(V), other.precondition(V)))
 
+    def test_begins_anew_where_nan_came_in(self, rng):
+        V, a, g = batch(rng, self.CHAIN)
+        method = BlockTridiagonalKFAC(self.CHAIN, damping=DAMPING)
+        for _ in range(30):
+            method.update(*batch(rng, self.CHAIN)[1:])
+        spoiled = [x.copy() for x in a]
+        spoiled[1][0, 0] = np.nan
+        method.update(spoiled, g)
+
+        method.update(a, g)
+        found = method.precondition(V)
+
+        assert method.status.tolist() == [Status.OK] * 3
+        assert all(np.isfinite(u).all() for u in found)
+        assert sum(np.vdot(u, v) for u, v in zip(found, V, strict=True)) > 0
+
+    def test_without_rows_takes_no_step(self, rng):
+        _, a, g = batch(rng, self.CHAIN)
+        method = BlockTridiagonalKFAC(self.CHAIN)
+        empty = [[x[:0] for x in group] for group in (a, g)]
+        with pytest.raises(ValueError, match=r"update: inputs\[0\] must have rows at first, got shape \(0, 5\)"):
+            method.update(*empty)
+        method.update(a, g)
+        before = method.state_dict()
+
+        method.update(*empty)
+
+        assert method.steps == 1
+        assert all(map(np.array_equal, method.state_dict()["A_next"], before["A_next"]))
+
+    @pytest.mark.parametrize("change", [{"steps": "3"}, {"A": 5}, {"steps": -1}])
+    def test_refuses_states_with_entries_of_another_type(self, rng, change):
+        method = BlockTridiagonalKFAC(self.CHAIN)
+        method.update(*batch(rng, self.CHAIN)[1:])
+
+        with pytest.raises(ValueError, match=rf"state\['{next(iter(change))}'\] must"):
+            method.load_state_dict({**method.state_dict(), **change})
+
     def test_refuses_other_layers_devices_and_states(self, emulated, rng):
         V, a, g = batch(rng, self.CHAIN)
         method = BlockTridiagonalKFAC(self.CHAIN)

@@ -14,6 +14,7 @@ from ..errors import Status
 from ..kron_sum import kron_sum_solve
 from ..kronecker import damped_inverse, update_factors
 from ._float64 import float64
+from . import _states
 from ._layers import Layer, require_grads, require_layers, require_rows
 
 _NAME = "BlockTridiagonalKFAC"
@@ -43,7 +44,8 @@ class BlockTridiagonalKFAC:
     status : int8 array, one per layer
         Of the last `precondition`, see `Status`: what came of the layer's inverse, or else of its conditional
         curvature. Where it is not ``OK`` or ``JITTERED``, the gradients of the layer and of its neighbours are NaN, or
-        inaccurate.
+        inaccurate. Factors into which NaN or Inf came begin anew with the next rows, as if the layer had not been
+        correlated with its neighbours before.
     steps : int
         Number of updates.
 
@@ -85,12 +87,12 @@ class BlockTridiagonalKFAC:
         inputs : list of floating-point arrays, shapes (N, d)
             Of each layer, without the bias, on the CPU.
         derivatives : list of arrays, shapes (N, q)
-            Of the loss of each case with respect to the layer's outputs.
+            Of the loss of each case with respect to the layer's outputs. N = 0 is no step.
 
         Raises
         ------
         ValueError
-            A shape that does not fit.
+            A shape that does not fit, or no rows in the first call.
         TypeError
             A dtype that does not fit, or an array on a device.
         """
@@ -101,17 +103,24 @@ class BlockTridiagonalKFAC:
         for k, (x, y) in enumerate(zip(a, g, strict=True)):
             if len(x) != len(a[0]) or len(y) != len(a[0]):
                 raise ValueError(f"{owner}: inputs[{k}] must have N = {len(a[0])} rows like inputs[0], got {len(x)}")
+        if a and not len(a[0]):
+            if not self._factors:
+                raise ValueError(f"{owner}: inputs[0] must have rows at first, got shape {a[0].shape}")
+            return
         if not self._factors:
             self._factors = {name: [np.zeros(shape) for shape in shapes] for name, shapes in self._shapes().items()}
         self.steps += 1
         decay = min(1 - 1 / self.steps, self.decay)
         bias = [layer.bias for layer in self.layers]
         rows = [np.append(x, np.ones((len(x), 1)), axis=1) if b else x for x, b in zip(a, bias, strict=True)]
-        update_factors(self._factors["A"] + self._factors["G"], rows + g, decay=decay)
-        scale = (1 - decay) / max(len(a[0]), 1) if a else 0.0
+        kept = self._factors["A"] + self._factors["G"]
+        decays = [decay if np.isfinite(C).all() else 0.0 for C in kept]
+        update_factors(kept, rows + g, decay=decays)
+        scale = (1 - decay) / len(a[0]) if a else 0.0
         for name, group in (("A_next", rows), ("G_next", g)):
             for C, x, y in zip(self._factors[name], group, group[1:], strict=False):
-                C *= decay
+                # From zero, and not with a decay of 0: neighbours stay positive definite together.
+                C[:] = decay * C if np.isfinite(C).all() else 0.0
                 C += scale * (x.T @ y)
 
     def precondition(self, grads: list[Array]) -> list[Array]:
@@ -195,17 +204,19 @@ class BlockTridiagonalKFAC:
         Raises
         ------
         ValueError
-            Entries that are missing, or shapes that do not fit the layers of this object.
+            Entries that are missing or of another type, or shapes that do not fit the layers of this object.
         """
+        _states.require_dict(_NAME, state)
         if "steps" not in state:
             raise ValueError(f"{_NAME}: state must have steps, {', '.join(_GROUPS)}, got {', '.join(state)}")
-        names = _GROUPS if state["steps"] else ()
+        steps = _states.steps(_NAME, state)
+        names = _GROUPS if steps else ()
         shapes = self._shapes()
         for name in names:
-            arrays = state.get(name, [])
+            arrays = _states.arrays(_NAME, state, name)
             if len(arrays) != len(shapes[name]):
                 raise ValueError(f"{_NAME}: state[{name!r}] must have {len(shapes[name])} arrays, got {len(arrays)}")
             for array, shape in zip(arrays, shapes[name], strict=True):
                 require_state(_NAME, name, array, shape, ("float64",))
-        self.steps = state["steps"]
+        self.steps = steps
         self._factors = {name: [np.array(C) for C in state[name]] for name in names}
