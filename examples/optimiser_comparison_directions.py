@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from curvblas.examples.first_order import FirstOrder, Momentum
-from curvblas.examples.network import Array, Layers, backward, forward, gradients
+from curvblas.examples.network import Array, Layers, backward, forward, gradients, inner
 from curvblas.examples.outputs import Output
-from curvblas.methods import kfac, prong, unitwise
+from curvblas.methods import exact, kfac, prong, unitwise
 from curvblas.methods.relative_fisher import RelativeNaturalGradient
 
 DECAY = 0.95
@@ -64,7 +64,7 @@ class Preconditioned(FirstOrder):
         Starting point, bias in the last column. Not modified.
     output : Output
     rate, clip : float > 0
-        As for `curvblas.methods.kfac.kl_clip`.
+        As for `curvblas.methods.exact.kl_clip`.
     direction : callable
         Gives the direction of a `Pass`.
     seed : int
@@ -95,9 +95,8 @@ class Preconditioned(FirstOrder):
         mean = self.output.mean(natural)
         grads = gradients(activations, backward(self.weights, activations, mean - targets))
         u = self._direction(Pass(self.weights, activations, mean, grads, self.output, self._rng))
-        nu = kfac.kl_clip(
-            *(np.concatenate([x.ravel() for x in group]) for group in (grads, u)), self.rule.rate, self._clip
-        )
+        # In float32 the model may be a little indefinite: a negative product is none.
+        nu = exact.kl_clip(max(inner(grads, u), 0.0), self.rule.rate, self._clip)
         return [np.float32(nu) * layer for layer in u]
 
 

@@ -9,7 +9,7 @@ from curvblas.examples.network import Array, Layers, backward, directional_deriv
 from curvblas.examples.optimiser_comparison_directions import Pass
 from curvblas.examples.outputs import Output
 from curvblas.examples.quasi_newton_network import VectorNetwork
-from curvblas.methods import newton
+from curvblas.methods import exact, newton
 
 
 class WithRprop(VectorNetwork):
@@ -81,7 +81,7 @@ class HessianFree(VectorNetwork):
             tangent = directional_derivative(weights, activations, self._layers(v.astype(self.x.dtype)))
             return flat(mean * (1 - mean) * tangent) + self.damping * v
 
-        found = newton.conjugate_gradients(product, -flat(mean - targets), max_iterations=self.iterations)
+        found = exact.conjugate_gradient(product, -flat(mean - targets), max_iterations=self.iterations)
         if not np.isfinite(found.solution).all():
             raise FloatingPointError("Gauss-Newton: a product was not finite")
         self.x = self.x + found.solution.astype(self.x.dtype)

@@ -224,7 +224,7 @@ def clipped_length() -> float:
         A, G = oracle.update_factors(np.zeros((d.shape[1],) * 2), x, decay=0.0, bias=True), y.T @ y / len(y)
         total += d.ravel() @ (np.kron(G, A) + DAMPING * np.eye(d.size)) @ d.ravel()
 
-    assert kl_clip(np.array([1e9]), np.ones(1), rate, c) < 1
+    assert kl_clip(1e9, rate, c) < 1
     return abs(total / c - 1)
 
 

@@ -13,8 +13,8 @@ from ..damping import factored_damping
 from ..errors import Status
 from ..kron_sum import kron_sum_solve
 from ..kronecker import damped_inverse, update_factors
-from ._float64 import float64
 from . import _states
+from ._float64 import float64
 from ._layers import Layer, require_grads, require_layers, require_rows
 
 _NAME = "BlockTridiagonalKFAC"

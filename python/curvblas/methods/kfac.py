@@ -16,7 +16,6 @@ from .._numbers import count, number
 from ..ekfac import update_ekfac_moments
 from ..errors import Status
 from ..preconditioning import precondition, precondition_eigen
-from . import _refresh, _statistics
 from . import _refresh, _states, _statistics
 from ._block_tridiagonal import BlockTridiagonalKFAC
 from ._layers import AnyLayer, Conv, Layer, positions, require_grads, require_layers, require_rows
@@ -185,7 +184,7 @@ class KFAC:
             number(f"{_NAME}.step", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
         self.update(inputs, derivatives)
         directions = self.precondition(grads)
-        nu = 1.0 if clip is None else kl_clip(*_inner_products(grads, directions), rate, clip)
+        nu = 1.0 if clip is None else _clip(grads, directions, rate, clip)
         return [u * (-rate * nu) for u in directions]
 
     def update(self, inputs: list[Array], derivatives: list[Array]) -> None:
@@ -395,15 +394,18 @@ class KFAC:
         return squares if self.method == "factored" and k in self._plain else [*squares, (q, p)]
 
 
-def _inner_products(grads: list[Any], directions: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    # Two factors for each layer, of scaled arrays: float32 would overflow where the step does not.
-    factors = [(0.0, 0.0)]
+def _clip(grads: list[Any], directions: list[Any], rate: float, clip: float) -> float:
+    # Of scaled arrays, whose products neither overflow nor vanish where those of float32 would.
+    found = []
     for V, u in zip(grads, directions, strict=True):
-        scales = float(abs(V).max()), float(abs(u).max())
-        if all(0 < x < math.inf for x in scales):
-            factors.append((float(((V / scales[0]) * (u / scales[1])).sum()) * scales[0], scales[1]))
-    left, right = zip(*factors, strict=True)
-    return np.array(left), np.array(right)
+        sizes = float(abs(V).max()), float(abs(u).max())
+        if all(0 < x < math.inf for x in sizes):
+            found.append((float(((V / sizes[0]) * (u / sizes[1])).sum()), math.sqrt(sizes[0]) * math.sqrt(sizes[1])))
+    found = [(inner, size) for inner, size in found if inner > 0]
+    if not found:
+        return 1.0
+    largest = max(size for _, size in found)
+    return kl_clip(sum(inner * (size / largest) ** 2 for inner, size in found), rate * largest, clip)
 
 
 def _require_arrays(name: str, arrays: list[Any], shapes: list[tuple[int, int]]) -> None:
