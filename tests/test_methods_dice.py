@@ -129,6 +129,21 @@ class TestWeights:
         assert np.array_equal(found.gradient[:, ::2], expected.gradient[:, ::2])
         assert np.array_equal(products.log_probs[:, ::2], expected.hessian_product(np.ones((4, 3))).log_probs[:, ::2])
 
+    @pytest.mark.parametrize(("dtype", "huge"), [("float64", 1e308), ("float32", 3e38)])
+    @pytest.mark.parametrize("place", ["rewards", "baseline"])
+    def test_of_a_trajectory_whose_sums_overflow_are_nan(self, dtype, huge, place):
+        given = {"rewards": np.ones((3, 2), dtype), "baseline": np.zeros((3, 2), dtype)}
+        given[place][:, 1] = huge if place == "rewards" else -huge
+        given["rewards"][0, 1] = huge
+
+        found = dice.dice_weights(np.zeros((3, 2)), **given)
+
+        assert found.status.tolist() == [Status.OK, Status.NOT_FINITE]
+        assert np.isnan(found.gradient[:, 1]).all()
+        assert np.isnan(found.objective[1])
+        assert np.isnan(found.hessian_product(np.ones((3, 2))).log_probs[:, 1]).all()
+        assert found.gradient[:, 0].tolist() == [3, 2, 1]
+
     def test_of_one_trajectory_are_those_of_a_column(self, rng):
         log_probs, rewards = rng.standard_normal((2, 5, 1))
 

@@ -144,6 +144,15 @@ class TestBadNumbers:
         assert method.status.tolist() == [Status.NOT_FINITE]
         assert method.velocity == 1
 
+    def test_that_overflow_float32_in_the_update_leave_v_as_it_was(self):
+        method = tango.TANGO(2, gamma=1e10, dt=0.1)
+
+        found = method.step(np.full(2, 1e30, np.float32), np.zeros(2, np.float32))
+
+        assert np.isnan(found).all()
+        assert method.status.tolist() == [Status.NOT_FINITE]
+        assert (method.velocity == 0).all()
+
 
 class TestState:
     @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
@@ -170,12 +179,45 @@ class TestState:
         assert state["steps"] == 2
         assert np.array_equal([other.step(g) for g in G[2:]], expected)
 
+    def test_has_the_rates_that_were_set_between_steps(self, rng):
+        method, other = (tango.TANGO(3, gamma=0.1, dt=0.5) for _ in range(2))
+        method.gamma, method.dt = 0.2, 0.3
+        method.step(rng.standard_normal(3))
+
+        other.load_state_dict(method.state_dict())
+        g = rng.standard_normal(3)
+
+        assert np.array_equal(method.step(g), other.step(g))
+
+    @pytest.mark.parametrize(
+        ("entry", "value", "error", "message"),
+        [
+            ("velocity", np.array([1.0, np.nan, 0.0]), ValueError, "must be finite, got nan"),
+            ("previous_dt", np.nan, ValueError, r"must be a number in \[0, 1\], got nan"),
+            ("previous_dt", "x", TypeError, r"must be a number in \[0, 1\], got str"),
+            ("steps", -4, ValueError, "must be an int >= 0, got -4"),
+            ("steps", "x", TypeError, "must be an int >= 0, got str"),
+            ("gamma", 0.0, ValueError, "must be a finite number > 0, got 0.0"),
+            ("dt", 2.0, ValueError, r"must be a number in \(0, 1\], got 2.0"),
+        ],
+    )
+    def test_with_a_bad_entry_is_refused_before_anything_changes(self, rng, entry, value, error, message):
+        method, other = (tango.TANGO(3, gamma=0.1, dt=0.5) for _ in range(2))
+        method.step(rng.standard_normal(3))
+        before = other.state_dict()
+
+        with pytest.raises(error, match=rf"TANGO: state\['{entry}'\] {message}"):
+            other.load_state_dict({**method.state_dict(), "gamma": 0.2, "dt": 0.1, entry: value})
+
+        after = other.state_dict()
+        assert all(np.array_equal(before[name], after[name]) for name in before)
+
     def test_that_does_not_fit_is_refused(self):
         method = tango.TANGO(3, gamma=0.1, dt=0.5)
 
         with pytest.raises(ValueError, match=r"state\['velocity'\] must be a float64 array of shape \(3,\)"):
             method.load_state_dict(tango.TANGO(2, gamma=0.1, dt=0.5).state_dict())
-        with pytest.raises(ValueError, match="state must have velocity, previous_dt, steps, got steps"):
+        with pytest.raises(ValueError, match="state must have velocity, previous_dt, steps, gamma, dt, got steps"):
             method.load_state_dict({"steps": 1})
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 
-def count(owner: str, name: str, value: Any) -> int:
-    """Return an integer of at least one.
+def count(owner: str, name: str, value: Any, least: int = 1) -> int:
+    """Return an integer of at least one, or of another bound.
 
     Parameters
     ----------
     owner, name : str
         The class and the argument, named in errors.
-    value : int >= 1
+    value : int >= least
         Of any type with ``__index__``.
+    least : int
 
     Returns
     -------
@@ -28,17 +29,17 @@ def count(owner: str, name: str, value: Any) -> int:
     TypeError
         Not an integer.
     ValueError
-        Less than one.
+        Less than the bound.
     """
-    refusal = TypeError(f"{owner}: {name} must be an int >= 1, got {type(value).__name__}")
+    refusal = TypeError(f"{owner}: {name} must be an int >= {least}, got {type(value).__name__}")
     if isinstance(value, bool):
         raise refusal
     try:
         number = operator.index(value)
     except TypeError:
         raise refusal from None
-    if number < 1:
-        raise ValueError(f"{owner}: {name} must be an int >= 1, got {number}")
+    if number < least:
+        raise ValueError(f"{owner}: {name} must be an int >= {least}, got {number}")
     return number
 
 

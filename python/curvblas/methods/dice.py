@@ -150,7 +150,7 @@ class DiceWeights:
         ``+ discount^t grad(r_t)`` where rewards depend on the parameters.
     status : int8 array, shape () or (B,)
         See `Status`, one a trajectory: ``OK``, or ``NOT_FINITE``: it holds NaN or Inf (other than a log-probability of
-        -inf), and its weights are NaN.
+        -inf), or sums of its rewards overflow, and its weights are NaN.
     """
 
     objective: Array
@@ -249,16 +249,19 @@ def dice_weights(
     mask = log_p != -np.inf
     finite = (np.isfinite(np.where(mask, log_p, 0)) & np.isfinite(r) & np.isfinite(b)).all(axis=0)
     falling = np.broadcast_to(_powers(discount, len(r), r.ndim), shape)
-    costs, values = (np.where(finite, falling * x, np.nan) for x in (r, b))
+    costs, values = falling * r, falling * b
     own = -values if order == 1 else np.zeros(shape)
-    objective = costs.sum(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        objective = like(costs.sum(axis=0), rewards)
+        if order == 2:
+            later = np.concatenate([values[1:], np.zeros_like(values[:1])])
+            costs = costs - values + later
+        gradient = like(np.where(mask, _to_go(costs) + own, 0), rewards)
+    finite &= np.isfinite(objective) & np.isfinite(gradient).all(axis=0)
+    objective, gradient, costs = (np.where(finite, x, x.dtype.type(np.nan)) for x in (objective, gradient, costs))
     mask = mask | ~finite
-    if order == 2:
-        later = np.concatenate([values[1:], np.zeros_like(values[:1])])
-        costs = costs - values + later
-    gradient = np.where(mask, _to_go(costs) + own, 0)
     status = np.where(finite, Status.OK, Status.NOT_FINITE).astype(np.int8)
-    objective, gradient, status = back(objective, rewards), back(gradient, rewards), in_kind(status, rewards)
+    objective, gradient, status = (in_kind(x, rewards) for x in (objective, gradient, status))
     return DiceWeights(objective, gradient, status, costs, own, mask, falling)
 
 

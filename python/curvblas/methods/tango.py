@@ -1,6 +1,5 @@
 """TANGO: natural gradients by a fast average of gradients that forgets what it knows already (Ollivier)."""
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ._float64 import back, float64
 
 __all__ = ["TANGO", "tango_velocity"]
 
-_ENTRIES = ("velocity", "previous_dt", "steps")
+_ENTRIES = ("velocity", "previous_dt", "steps", "gamma", "dt")
 
 
 def tango_velocity(
@@ -86,8 +85,8 @@ class TANGO:
         v; a copy.
     status : int8 array, shape (N,)
         Of the rows of the last step, see `Status`: ``OK``; ``NOT_FINITE``, a row holds NaN or Inf and is left out of
-        the means. Where no row is left, or v would not be finite, v is left as it was and the update is NaN; all rows
-        are ``NOT_FINITE`` then.
+        the means. Where no row is left, or v, or the update in its dtype, would not be finite, v is left as it was and
+        the update is NaN; all rows are ``NOT_FINITE`` then.
     stability : float
         ``gamma max_n |g~_n|^2 (1 - dt) / (2 - dt)`` of the last step: v grows along the gradient of a sample where this
         is above 1, and diverges if that is so in most steps.
@@ -126,7 +125,7 @@ class TANGO:
 
     @gamma.setter
     def gamma(self, value: float) -> None:
-        self._gamma = number("TANGO", "gamma", value, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._gamma = _fast_rate("gamma", value)
 
     @property
     def dt(self) -> float:
@@ -135,7 +134,7 @@ class TANGO:
 
     @dt.setter
     def dt(self, value: float) -> None:
-        self._dt = number("TANGO", "dt", value, lambda x: 0 < x <= 1, "a number in (0, 1]")
+        self._dt = _slow_rate("dt", value)
 
     @property
     def velocity(self) -> np.ndarray:
@@ -174,19 +173,20 @@ class TANGO:
                 f"TANGO.step: pseudo_gradient must have a row for each of the {len(g)} of gradient, got {len(pseudo)}"
             )
         good = np.isfinite(g).all(axis=1) & np.isfinite(pseudo).all(axis=1)
-        update = np.full(self._dim, np.nan)
+        update = like(np.full(self._dim, np.nan), gradient)
         if good.any():
             g, pseudo = g[good] if len(g) == len(good) else g, pseudo[good]
             with np.errstate(over="ignore", invalid="ignore"):
                 velocity = tango_velocity(self._velocity, g.mean(axis=0), pseudo, self._gamma, self._previous_dt)
                 largest = np.einsum("ij,ij->i", pseudo, pseudo).max()
             self.stability = float(self._gamma * largest * (1 - self._previous_dt) / (2 - self._previous_dt))
-            good &= np.isfinite(velocity).all()
+            moved = like(-self._dt * velocity, gradient)
+            good &= np.isfinite(velocity).all() and np.isfinite(moved).all()
             if good.any():
-                self._velocity, self._previous_dt, update = velocity, self._dt, -self._dt * velocity
+                self._velocity, self._previous_dt, update = velocity, self._dt, moved
         self._steps += 1
         self.status = in_kind(np.where(good, Status.OK, Status.NOT_FINITE).astype(np.int8), gradient)
-        return back(update, gradient)
+        return in_kind(update, gradient)
 
     def _rows(self, name: str, given: Array) -> np.ndarray:
         array = float64("TANGO.step", name, given)
@@ -201,9 +201,11 @@ class TANGO:
         Returns
         -------
         dict
-            ``velocity``, a copied array; ``previous_dt``, of the last step; ``steps``, their number.
+            ``velocity``, a copied array; ``previous_dt``, of the last step; ``steps``, their number; ``gamma`` and
+            ``dt``, of the next one.
         """
-        return {"velocity": self.velocity, "previous_dt": self._previous_dt, "steps": self._steps}
+        past = {"velocity": self.velocity, "previous_dt": self._previous_dt, "steps": self._steps}
+        return {**past, "gamma": self._gamma, "dt": self._dt}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; ``dim`` must be that of the object that it is from.
@@ -216,10 +218,26 @@ class TANGO:
         Raises
         ------
         ValueError
-            Entries that are missing, or a shape that does not fit.
+            Entries that are missing or out of range, or a shape that does not fit.
+        TypeError
+            Entries that are no numbers.
         """
         if any(name not in state for name in _ENTRIES):
             raise ValueError(f"TANGO: state must have {', '.join(_ENTRIES)}, got {', '.join(state)}")
         require_state("TANGO", "velocity", state["velocity"], (self._dim,), ("float64",))
-        previous, steps = float(state["previous_dt"]), operator.index(state["steps"])
-        self._velocity, self._previous_dt, self._steps = np.array(state["velocity"]), previous, steps
+        velocity = np.array(on_host("TANGO", "state['velocity']", state["velocity"]))
+        if not np.isfinite(velocity).all():
+            raise ValueError(f"TANGO: state['velocity'] must be finite, got {velocity[~np.isfinite(velocity)][0]}")
+        wanted, name = "a number in [0, 1]", "state['previous_dt']"
+        previous = number("TANGO", name, state["previous_dt"], lambda x: 0 <= x <= 1, wanted)
+        steps = count("TANGO", "state['steps']", state["steps"], least=0)
+        gamma, dt = _fast_rate("state['gamma']", state["gamma"]), _slow_rate("state['dt']", state["dt"])
+        self._velocity, self._previous_dt, self._steps, self._gamma, self._dt = velocity, previous, steps, gamma, dt
+
+
+def _fast_rate(name: str, value: float) -> float:
+    return number("TANGO", name, value, lambda x: 0 < x < np.inf, "a finite number > 0")
+
+
+def _slow_rate(name: str, value: float) -> float:
+    return number("TANGO", name, value, lambda x: 0 < x <= 1, "a number in (0, 1]")
