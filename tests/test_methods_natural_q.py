@@ -101,10 +101,39 @@ class TestStep:
         assert math.isnan(step.divergence)
 
     def test_that_overflows_is_reported(self, method):
-        step = natural_q.natural_q_step(np.full((2, 3), 1e200), np.ones(2), 0.1, method=method)
+        step = natural_q.natural_q_step(np.full((1, 3), 1e-200), np.full(1, 1e200), 0.0, method=method)
 
         assert step.status == Status.NOT_FINITE
         assert np.isnan(step.update).all()
+
+    def test_that_overflows_float32_is_reported(self, method):
+        given = np.full((1, 2), 1e-30, np.float32), np.array([1e20], np.float32)
+
+        step = natural_q.natural_q_step(*given, 0.0, method=method)
+
+        assert step.status == Status.NOT_FINITE
+        assert np.isnan(step.update).all()
+
+    @pytest.mark.parametrize("damping", [0.0, 0.1])
+    @pytest.mark.parametrize(
+        ("scale", "errors"), [(2.0**-600, 1.0), (2.0**600, 1.0), (1.0, 2.0**600), (1.0, 2.0**-600)]
+    )
+    def test_goes_along_with_powers_of_two(self, rng, method, damping, scale, errors):
+        J, e = rng.standard_normal((8, 5)), rng.standard_normal(8)
+        plain = natural_q.natural_q_step(J, e, damping, method=method)
+
+        step = natural_q.NaturalQ(5, rate=1.0, damping=damping, method=method)
+        found = step.step(scale * J, np.zeros(8), errors * e)
+        same = natural_q.NaturalQ(5, rate=1.0, damping=damping, method=method).step(J, np.zeros(8), e)
+
+        assert step.last.status == plain.status
+        assert np.array_equal(found, same * (errors / scale))
+        assert damping or np.array_equal(found, plain.update * (errors / scale))
+
+    def test_of_a_tiny_jacobian_beside_a_damping_is_a_gradient(self, method):
+        step = natural_q.natural_q_step(np.full((1, 1), 1e-170), np.ones(1), 0.5, method=method)
+
+        assert np.allclose(step.update, 2e-170, rtol=1e-14, atol=0)
 
     def test_of_no_error_is_zero(self, method):
         step = natural_q.natural_q_step(np.ones((2, 3)), np.zeros(2), 0.1, method=method)
@@ -145,6 +174,21 @@ class TestObject:
         found = [float(method.step(np.ones((1, 1)), np.zeros(1), np.ones(1))[0]) for _ in range(3)]
 
         assert found == [1, 0.5, 0.25]
+
+    def test_keeps_the_rate_where_a_step_fails_or_it_would_vanish(self):
+        method = natural_q.NaturalQ(1, rate=1.0, decay=0.5, damping=0.0)
+
+        method.step(np.full((1, 1), np.nan), np.zeros(1), np.ones(1))
+        assert method.rate == 1
+
+        method.rate = 3e-308
+        method.step(np.ones((1, 1)), np.zeros(1), np.ones(1))
+        assert method.rate == 3e-308
+
+    @pytest.mark.parametrize(("steps", "error"), [(-1, ValueError), ("x", TypeError)])
+    def test_refuses_states_with_bad_steps(self, steps, error):
+        with pytest.raises(error, match=r"NaturalQ: state\['steps'\] must be an int >= 0"):
+            natural_q.NaturalQ(1).load_state_dict({"rate": 0.5, "steps": steps})
 
     def test_keeps_what_is_known_of_the_last_step(self):
         method = natural_q.NaturalQ(2, max_divergence=1e-6)

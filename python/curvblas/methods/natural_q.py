@@ -1,7 +1,6 @@
 """Natural Q-learning: temporal-difference steps in the metric of the values (Knight and Lerner's NGDQN)."""
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ __all__ = ["NaturalQ", "NaturalQStep", "natural_q_step", "q_targets"]
 
 METHODS = ("woodbury", "cg", "explicit")
 _TOLERANCE = 1e-12  # of conjugate gradients, relative: what the other two methods reach for damped systems
+_SMALLEST = 2.3e-308  # of rates: the smallest normal number
 
 
 def q_targets(rewards: Array, next_values: Array, terminal: Array, discount: float) -> Array:
@@ -132,8 +132,9 @@ def natural_q_step(
 
     Notes
     -----
-    All methods have the same result, in float64; without damping the first two have the solution of least norm. Cost
-    ``n^2 P + n^3 / 3`` flops, ``4 n P`` an iteration, or ``n P^2 + P^3 / 3``.
+    J and e are scaled by powers of two first. All methods have the same result, in float64; without damping the first
+    two have the solution of least norm. Cost ``n^2 P + n^3 / 3`` flops, ``4 n P`` an iteration, or ``n P^2 + P^3 /
+    3``.
 
     Source: Knight and Lerner 2018 (arXiv 1803.07482), with Woodbury's identity in place of MINRES-QLP.
 
@@ -152,19 +153,52 @@ def natural_q_step(
         max_divergence = _positive(owner, "max_divergence", max_divergence)
     if method not in METHODS:
         raise ValueError(f"{owner}: method must be one of {', '.join(METHODS)}, got {method!r}")
-    J = float64(owner, "jacobian", jacobian, ("n", "P"))
-    e = float64(owner, "errors", errors, (len(J),))
+    J = on_host(owner, "jacobian", jacobian, ("n", "P"))
+    return _step(jacobian, J, on_host(owner, "errors", errors, (len(J),)), damping, 0.0, rate, max_divergence, method)
+
+
+def _step(
+    jacobian: Array,
+    J: np.ndarray,
+    e: np.ndarray,
+    damping: float,
+    share: float,
+    rate: float,
+    limit: float | None,
+    method: str,
+) -> NaturalQStep:
+    """Take a step with ``damping + share * largest eigenvalue of G``."""
     good = np.isfinite(J).all(axis=1) & np.isfinite(e)
     rows = in_kind(np.where(good, Status.OK, Status.NOT_FINITE).astype(np.int8), jacobian)
     J, e = (J, e) if good.all() else (J[good], e[good])
     solve = {"woodbury": _woodbury, "cg": _conjugate_gradients, "explicit": _explicit}[method]
-    nothing = np.full(J.shape[1], np.nan), Status.NOT_FINITE
-    with np.errstate(over="ignore", invalid="ignore"):
-        x, status = solve(J, e, damping) if len(J) else nothing
-        x, divergence, scale = _shortened(J, rate * x, damping, max_divergence)
-    if status <= Status.JITTERED and not np.isfinite(x).all():
-        status = Status.NOT_FINITE
-    return NaturalQStep(back(x, jacobian), divergence, scale, status, rows)
+    x, status, divergence, scale = np.full(J.shape[1], np.nan), Status.NOT_FINITE, math.nan, 1.0
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if len(J):
+            J, e, damping, a, b = _scaled(J, e, damping)
+            if share:
+                damping += share * float(np.linalg.eigvalsh(gram(J))[-1]) / len(J)
+            x, status = solve(J, e, damping)
+            x, divergence, scale = _shortened(J, rate * x, damping, limit, b)
+            x = np.ldexp(x, a - b)
+    update = like(x, jacobian)
+    if not np.isfinite(update).all():
+        update, divergence, scale = np.full_like(update, np.nan), math.nan, 1.0
+        status = Status.NOT_FINITE if status <= Status.JITTERED else status
+    return NaturalQStep(in_kind(update, jacobian), divergence, scale, status, rows)
+
+
+def _scaled(J: np.ndarray, e: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray, float, int, int]:
+    """Scale ``J 2^a``, ``e 2^b`` and ``damping 4^a`` so that squares do not overflow; updates are to have 2^(a - b)."""
+    a = -max(_exponent(J), -(-math.frexp(damping)[1] // 2)) if damping else -_exponent(J)
+    J, b = np.ldexp(J, a), -_exponent(e)
+    e = np.ldexp(e, b)
+    c = min(-_exponent(J.T @ e), 480)  # J is small beside a large damping; squares of e are not to overflow
+    return J, np.ldexp(e, c), math.ldexp(damping, 2 * a), a, b + c
+
+
+def _exponent(x: np.ndarray) -> int:
+    return math.frexp(float(np.abs(x).max(initial=0.0)))[1]
 
 
 def _woodbury(J: np.ndarray, e: np.ndarray, damping: float) -> tuple[np.ndarray, Status]:
@@ -198,15 +232,15 @@ def _conjugate_gradients(J: np.ndarray, e: np.ndarray, damping: float) -> tuple[
 
 
 def _shortened(
-    J: np.ndarray, update: np.ndarray, damping: float, limit: float | None
+    J: np.ndarray, update: np.ndarray, damping: float, limit: float | None, b: int
 ) -> tuple[np.ndarray, float, float]:
     if not np.isfinite(update).all():
         return np.full_like(update, np.nan), math.nan, 1.0
     moved = float(np.square(J @ update).sum() / len(J))
     size, scale = (moved + damping * float(update @ update)) / 2, 1.0
-    if limit is not None and size > limit:
-        scale = math.sqrt(limit / size)
-    return scale * update, scale**2 * moved / 2, scale
+    if limit is not None and size > 0:  # of errors that are scaled by 2^b
+        scale = float(min(1.0, np.ldexp(math.sqrt(limit) / math.sqrt(size), b)))
+    return scale * update, float(np.square(np.ldexp(scale * math.sqrt(moved / 2), -b))), scale
 
 
 class NaturalQ:
@@ -219,7 +253,7 @@ class NaturalQ:
     rate : float > 0
         Of the first step.
     decay : float in (0, 1]
-        What the rate is multiplied by after each step.
+        What the rate is multiplied by after each step that did not fail, unless that is below 2.3e-308.
     damping : float >= 0
         As a share of the largest eigenvalue of G; 0.05 to 0.1 in the paper.
     max_divergence : float > 0, optional
@@ -295,11 +329,9 @@ class NaturalQ:
         Q, y = (float64("NaturalQ.step", *x, (len(J),)) for x in (("values", values), ("targets", targets)))
         with np.errstate(invalid="ignore"):
             e = y - Q
-        good = J[np.isfinite(J).all(axis=1) & np.isfinite(e)]
-        largest = float(np.linalg.eigvalsh(gram(good))[-1]) / len(good) if len(good) and self._damping else 0.0
-        options: dict[str, Any] = {"rate": self.rate, "max_divergence": self._limit, "method": self._method}
-        self.last = natural_q_step(jacobian, in_kind(e, jacobian), self._damping * largest, **options)
-        self.rate *= self._decay
+        self.last = _step(jacobian, J, e, 0.0, self._damping, self.rate, self._limit, self._method)
+        if self.last.status <= Status.JITTERED and self.rate * self._decay >= _SMALLEST:
+            self.rate *= self._decay
         self._steps += 1
         return self.last.update
 
@@ -324,11 +356,14 @@ class NaturalQ:
         Raises
         ------
         ValueError
-            Entries that are missing, or a rate that is not positive.
+            Entries that are missing or out of range.
+        TypeError
+            Entries that are no numbers.
         """
         if "rate" not in state or "steps" not in state:
             raise ValueError(f"NaturalQ: state must have rate, steps, got {', '.join(state)}")
-        rate, steps = _positive("NaturalQ", "state['rate']", state["rate"]), operator.index(state["steps"])
+        rate = _positive("NaturalQ", "state['rate']", state["rate"])
+        steps = count("NaturalQ", "state['steps']", state["steps"], least=0)
         self.rate, self._steps = rate, steps
 
 
