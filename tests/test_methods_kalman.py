@@ -138,6 +138,47 @@ class TestFilter:
         assert method.case_status.tolist() == [Status.OK, Status.OK, Status.NOT_FINITE, Status.OK]
         assert np.array_equal(found, expected)
 
+    @pytest.mark.parametrize(
+        ("family", "saturated", "dtype"),
+        [
+            ("poisson", [-1000.0] * 3, "float64"),
+            ("bernoulli", [0.0, 800.0, 0.0], "float64"),
+            ("bernoulli", [0.0, 110.0, 0.0], "float32"),
+            ("bernoulli", [0.0, 100.0, 0.0], "float32"),  # a variance that is subnormal
+            ("categorical", [800.0, 0.0, 1.0], "float64"),
+        ],
+    )
+    def test_leaves_out_a_case_without_a_variance_and_reports_it(self, rng, family, saturated, dtype):
+        J, f, y = (x.astype(dtype) for x in cases(rng, family, 4))
+        expected = kalman.ExponentialFamilyFilter(family, 5).step(*(np.delete(x, 2, axis=0) for x in (J, f, y)))
+        f[2] = saturated
+        method, alone = (kalman.ExponentialFamilyFilter(family, 5) for _ in range(2))
+
+        found = method.step(J, f, y)
+
+        assert method.case_status.tolist() == [Status.OK, Status.OK, Status.NOT_POSITIVE_DEFINITE, Status.OK]
+        assert method.status.tolist() == [Status.OK]
+        assert np.array_equal(found, expected)
+        assert np.isnan(alone.step(J[2], f[2], y[2])).all()
+        assert alone.status.tolist() == alone.case_status.tolist() == [Status.NOT_POSITIVE_DEFINITE]
+
+    def test_leaves_out_a_case_whose_rate_has_a_square_that_overflows(self, rng):
+        J, f, y = cases(rng, "poisson", 4)
+        f[1, 0] = 700.0
+        method = kalman.ExponentialFamilyFilter("poisson", 5)
+
+        found = method.step(J, f, y)
+
+        assert method.case_status.tolist() == [Status.OK, Status.NOT_FINITE, Status.OK, Status.OK]
+        assert np.isfinite(found).all()
+
+    @pytest.mark.parametrize("family", ["categorical", "gaussian"])
+    def test_takes_lists(self, rng, family):
+        J, f, y = cases(rng, family, 2)
+        plain, other = (kalman.ExponentialFamilyFilter(family, 5) for _ in range(2))
+
+        assert np.array_equal(plain.step(J, f, y), other.step(J.tolist(), f.tolist(), y.tolist()))
+
     def test_reports_a_rate_that_overflows_and_stays_as_it_was(self):
         method = kalman.ExponentialFamilyFilter("poisson", 1)
 
@@ -179,6 +220,24 @@ class TestState:
 
         assert np.array_equal(method.step(J[1], f[1], y[1]), other.step(J[1], f[1], y[1]))
 
+    @pytest.mark.parametrize(
+        ("entry", "value", "error", "message"),
+        [
+            ("covariance", np.full(4, np.nan), ValueError, "must be finite, got nan"),
+            ("steps", -4, ValueError, "must be an int >= 0, got -4"),
+            ("steps", "x", TypeError, "must be an int >= 0, got str"),
+        ],
+    )
+    def test_that_is_bad_is_refused_before_anything_changes(self, entry, value, error, message):
+        method = kalman.ExponentialFamilyFilter("gaussian", 2)
+        method.step(np.ones((1, 2)), np.zeros(1), np.ones(1))
+        state = method.state_dict()
+
+        with pytest.raises(error, match=rf"state\['{entry}'\] {message}"):
+            method.load_state_dict({**state, entry: value})
+
+        assert np.array_equal(method.state_dict()["covariance"], state["covariance"])
+
     def test_goes_on_in_another_object(self, rng):
         J, f, y = cases(rng, "poisson", 2)
         method, other = (kalman.ExponentialFamilyFilter("poisson", 5) for _ in range(2))
@@ -193,7 +252,11 @@ class TestState:
     ("change", "message"),
     [
         ({"family": "gamma"}, "family must be one of bernoulli, categorical, gaussian, poisson, got 'gamma'"),
-        ({"jacobian": np.ones(3)}, r"jacobian must have shape \(o, dim\) or \(N, o, dim\), got \(3,\)"),
+        ({"jacobian": np.ones(3)}, r"jacobian must have shape \(o, dim\) or \(N, o, dim\) with N, o > 0, got \(3,\)"),
+        ({"jacobian": np.ones((0, 3, 2))}, r"jacobian must have shape .* with N, o > 0, got \(0, 3, 2\)"),
+        ({"jacobian": np.ones((2, 0, 2))}, r"jacobian must have shape .* with N, o > 0, got \(2, 0, 2\)"),
+        ({"family": "bernoulli", "targets": np.array([0.0, 7.0, 1.0])}, r"targets must be in \[0, 1\], got 7"),
+        ({"family": "poisson", "targets": np.array([0.0, -1.0, 1.0])}, "targets must be >= 0, got -1"),
         ({"natural": np.zeros(2)}, r"natural must have shape \(3,\), got \(2,\)"),
         ({"targets": np.zeros(2)}, r"targets must have shape \(3,\), got \(2,\)"),
         ({"variance": 0.0}, "variance must be a finite number > 0, got 0.0"),

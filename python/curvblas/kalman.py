@@ -132,7 +132,8 @@ class KalmanNaturalGradient:
             Observed sufficient statistics less their predicted means.
         noise : array, shape (o, o) or (o,)
             R, their covariance as predicted, or the diagonal of it; only the lower triangle is read. For a categorical
-            output leave one category out, or R is singular.
+            output leave one category out, or R is singular: the most probable one is the safe choice, since R is
+            nearly singular otherwise.
 
         Returns
         -------

@@ -12,6 +12,7 @@ from ..errors import Status
 from ..kalman import KalmanNaturalGradient
 from ._float64 import back, float64
 from ._logistic import logistic, logistic_variance
+from ._on_host import like, on_host
 
 __all__ = ["FAMILIES", "ExponentialFamilyFilter", "Observation", "observation"]
 
@@ -54,7 +55,8 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     natural : array, shape (o,) or (N, o)
         f.
     targets : array, of the shape of natural, or () or (N,) for "categorical"
-        Values in [0, 1] for "bernoulli", counts for "poisson"; the number of the category, from 0, for "categorical".
+        Values in [0, 1] for "bernoulli", counts >= 0 for "poisson"; the number of the category, from 0, for
+        "categorical".
     variance : float > 0
         Of a "gaussian"; others have none of their own.
 
@@ -68,8 +70,8 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     Raises
     ------
     ValueError
-        A family that is unknown, a shape that does not fit, categories that are not 0 ... o - 1, less than two of them,
-        or a variance that is not positive.
+        A family that is unknown, a shape that does not fit, no case or output, targets out of the range above, less
+        than two categories, or a variance that is not positive.
     TypeError
         No arrays of real numbers on the CPU.
 
@@ -94,15 +96,17 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     if family not in FAMILIES:
         raise ValueError(f"{owner}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
     variance = number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
-    J = float64(owner, "jacobian", jacobian)
-    if J.ndim not in {2, 3}:
-        raise ValueError(f"{owner}: jacobian must have shape (o, dim) or (N, o, dim), got {J.shape}")
-    f = float64(owner, "natural", natural, J.shape[:-1])
+    J = on_host(owner, "jacobian", jacobian)
+    if J.ndim not in {2, 3} or 0 in J.shape[:-1]:
+        raise ValueError(f"{owner}: jacobian must have shape (o, dim) or (N, o, dim) with N, o > 0, got {J.shape}")
+    shape = J.shape[:-1]
+    f = on_host(owner, "natural", natural, shape)
     J, f = J.reshape(-1, *J.shape[-2:]), f.reshape(-1, J.shape[-2])
     if family == "categorical":
-        parts = _categorical(J, f, _categories(owner, targets, natural))
+        parts = _categorical(J, f, _categories(owner, targets, shape))
     else:
-        y = float64(owner, "targets", targets, tuple(natural.shape)).reshape(f.shape)
+        y = on_host(owner, "targets", targets, shape).reshape(f.shape)
+        _require_range(owner, family, y)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, R = _INDEPENDENT[family](f, variance)
             # A Gaussian's f is its mean; the statistic of the others has the mean's derivative R.
@@ -130,12 +134,18 @@ _INDEPENDENT: dict[str, Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarr
 }
 
 
-def _categories(owner: str, targets: Array, natural: Array) -> np.ndarray:
-    categories = natural.shape[-1]
+def _require_range(owner: str, family: str, targets: np.ndarray) -> None:
+    bad = targets[(targets < 0) | (targets > 1)] if family == "bernoulli" else targets[targets < 0]
+    if family in {"bernoulli", "poisson"} and bad.size:
+        raise ValueError(f"{owner}: targets must be {'in [0, 1]' if family == 'bernoulli' else '>= 0'}, got {bad[0]:g}")
+
+
+def _categories(owner: str, targets: Array, shape: tuple[int, ...]) -> np.ndarray:
+    categories = shape[-1]
     if categories < 2:
         raise ValueError(f"{owner}: natural must have two categories at least, got {categories}")
     array = targets if hasattr(targets, "shape") else np.asarray(targets)
-    given = float64(owner, "targets", array, tuple(natural.shape[:-1])).ravel()
+    given = on_host(owner, "targets", array, shape[:-1]).ravel()
     bad = given[~((given >= 0) & (given < categories) & (given == np.floor(given)))]
     if bad.size:
         raise ValueError(f"{owner}: targets must be numbers of categories, 0 ... {categories - 1}, got {bad[0]:g}")
@@ -187,8 +197,10 @@ class ExponentialFamilyFilter:
     covariance : array of shape (dim, dim), or list of arrays (n_b, n_b)
         As of `KalmanNaturalGradient`.
     case_status : int8 array, shape (N,)
-        Of the cases of the last step, see `Status`: ``OK``; ``NOT_FINITE``, a case holds NaN or Inf, or its mean
-        overflows, and it is left out of the step if others are not.
+        Of the cases of the last step, see `Status`: ``OK``; ``NOT_FINITE``, a case holds NaN or Inf, or its mean, or
+        squares of its derivatives overflow; ``NOT_POSITIVE_DEFINITE``, it is so sure that a variance falls below the
+        normal numbers of the dtype (logits of 800, or of 100 in float32). Such a case is left out of the step if
+        others are good.
 
     Examples
     --------
@@ -250,13 +262,21 @@ class ExponentialFamilyFilter:
             As of `observation`, or another dtype or library than before.
         """
         seen = observation(self._family, jacobian, natural, targets, variance=self._variance)
-        cases = natural.shape[0] if len(natural.shape) == 2 else 1
         H, e, R = (np.asarray(on_cpu_as_numpy(x)) for x in (seen.jacobian, seen.error, seen.noise))
+        cases = len(jacobian) if np.ndim(jacobian) == 3 else 1
         each = len(e) // cases
-        good = (np.isfinite(H).all(axis=1) & np.isfinite(e)).reshape(cases, each).all(axis=1)
-        self.case_status = in_kind(np.where(good, Status.OK, Status.NOT_FINITE).astype(np.int8), jacobian)
+        variances = R if R.ndim == 1 else R.diagonal()
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(np.square(H, dtype=np.float64).sum(axis=1)) & np.isfinite(e) & np.isfinite(variances)
+        finite = finite.reshape(cases, each).all(axis=1)
+        sure = (variances < (0.0 if self._family == "gaussian" else np.finfo(R.dtype).tiny)).reshape(cases, each)
+        good = finite & ~sure.any(axis=1)
+        status = np.where(good, Status.OK, np.where(finite, Status.NOT_POSITIVE_DEFINITE, Status.NOT_FINITE))
+        self.case_status = in_kind(status.astype(np.int8), jacobian)
         if good.all() or not good.any():  # without a good case the filter says so, block by block
-            return self._filter.step(seen.jacobian, seen.error, seen.noise)
+            if sure.any():  # it is not to take a variance that has few digits
+                H, R = np.where(sure.reshape(-1, 1), 0, H), np.where(np.abs(R) < np.finfo(R.dtype).tiny, 0, R)
+            return self._filter.step(*(in_kind(x, jacobian) for x in (H, e, R)))
         kept = np.flatnonzero(np.repeat(good, each))
         parts = H[kept], e[kept], R[kept] if R.ndim == 1 else R[np.ix_(kept, kept)]
         return self._filter.step(*(in_kind(x, jacobian) for x in parts))
@@ -267,4 +287,10 @@ class ExponentialFamilyFilter:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; the parameters of this object must be those of the one that it is from."""
+        if "steps" in state:
+            count(_NAME, "state['steps']", state["steps"], least=0)
+        if "covariance" in state:
+            P = on_host(_NAME, "state['covariance']", state["covariance"])
+            if not np.isfinite(P).all():
+                raise ValueError(f"{_NAME}: state['covariance'] must be finite, got {P[~np.isfinite(P)][0]}")
         self._filter.load_state_dict(state)
