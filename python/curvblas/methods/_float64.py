@@ -133,7 +133,25 @@ def back(result: Any, like: Any) -> Any:
         Of float32 or float64.
     """
     with np.errstate(over="ignore"):
-        return in_kind(np.asarray(result, dtype_of(like)), like)
+        return in_kind(rounded(result, like), like)
+
+
+def rounded(result: np.ndarray, like: Any) -> np.ndarray:
+    """Return a result in float32 if an argument is, Inf where it does not fit.
+
+    Parameters
+    ----------
+    result : float64 array
+    like : array
+        The argument.
+
+    Returns
+    -------
+    array
+        Of NumPy, in float32 or float64.
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(result, dtype_of(like))
 
 
 def is_held(result: Any, like: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from .._arrays import Array, in_kind
 from .._numbers import number
 from ..errors import Status
-from ._float64 import back, float64, require_shape
+from ._float64 import back, float64, require_shape, rounded
 
 __all__ = ["DiceWeights", "HessianWeights", "dice_objective", "dice_weights", "magic_box"]
 
@@ -252,11 +252,11 @@ def dice_weights(
     costs, values = falling * r, falling * b
     own = -values if order == 1 else np.zeros(shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        objective = like(costs.sum(axis=0), rewards)
+        objective = rounded(costs.sum(axis=0), rewards)
         if order == 2:
             later = np.concatenate([values[1:], np.zeros_like(values[:1])])
             costs = costs - values + later
-        gradient = like(np.where(mask, _to_go(costs) + own, 0), rewards)
+        gradient = rounded(np.where(mask, _to_go(costs) + own, 0), rewards)
     finite &= np.isfinite(objective) & np.isfinite(gradient).all(axis=0)
     objective, gradient, costs = (np.where(finite, x, x.dtype.type(np.nan)) for x in (objective, gradient, costs))
     mask = mask | ~finite

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, Arrays, in_kind, on_cpu_as_numpy
-from .._numbers import number
+from .._numbers import count, number
 from ..errors import Status
 from ..kalman import KalmanNaturalGradient
 from ._float64 import back, float64
 from ._logistic import logistic, logistic_variance
-from ._on_host import like, on_host
 
 __all__ = ["FAMILIES", "ExponentialFamilyFilter", "Observation", "observation"]
 
@@ -96,16 +95,16 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     if family not in FAMILIES:
         raise ValueError(f"{owner}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
     variance = number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
-    J = on_host(owner, "jacobian", jacobian)
+    J = float64(owner, "jacobian", jacobian)
     if J.ndim not in {2, 3} or 0 in J.shape[:-1]:
         raise ValueError(f"{owner}: jacobian must have shape (o, dim) or (N, o, dim) with N, o > 0, got {J.shape}")
     shape = J.shape[:-1]
-    f = on_host(owner, "natural", natural, shape)
+    f = float64(owner, "natural", natural, shape)
     J, f = J.reshape(-1, *J.shape[-2:]), f.reshape(-1, J.shape[-2])
     if family == "categorical":
         parts = _categorical(J, f, _categories(owner, targets, shape))
     else:
-        y = on_host(owner, "targets", targets, shape).reshape(f.shape)
+        y = float64(owner, "targets", targets, shape).reshape(f.shape)
         _require_range(owner, family, y)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, R = _INDEPENDENT[family](f, variance)
@@ -145,7 +144,7 @@ def _categories(owner: str, targets: Array, shape: tuple[int, ...]) -> np.ndarra
     if categories < 2:
         raise ValueError(f"{owner}: natural must have two categories at least, got {categories}")
     array = targets if hasattr(targets, "shape") else np.asarray(targets)
-    given = on_host(owner, "targets", array, shape[:-1]).ravel()
+    given = float64(owner, "targets", array, shape[:-1]).ravel()
     bad = given[~((given >= 0) & (given < categories) & (given == np.floor(given)))]
     if bad.size:
         raise ValueError(f"{owner}: targets must be numbers of categories, 0 ... {categories - 1}, got {bad[0]:g}")
@@ -290,7 +289,7 @@ class ExponentialFamilyFilter:
         if "steps" in state:
             count(_NAME, "state['steps']", state["steps"], least=0)
         if "covariance" in state:
-            P = on_host(_NAME, "state['covariance']", state["covariance"])
+            P = float64(_NAME, "state['covariance']", state["covariance"])
             if not np.isfinite(P).all():
                 raise ValueError(f"{_NAME}: state['covariance'] must be finite, got {P[~np.isfinite(P)][0]}")
         self._filter.load_state_dict(state)

@@ -12,7 +12,7 @@ from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..low_rank import gram
 from ..sample_space import sample_space_solve
-from ._float64 import back, float64
+from ._float64 import back, float64, rounded
 
 __all__ = ["NaturalQ", "NaturalQStep", "natural_q_step", "q_targets"]
 
@@ -153,8 +153,8 @@ def natural_q_step(
         max_divergence = _positive(owner, "max_divergence", max_divergence)
     if method not in METHODS:
         raise ValueError(f"{owner}: method must be one of {', '.join(METHODS)}, got {method!r}")
-    J = on_host(owner, "jacobian", jacobian, ("n", "P"))
-    return _step(jacobian, J, on_host(owner, "errors", errors, (len(J),)), damping, 0.0, rate, max_divergence, method)
+    J = float64(owner, "jacobian", jacobian, ("n", "P"))
+    return _step(jacobian, J, float64(owner, "errors", errors, (len(J),)), damping, 0.0, rate, max_divergence, method)
 
 
 def _step(
@@ -181,7 +181,7 @@ def _step(
             x, status = solve(J, e, damping)
             x, divergence, scale = _shortened(J, rate * x, damping, limit, b)
             x = np.ldexp(x, a - b)
-    update = like(x, jacobian)
+    update = rounded(x, jacobian)
     if not np.isfinite(update).all():
         update, divergence, scale = np.full_like(update, np.nan), math.nan, 1.0
         status = Status.NOT_FINITE if status <= Status.JITTERED else status

@@ -7,7 +7,7 @@ import numpy as np
 from .._arrays import Array, in_kind, require_state
 from .._numbers import count, number
 from ..errors import Status
-from ._float64 import back, float64
+from ._float64 import float64, rounded
 
 __all__ = ["TANGO", "tango_velocity"]
 
@@ -173,14 +173,14 @@ class TANGO:
                 f"TANGO.step: pseudo_gradient must have a row for each of the {len(g)} of gradient, got {len(pseudo)}"
             )
         good = np.isfinite(g).all(axis=1) & np.isfinite(pseudo).all(axis=1)
-        update = like(np.full(self._dim, np.nan), gradient)
+        update = rounded(np.full(self._dim, np.nan), gradient)
         if good.any():
             g, pseudo = g[good] if len(g) == len(good) else g, pseudo[good]
             with np.errstate(over="ignore", invalid="ignore"):
                 velocity = tango_velocity(self._velocity, g.mean(axis=0), pseudo, self._gamma, self._previous_dt)
                 largest = np.einsum("ij,ij->i", pseudo, pseudo).max()
             self.stability = float(self._gamma * largest * (1 - self._previous_dt) / (2 - self._previous_dt))
-            moved = like(-self._dt * velocity, gradient)
+            moved = rounded(-self._dt * velocity, gradient)
             good &= np.isfinite(velocity).all() and np.isfinite(moved).all()
             if good.any():
                 self._velocity, self._previous_dt, update = velocity, self._dt, moved
@@ -225,7 +225,7 @@ class TANGO:
         if any(name not in state for name in _ENTRIES):
             raise ValueError(f"TANGO: state must have {', '.join(_ENTRIES)}, got {', '.join(state)}")
         require_state("TANGO", "velocity", state["velocity"], (self._dim,), ("float64",))
-        velocity = np.array(on_host("TANGO", "state['velocity']", state["velocity"]))
+        velocity = np.array(float64("TANGO", "state['velocity']", state["velocity"]))
         if not np.isfinite(velocity).all():
             raise ValueError(f"TANGO: state['velocity'] must be finite, got {velocity[~np.isfinite(velocity)][0]}")
         wanted, name = "a number in [0, 1]", "state['previous_dt']"
