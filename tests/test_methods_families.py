@@ -107,9 +107,6 @@ class TestDensities:
 
         assert np.allclose(family.score(params, draws), expected, rtol=1e-6, atol=1e-7)
 
-    def test_of_counts_that_cannot_be_are_zero(self):
-        assert families.Poisson().log_density(np.zeros(1), np.array([-1.0])) == -np.inf
-
 
 class TestParameters:
     def test_go_to_natural_and_mean_ones_and_back(self, case):
@@ -450,3 +447,18 @@ def test_example_draws_its_picture(tmp_path):
     assert (tmp_path / "method_families.png").stat().st_size > 10_000
     assert words.startswith("**E")
     assert "nan" not in words
+
+
+@pytest.mark.parametrize("draw", [-1.0, 2.0])
+def test_bernoulli_refuses_draws_outside_of_its_range(draw):
+    with pytest.raises(ValueError, match=r"Bernoulli.log_density: draws must be in \[0, 1\], got"):
+        families.Bernoulli().log_density(np.zeros(2), np.array([0.5, draw]))
+
+
+def test_poisson_refuses_negative_draws():
+    with pytest.raises(ValueError, match=r"Poisson.log_density: draws must be >= 0, got -1\.0"):
+        families.Poisson().log_density(np.zeros(2), np.array([3.0, -1.0]))
+
+
+def test_rates_that_cannot_be_drawn_give_nan(rng):
+    assert np.isnan(families.Poisson().sample(np.array([0.0, 50.0]), rng)).tolist() == [False, True]

@@ -402,3 +402,42 @@ class TestArguments:
     def test_of_a_device_are_refused(self, backend):
         with pytest.raises(TypeError, match="must be in the CPU's memory"):
             newton.Rprop(3).step(backend.to_device(np.ones(3)))
+
+
+TINY = 1e-200
+
+
+def test_newton_goes_to_the_minimum_where_squares_of_gradients_vanish():
+    found = newton.minimize_newton(lambda x: (TINY * (x @ x) / 2, TINY * x), lambda x: TINY * np.eye(2), np.ones(2))
+
+    assert found.success
+    assert found.x == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_conjugate_gradients_report_no_success_where_squares_of_gradients_vanish():
+    found = newton.minimize_cg(lambda x: (TINY * (x @ x) / 2, TINY * x), np.ones(2))
+
+    assert not found.success
+
+
+def test_gauss_newton_reports_no_success_where_squares_of_residuals_vanish():
+    found = newton.minimize_gauss_newton(lambda x: (TINY * (x - 3), TINY * np.eye(2)), np.ones(2))
+
+    assert not found.success
+
+
+@pytest.mark.parametrize("hessian", [[[1.0, 0.0], [0.0, 1.0]], np.eye(2, dtype=np.float32)])
+def test_newton_names_a_hessian_that_is_none(hessian):
+    with pytest.raises(ValueError, match="minimize_newton: the Hessian must be of the dtype float64 of x0, got"):
+        newton.minimize_newton(lambda x: ((x @ x) / 2, x), lambda x: hessian, np.ones(2))
+
+
+@pytest.mark.parametrize("size", [1e3, 1e-9])
+def test_rprop_refuses_a_step_size_outside_of_its_limits(size):
+    with pytest.raises(ValueError, match="Rprop: step_size must lie in limits = "):
+        newton.Rprop(2, step_size=size)
+
+
+def test_rprop_refuses_limits_that_are_no_pair():
+    with pytest.raises(ValueError, match="Rprop: limits must be two numbers"):
+        newton.Rprop(2, limits=3)

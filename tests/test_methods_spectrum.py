@@ -300,3 +300,34 @@ class TestArguments:
         run = spectrum.lanczos(lambda v: v, np.ones(3), 2)
 
         assert copy.deepcopy(run).values.tolist() == run.values.tolist()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e307])
+def test_eigenvalues_do_not_see_the_scale_of_the_matrix(scale):
+    H = np.array([[2.0, 1.0], [1.0, 2.0]])
+
+    assert spectrum.exact_spectrum(scale * H) / scale == pytest.approx([1, 3])
+
+
+def test_gram_eigenvalues_that_overflow_are_infinite():
+    values = spectrum.gram_spectrum(np.diag([1e100, 1e200]))
+
+    assert values == pytest.approx([5e199, np.inf])
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-300, 1e200, 1e300])
+def test_hessian_products_do_not_see_the_scale_of_the_vector(scale):
+    product = spectrum.hessian_product(lambda z: z, np.zeros(2))
+
+    assert product(scale * np.ones(2)) / scale == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (0.5, TypeError)])
+def test_quadrature_refuses_what_is_no_seed(seed, error):
+    with pytest.raises(error, match="quadrature: seed must be an int >= 0, got"):
+        spectrum.quadrature(lambda v: v, 4, seed=seed)
+
+
+def test_taus_that_are_no_sequence_are_refused():
+    with pytest.raises(TypeError, match="bulk_and_edges: taus must be a sequence of numbers in"):
+        spectrum.bulk_and_edges(np.ones(5), taus=0.1)

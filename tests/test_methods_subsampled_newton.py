@@ -359,3 +359,45 @@ class TestArguments:
     def test_of_a_device_are_refused(self, backend):
         with pytest.raises(TypeError, match="must be in the CPU's memory"):
             ssn.GeneralizedLinearModel(backend.to_device(self.X), self.y, "logistic")
+
+
+def _refused(error, match, **options):
+    model = ssn.GeneralizedLinearModel(np.eye(3), np.ones(3), "logistic")
+    with pytest.raises(error, match=match):
+        ssn.subsampled_direction(model, options.pop("x", np.zeros(3)), np.ones(3), **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "cases", "match"),
+    [
+        (ValueError, np.array([0, 99]), r"cases must be in \[0, 3\), got 99"),
+        (ValueError, np.array([-1]), r"cases must be in \[0, 3\), got -1"),
+        (ValueError, np.array([], int), "cases must have shape .* s >= 1, got"),
+        (TypeError, np.array([True, False, True]), "cases must be indices, integers, got bool"),
+        (TypeError, np.array([0.0, 1.0]), "cases must be indices, integers, got float64"),
+    ],
+)
+def test_samples_that_are_no_indices_are_refused(error, cases, match):
+    _refused(error, f"subsampled_direction: {match}", cases=cases)
+
+
+def test_a_list_is_a_point_or_is_refused_by_name():
+    model = ssn.GeneralizedLinearModel(np.eye(3), np.ones(3), "logistic")
+
+    found = ssn.subsampled_direction(model, [0.0, 0.0, 0.0], np.ones(3))
+
+    assert np.isfinite(found.direction).all()
+
+
+def test_options_are_refused_before_the_function_is_evaluated(monkeypatch):
+    model = ssn.GeneralizedLinearModel(np.eye(3), np.ones(3), "logistic")
+    monkeypatch.setattr(ssn.GeneralizedLinearModel, "value_and_gradient", None)
+    with pytest.raises(TypeError, match="minimize_subsampled_newton: inner_rtol must be a finite number >= 0, got str"):
+        ssn.minimize_subsampled_newton(model, np.zeros(3), 2, inner_rtol="x")
+
+
+def test_sizes_of_samples_that_overflow_are_refused():
+    with pytest.raises(ValueError, match="hessian_sample_size: accuracy must be so large"):
+        ssn.hessian_sample_size(1e300, 3, accuracy=1e-200)
+    with pytest.raises(ValueError, match="gradient_sample_size: accuracy must be so large"):
+        ssn.gradient_sample_size(1e200, 1e-200)

@@ -10,6 +10,8 @@ from ._arrays import Array, copied
 from .line_search import NOISE, WolfeSearchResult, wolfe_search
 from .low_rank import gram, gram_products
 
+_SMALLEST, _SCALE = 2.0**-960, 2.0**500  # squares below lose digits
+
 
 class Point(NamedTuple):
     """A point with value, gradient and the norm of the gradient."""
@@ -36,9 +38,13 @@ def norm(vector: Array) -> float:
     Returns
     -------
     float
-        NaN or Inf where an element is, or squares overflow.
+        NaN or Inf where an element is, or squares overflow; where they vanish, they are formed of a vector that is
+        scaled, so that a norm is 0 only of zeros.
     """
-    return math.sqrt(float(gram(vector.reshape(1, -1))[0, 0]))
+    square = float(gram(vector.reshape(1, -1))[0, 0])
+    if square < _SMALLEST and str(vector.dtype).endswith("float64"):
+        return math.sqrt(float(gram((vector * _SCALE).reshape(1, -1))[0, 0])) / _SCALE
+    return math.sqrt(square)
 
 
 def inner(a: Array, b: Array) -> float:

@@ -25,6 +25,7 @@ class Bernoulli(Diagonal):
     """
 
     kind: ClassVar[str] = "bernoulli"
+    _draw_range: ClassVar[tuple[float, float]] = (0, 1)
 
     def _natural(self, theta: Vector) -> Vector:
         return theta
@@ -64,6 +65,7 @@ class Poisson(Diagonal):
     """
 
     kind: ClassVar[str] = "poisson"
+    _draw_range: ClassVar[tuple[float, float]] = (0, math.inf)
 
     def _natural(self, theta: Vector) -> Vector:
         return theta
@@ -168,4 +170,4 @@ class Categorical(Family):
         return x + y * inner, status
 
 
-_log_factorial = np.frompyfunc(lambda x: math.inf if x < 0 else math.lgamma(x + 1), 1, 1)
+_log_factorial = np.frompyfunc(lambda x: math.lgamma(x + 1), 1, 1)

@@ -174,7 +174,7 @@ class Family(ABC):
         Raises
         ------
         ValueError
-            Shapes that do not fit.
+            Shapes that do not fit, or draws that no distribution of the family makes; NaN is passed on.
         TypeError
             As in `natural`.
         """
@@ -215,7 +215,8 @@ class Family(ABC):
         Returns
         -------
         array, shape (..., o)
-            One-hot vectors if categorical.
+            One-hot vectors if categorical. NaN of parameters that are NaN, and of rates of 2^62 and more, which 64-bit
+            counts do not hold.
 
         Raises
         ------
@@ -396,6 +397,7 @@ class Family(ABC):
     # What a family must have: functions of float64 arrays, and the number of axes of a draw.
 
     _draw_axes: ClassVar[int] = 1
+    _draw_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     @abstractmethod
     def _natural(self, theta: Vector, /) -> Vector: ...
@@ -435,6 +437,13 @@ class Family(ABC):
     def _check(self, owner: str, name: str, theta: Vector) -> None:
         if theta.ndim < 1 or theta.shape[-1] < 1:
             raise ValueError(f"{owner}: {name} must have shape (..., k) with k >= 1, got {theta.shape}")
+
+    def _check_draws(self, owner: str, x: Vector) -> None:
+        low, high = self._draw_range
+        is_out = (x < low) | (x > high)
+        if is_out.any():
+            wanted = f"in [{low}, {high}]" if high < math.inf else f">= {low}"
+            raise ValueError(f"{owner}: draws must be {wanted}, got {x[is_out][0]}")
 
     def _draw_shape(self, k: int) -> tuple[int, ...]:
         return (k,)
@@ -489,6 +498,8 @@ class Family(ABC):
                 ends = f"(..., {', '.join(map(str, wanted))})" if wanted else "(...)"
                 fit = f"{ends} with leading axes that fit those of {first}, {theta.shape[:-1]}"
                 raise ValueError(f"{owner}: {name} must have shape {fit}, got {x.shape}")
+            if method == "log_density":
+                self._check_draws(owner, x)
             arrays.append(x)
         return arrays
 

@@ -196,7 +196,7 @@ def solved(solution: Any, status: Any, like: Any) -> Solution:
 
 
 def magnitude(*arrays: np.ndarray) -> float:
-    """Return a power of two near the largest magnitude, to scale by without rounding.
+    """Return a power of four near the largest magnitude, to scale by, and to take roots of, without rounding.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def magnitude(*arrays: np.ndarray) -> float:
         1 where all is 0, or not all is finite.
     """
     largest = float(np.max([np.abs(x).max(initial=0.0) for x in arrays]))
-    return 2.0 ** (math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
+    return 4.0 ** ((math.frexp(largest)[1] - 1) // 2) if 0 < largest < math.inf else 1.0
 
 
 def dtype_of(like: Any) -> type[np.floating[Any]]:

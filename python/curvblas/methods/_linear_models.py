@@ -113,6 +113,8 @@ class GeneralizedLinearModel:
             Like w.
         """
         point = self._point(w)
+        if cases is not None:
+            cases = require_cases(_NAME, cases, self.cases)
         with np.errstate(over="ignore", invalid="ignore"):
             z = self._X @ point
             value = np.mean(self._c * (self._family.partition(z) - self._y * z)) + 0.5 * self._ridge * (point @ point)
@@ -176,6 +178,8 @@ class GeneralizedLinearModel:
         return largest / smallest if smallest > 0 else math.inf
 
     def _curvature(self, w: Array, cases: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        if cases is not None:
+            cases = require_cases(_NAME, cases, self.cases)
         X, c = (self._X, self._c) if cases is None else (self._X[cases], self._c[cases])
         with np.errstate(over="ignore"):
             return X, c * self._family.variance(X @ self._point(w))
@@ -185,6 +189,39 @@ class GeneralizedLinearModel:
 
     def _point(self, w: Array) -> np.ndarray:
         return float64(_NAME, "w", w, (self._X.shape[1],))
+
+
+def require_cases(owner: str, cases: Array, total: int) -> np.ndarray:
+    """Return the indices of a sample.
+
+    Parameters
+    ----------
+    owner : str
+        The function, named in errors.
+    cases : int array, shape (s,)
+    total : int
+        N, the number of cases.
+
+    Returns
+    -------
+    int array, shape (s,)
+
+    Raises
+    ------
+    ValueError
+        None, or an index that is not in [0, N).
+    TypeError
+        Not integers: a mask, say.
+    """
+    indices = np.asarray(cases)
+    if indices.ndim != 1 or not len(indices):
+        raise ValueError(f"{owner}: cases must have shape (s,) with s >= 1, got {indices.shape}")
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"{owner}: cases must be indices, integers, got {indices.dtype}")
+    is_out = (indices < 0) | (indices >= total)
+    if is_out.any():
+        raise ValueError(f"{owner}: cases must be in [0, {total}), got {indices[is_out][0]}")
+    return indices
 
 
 def _require(name: str, holds: np.ndarray, wanted: str, values: np.ndarray) -> None:

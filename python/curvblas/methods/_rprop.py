@@ -38,7 +38,7 @@ class Rprop:
     variant : {"irprop-", "irprop+", "rprop-", "toussaint"}
         What to do after a change of sign.
     step_size : float > 0
-        To begin with, in the unit of parameters.
+        To begin with, in the unit of parameters; within the limits.
     increase : float > 1
         Factor of growth.
     decrease : float in (0, 1)
@@ -91,7 +91,9 @@ class Rprop:
             number(_NAME, "increase", increase, lambda x: 1 < x < math.inf, "a finite number > 1"),
             number(_NAME, "decrease", decrease, lambda x: 0 < x < 1, "a number in (0, 1)"),
         )
-        self._limits = _limits(limits)
+        low, high = self._limits = _limits(limits)
+        if not low <= size <= high:
+            raise ValueError(f"{_NAME}: step_size must lie in limits = ({low}, {high}), got {step_size}")
         self._variant = variant
         self._sizes, self._gradient, self._update = np.full(n, size), np.zeros(n), np.zeros(n)
         self._value = math.inf
@@ -186,6 +188,9 @@ class Rprop:
 
 
 def _limits(limits: tuple[float, float]) -> tuple[float, float]:
-    smallest, largest = limits
+    try:
+        smallest, largest = limits
+    except (TypeError, ValueError):
+        raise ValueError(f"{_NAME}: limits must be two numbers (smallest, largest), got {limits!r}") from None
     low = number(_NAME, "limits[0]", smallest, lambda x: 0 <= x < math.inf, "a finite number >= 0")
     return low, number(_NAME, "limits[1]", largest, lambda x: low <= x, f"a number >= {low}")

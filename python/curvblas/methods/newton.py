@@ -100,6 +100,9 @@ def minimize_newton(
 
     def model(point: Point) -> Solve:
         H = hessian(own(point.x))
+        if str(getattr(H, "dtype", type(H).__name__)) != str(point.x.dtype):
+            found = getattr(H, "dtype", type(H).__name__)
+            raise ValueError(f"{objective.owner}: the Hessian must be of the dtype {point.x.dtype} of x0, got {found}")
         require_shape(objective.owner, "the Hessian", H, (objective.size, objective.size))
         return lambda damping: _newton_direction(H, point.gradient, damping)
 
@@ -191,7 +194,10 @@ def minimize_gauss_newton(
         J = float64(owner, "J", J, (len(phi), x.shape[0])).copy()
         latest[:] = phi, J
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(phi @ phi), back(2 * (phi @ J), x)
+            value = float(phi @ phi)
+            if not value and phi.any() and not objective.evaluations:
+                value = math.nan  # squares that vanish are no minimum
+            return value, in_kind(like(2 * (phi @ J), x), x)
 
     objective = Objective(owner, fun, x0)
 
@@ -350,6 +356,8 @@ def _conjugate_iterates(objective: Objective, x0: Array, c2: float) -> Iterator[
     yield point
     direction, step, is_steepest = -point.gradient, min(1.0, 1 / point.norm), True
     while True:
+        if point.norm**2 == 0:
+            yield FAILED  # squares of its gradient vanish
         slope = inner(point.gradient, direction)
         if not slope < 0:
             direction, slope, is_steepest = -point.gradient, -(point.norm**2), True

@@ -13,6 +13,7 @@ from ..eigen import eigenbasis
 from ..errors import Status
 from ..low_rank import gram
 from ._float64 import float64, require_shape
+from ._float64 import magnitude
 from ._lanczos import Curvature, Lanczos, as_product, lanczos
 
 __all__ = [
@@ -42,7 +43,7 @@ def exact_spectrum(matrix: Array) -> Array:
     Returns
     -------
     float64 array, shape (P,)
-        Ascending; NaN where the matrix holds NaN or Inf.
+        Ascending; NaN where the matrix holds NaN or Inf, infinite where a value overflows.
 
     Raises
     ------
@@ -65,7 +66,10 @@ def exact_spectrum(matrix: Array) -> Array:
     """
     H = float64("exact_spectrum", "matrix", matrix, ("P", "P"))
     require_shape("exact_spectrum", "matrix", H, (len(H), len(H)))
-    return in_kind(eigenbasis((H + H.T) / 2).values, matrix)
+    scale = magnitude(H)  # products in the decomposition may vanish or overflow
+    H = H / scale
+    with np.errstate(over="ignore"):
+        return in_kind(eigenbasis((H + H.T) / 2).values * scale, matrix)
 
 
 def gram_spectrum(jacobian: Array) -> Array:
@@ -80,7 +84,7 @@ def gram_spectrum(jacobian: Array) -> Array:
     Returns
     -------
     float64 array, shape (P,)
-        Ascending, none negative; NaN where J holds NaN or Inf.
+        Ascending, none negative; NaN where J holds NaN or Inf, Inf where a value overflows.
 
     Raises
     ------
@@ -105,10 +109,13 @@ def gram_spectrum(jacobian: Array) -> Array:
     N, P = J.shape
     if not N or not P:
         raise ValueError(f"gram_spectrum: jacobian must have rows and columns, got shape {J.shape}")
+    scale = magnitude(J)
+    J = J / scale
     values = eigenbasis(gram(np.ascontiguousarray(J if N <= P else J.T)) / N).values
     padded = np.zeros(P) if np.isfinite(values).all() else np.full(P, np.nan)
     padded[P - len(values) :] = np.maximum(values, 0)
-    return in_kind(padded, jacobian)
+    with np.errstate(over="ignore", under="ignore"):
+        return in_kind(padded * scale * scale, jacobian)
 
 
 def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: float | None = None) -> Function:
@@ -157,13 +164,15 @@ def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: 
     size = number(name, "step", relative, lambda e: 0 < e < math.inf, wanted) * (1 + np.linalg.norm(centre))
 
     def product(v: np.ndarray) -> np.ndarray:
-        v = float64(name, "v", v, centre.shape)
+        v = on_host(name, "v", v, centre.shape)
+        scale = magnitude(v)  # squares of v may vanish or overflow
+        v = v / scale
         length = np.linalg.norm(v)
         if length == 0:
             return np.zeros_like(centre)
         e = size / length
-        after, before = (float64(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
-        difference: np.ndarray = (after - before) / (2 * e)
+        after, before = (on_host(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
+        difference: np.ndarray = (after - before) / (2 * e) * scale
         return difference
 
     return product
@@ -247,7 +256,7 @@ def quadrature(curvature: Curvature, dim: int, *, steps: int = 100, draws: int =
         Products a draw; no more than ``dim`` are taken.
     draws : int >= 1
         Start vectors; errors of traces fall as the root of their number.
-    seed : int
+    seed : int >= 0
         Of the signs.
 
     Returns
@@ -277,6 +286,7 @@ def quadrature(curvature: Curvature, dim: int, *, steps: int = 100, draws: int =
     (array([1., 5.]), array([0.75, 0.25]), 28.0)
     """
     P, draws = count("quadrature", "dim", dim), count("quadrature", "draws", draws)
+    require_seed("quadrature", seed)
     product, rng = as_product("quadrature", curvature, P), np.random.default_rng(seed)
     runs = [lanczos(product, rng.choice([-1.0, 1.0], P), steps) for _ in range(draws)]
     status = np.array([run.status for run in runs], np.int8)
@@ -348,7 +358,9 @@ def bulk_and_edges(values: Array, *, taus: Sequence[float] = (1e-3, 1e-5, 1e-8))
     (2, 0.333)
     """
     name = "bulk_and_edges"
-    v = np.sort(float64(name, "values", values, ("P",)))
+    v = np.sort(on_host(name, "values", values, ("P",)))
+    if not isinstance(taus, Sequence | np.ndarray) or isinstance(taus, str):
+        raise TypeError(f"{name}: taus must be a sequence of numbers in (0, 1), got {type(taus).__name__}")
     levels = [number(name, f"taus[{k}]", tau, lambda x: 0 < x < 1, "a number in (0, 1)") for k, tau in enumerate(taus)]
     if not len(v) or not levels:
         raise ValueError(f"{name}: values and taus must not be empty, got {len(v)} values and {len(levels)} taus")

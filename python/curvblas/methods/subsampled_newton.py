@@ -17,6 +17,8 @@ from ._armijo import is_low_enough
 from ._conjugate_gradient import conjugate_gradient
 from ._float64 import back, float64
 from ._linear_models import GeneralizedLinearModel
+from ._conjugate_gradients import conjugate_gradients
+from ._linear_models import GeneralizedLinearModel, require_cases
 
 __all__ = [
     "FiniteSum",
@@ -129,8 +131,11 @@ def subsampled_direction(
     array([2., 4.])
     """
     owner = "subsampled_direction"
-    _require_regularization(owner, regularization, shift)
-    g = float64(owner, "gradient", gradient, tuple(x.shape))
+    _require_options(owner, regularization, shift, inner_rtol, inner_iterations)
+    n = len(on_host(owner, "x", x, ("n",)))
+    g = on_host(owner, "gradient", gradient, (n,))
+    if cases is not None:
+        cases = require_cases(owner, cases, problem.cases)
     if regularization == "spectral":
         found = _spectral(problem.hessian(x, cases), g, shift)
     else:
@@ -139,12 +144,15 @@ def subsampled_direction(
     return SubsampledDirection(back(found.direction, x), found.products, found.status)
 
 
-def _require_regularization(owner: str, regularization: str, shift: float) -> None:
+def _require_options(owner: str, regularization: str, shift: float, rtol: float, iterations: int | None) -> None:
     if regularization not in {"ridge", "spectral"}:
         raise ValueError(f"{owner}: regularization must be 'ridge' or 'spectral', got {regularization!r}")
     number(owner, "shift", shift, lambda value: 0 <= value < math.inf, "a finite number >= 0")
     if regularization == "spectral" and shift == 0:
         raise ValueError(f"{owner}: shift must be > 0 for 'spectral', got {shift}")
+    number(owner, "inner_rtol", rtol, lambda value: 0 <= value < math.inf, "a finite number >= 0")
+    if iterations is not None:
+        count(owner, "inner_iterations", iterations)
 
 
 def _spectral(H: np.ndarray, g: np.ndarray, shift: float) -> SubsampledDirection:
@@ -242,7 +250,7 @@ def minimize_subsampled_newton(
     (True, True)
     """
     owner = "minimize_subsampled_newton"
-    _require_regularization(owner, regularization, shift)
+    _require_options(owner, regularization, shift, inner_rtol, inner_iterations)
     decrease = number(owner, "decrease", decrease, lambda value: 0 < value < 0.5, "a number in (0, 1/2)")
     first_step = number(owner, "first_step", first_step, lambda value: 1 <= value < math.inf, "a finite number >= 1")
     sample = _Sampler(owner, problem.cases, seed, hessian_cases, gradient_cases)
@@ -276,10 +284,7 @@ class _Sampler:
     """The samples of the Hessian and of the gradient; None where they are all cases."""
 
     def __init__(self, owner: str, cases: int, seed: int, hessian: int, gradient: int | None) -> None:
-        if not isinstance(seed, int | np.integer):
-            raise TypeError(f"{owner}: seed must be an int >= 0, got {type(seed).__name__}")
-        if seed < 0:
-            raise ValueError(f"{owner}: seed must be an int >= 0, got {seed}")
+        require_seed(owner, seed)
         self._cases, self._seed = cases, seed
         self._hessian = count(owner, "hessian_cases", hessian)
         self._gradient = cases if gradient is None else count(owner, "gradient_cases", gradient)
@@ -370,7 +375,7 @@ def hessian_sample_size(condition: float, dim: int, *, accuracy: float = 0.5, fa
     owner = "hessian_sample_size"
     kappa = number(owner, "condition", condition, lambda value: 1 <= value < math.inf, "a finite number >= 1")
     p, eps, delta = count(owner, "dim", dim), _share(owner, "accuracy", accuracy), _share(owner, "failure", failure)
-    return math.ceil(2 * kappa * math.log(p / delta) / eps**2)
+    return _ceil(owner, 2 * kappa * math.log(p / delta) / eps / eps)
 
 
 def gradient_sample_size(bound: float, accuracy: float, *, failure: float = 0.1) -> int:
@@ -412,7 +417,14 @@ def gradient_sample_size(bound: float, accuracy: float, *, failure: float = 0.1)
     owner, wanted = "gradient_sample_size", "a finite number > 0"
     G = number(owner, "bound", bound, lambda value: 0 < value < math.inf, wanted)
     eps = number(owner, "accuracy", accuracy, lambda value: 0 < value < math.inf, wanted)
-    return math.ceil((G / eps) ** 2 * (1 + math.sqrt(8 * math.log(1 / _share(owner, "failure", failure)))) ** 2)
+    root = G / eps * (1 + math.sqrt(8 * math.log(1 / _share(owner, "failure", failure))))
+    return _ceil(owner, root * root)
+
+
+def _ceil(owner: str, size: float) -> int:
+    if not size < math.inf:
+        raise ValueError(f"{owner}: accuracy must be so large that float64 holds the size, got one that is infinite")
+    return math.ceil(size)
 
 
 def _share(owner: str, name: str, value: float) -> float:
