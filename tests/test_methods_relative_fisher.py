@@ -207,3 +207,54 @@ class TestArguments:
     def test_parameters_out_of_range_are_refused(self, options, expected):
         with pytest.raises(ValueError, match=expected):
             RelativeNaturalGradient(**{"kinds": KINDS, "damping": 0.1, **options})
+
+
+class TestRecovery:
+    @pytest.mark.parametrize("layer", [0, 2])
+    def test_metrics_with_nan_begin_anew(self, rng, layer):
+        method, (grads, rows, outputs) = RelativeNaturalGradient(KINDS, damping=0.1, period=9), batch(rng)
+        bad = [t.copy() for t in outputs]
+        bad[layer][0, 0] = np.nan
+        method.precondition(grads, rows, bad)
+
+        found = method.precondition(grads, rows, outputs)
+
+        expected = RelativeNaturalGradient(KINDS, damping=0.1).precondition(grads, rows, outputs)
+        assert all((status == Status.OK).all() for status in method.status)
+        assert np.allclose(found[layer], expected[layer], rtol=1e-12)
+
+    def test_gradients_with_nan_are_reported_by_unit(self, rng):
+        method, (grads, rows, outputs) = RelativeNaturalGradient(KINDS, damping=0.1), batch(rng)
+        grads[0][1, 0] = np.nan
+
+        method.precondition(grads, rows, outputs)
+
+        assert method.status[0].tolist() == [Status.OK, Status.NOT_FINITE, Status.OK]
+
+    def test_no_rows_are_no_step(self, rng):
+        method, (grads, rows, outputs) = RelativeNaturalGradient(KINDS, damping=0.1), batch(rng)
+        empty = [x[:0] for x in rows], [x[:0] for x in outputs]
+        with pytest.raises(ValueError, match=r"rows\[0\] must have rows at first, got shape \(0, 4\)"):
+            method.precondition(grads, *empty)
+        expected = method.precondition(grads, rows, outputs)
+
+        found = method.precondition(grads, *empty)
+
+        assert method.state_dict()["steps"] == 1
+        assert all(map(np.array_equal, found, expected))
+
+    def test_other_sizes_are_refused_before_anything_is_written(self, rng):
+        method, (grads, rows, outputs) = RelativeNaturalGradient(["tanh", "softmax"], damping=0.1), batch(rng)
+        grads, rows, outputs = ([x[0], x[2]] for x in (grads, rows, outputs))
+        method.precondition(grads, rows, outputs)
+        kept = pickle.dumps(method.state_dict())
+
+        with pytest.raises(ValueError, match=r"grads\[1\] of shape \(2, 6\) need moments \(12, 12\)"):
+            method.precondition([grads[0], np.ones((2, 6))], [2 * x for x in rows], [outputs[0], np.full((12, 2), 0.5)])
+
+        assert pickle.dumps(method.state_dict()) == kept
+
+    @pytest.mark.parametrize("eta", [[0.5, 1.0], [-0.5, 1.5]])
+    def test_impossible_probabilities_are_refused(self, eta):
+        with pytest.raises(ValueError, match="probabilities must not be negative, and rows of them must have sum 1"):
+            relative_fisher.softmax_information(np.zeros((1, 0)), np.array([eta]))

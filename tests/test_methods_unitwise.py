@@ -204,7 +204,7 @@ class TestStates:
         assert all(np.array_equal(a, b) for a, b in zip(state[name], kept[name], strict=True))
 
     @both_classes
-    @pytest.mark.parametrize("state", [{}, {"steps": 1}, {"steps": -1}])
+    @pytest.mark.parametrize("state", [{}, {"steps": 1}])
     def test_states_that_miss_entries_are_refused(self, make, state):
         with pytest.raises(ValueError, match=r"state must have steps"):
             make().load_state_dict(state)
@@ -244,3 +244,69 @@ class TestArguments:
             unitwise.UnitwiseNaturalGradient(damping=0)
         with pytest.raises(ValueError, match=r"QuasiDiagonalNaturalGradient: decay must be a number in \[0, 1\)"):
             unitwise.QuasiDiagonalNaturalGradient(decay=1.0)
+        with pytest.raises(ValueError, match="QuasiDiagonalNaturalGradient: damping must be a finite number >= 0"):
+            unitwise.QuasiDiagonalNaturalGradient(damping=-1.0)
+        with pytest.raises(ValueError, match=r"QuasiDiagonalNaturalGradient: floor must be a number in \[0, 1\)"):
+            unitwise.QuasiDiagonalNaturalGradient(floor=2.0)
+
+    def test_dampings_for_other_layers_are_refused_before_anything_is_kept(self, rng):
+        method = unitwise.QuasiDiagonalNaturalGradient(damping=[0.1, 0.2, 0.3])
+
+        with pytest.raises(ValueError, match="damping must have 2 entries, one for each layer, got 3"):
+            method.precondition(*batch(rng))
+
+        assert method.state_dict() == {"steps": 0}
+
+    @both_classes
+    @pytest.mark.parametrize("steps", ["3", -1, 0.5])
+    def test_states_with_entries_of_another_type_are_refused(self, make, steps):
+        with pytest.raises(ValueError, match=r"state\['steps'\] must"):
+            make().load_state_dict({"steps": steps})
+
+    def test_moments_that_are_no_list_are_refused(self):
+        with pytest.raises(ValueError, match=r"state\['moments'\] must be a list of arrays, got int"):
+            unitwise.UnitwiseNaturalGradient(damping=0.1).load_state_dict({"steps": 3, "moments": 5})
+
+
+class TestRecovery:
+    @both_classes
+    def test_units_with_nan_begin_anew(self, backend, rng, make):
+        grads, rows, weights = batch(rng)
+        bad = [w.copy() for w in weights]
+        bad[0][0, 1] = np.nan
+        method = make()
+        on_backend(backend, method.precondition, grads, rows, bad)
+
+        found = on_backend(backend, method.precondition, grads, rows, weights)
+
+        expected = make().precondition(grads, rows, weights)
+        assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(found, expected, strict=True))
+
+    @both_classes
+    def test_gradients_with_nan_are_reported_by_unit(self, rng, make):
+        grads, rows, weights = (x[0] for x in batch(rng))
+        grads[1, 0], method = np.nan, make()
+
+        method.precondition(grads, rows, weights)
+
+        assert np.asarray(method.status).tolist() == [Status.OK, Status.NOT_FINITE, Status.OK]
+
+    @both_classes
+    def test_no_rows_are_no_step(self, rng, make):
+        method, (grads, rows, weights) = make(), batch(rng)
+        empty = [x[:0] for x in rows], [x[:0] for x in weights]
+        with pytest.raises(ValueError, match=r"rows\[0\] must have rows at first, got shape \(0, 4\)"):
+            method.precondition(grads, *empty)
+        expected = method.precondition(grads, rows, weights)
+
+        found = method.precondition(grads, *empty)
+
+        assert method.state_dict()["steps"] == 1
+        assert all(map(np.array_equal, found, expected))
+
+    @pytest.mark.parametrize("distribution", ["bernoulli", "softmax"])
+    def test_samples_of_nan_are_nan(self, rng, distribution):
+        y = unitwise.sample_outputs(np.array([[np.nan, 1.0], [0.0, 1.0]]), distribution, rng)
+
+        assert np.isnan(y[0, 0])
+        assert y[1].tolist() == [0.0, 1.0]

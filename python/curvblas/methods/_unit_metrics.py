@@ -1,6 +1,5 @@
 """What the methods with a metric for each unit share: layers in one form, states, dense systems of units."""
 
-import operator
 import sys
 from typing import Any
 
@@ -9,6 +8,9 @@ import numpy as np
 from .._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ..cholesky import cholesky_solve
 from ._float64 import require_shape
+from . import _states
+from ._on_host import require_shape
+from ._places import on_host, placed
 
 
 def as_layers(owner: str, **groups: Arrays) -> list[list[Array]]:
@@ -29,7 +31,7 @@ def as_layers(owner: str, **groups: Arrays) -> list[list[Array]]:
     Raises
     ------
     TypeError
-        A list beside a single array.
+        A list beside a single array, or a tensor that requires gradients.
     ValueError
         Lists of different lengths.
     """
@@ -43,6 +45,9 @@ def as_layers(owner: str, **groups: Arrays) -> list[list[Array]]:
         arrays = list(group) if is_list else [group]
         if is_list and len(arrays) != len(model):
             raise ValueError(f"{owner}: {name} must have {len(model)} arrays like {first}, got {len(arrays)}")
+        for k, x in enumerate(arrays):
+            if getattr(x, "requires_grad", False):
+                raise TypeError(f"{owner}: {name}[{k}] must not require gradients, pass its detach()")
         layers.append([on_cpu_as_numpy(x) for x in arrays])
     return layers
 
@@ -68,7 +73,7 @@ def require_layers(owner: str, grads: list[Array], rows: list[Array], outputs: l
         require_shape(owner, f"grads[{k}]", g, (S.shape[-1], R.shape[-1] + 1))
 
 
-def require_kept(owner: str, kept: list[Array] | None, grads: list[Array]) -> None:
+def require_kept(owner: str, kept: list[Array] | None, grads: list[Array], shapes: list[tuple[int, ...]]) -> None:
     """Refuse gradients of another dtype, or of other layers, than those of the first step.
 
     Parameters
@@ -77,21 +82,62 @@ def require_kept(owner: str, kept: list[Array] | None, grads: list[Array]) -> No
         The class, named in errors.
     kept, grads : lists of arrays
         What is kept for each layer, None before the first step; gradients.
+    shapes : list of tuples of int
+        What would be kept for these gradients.
 
     Raises
     ------
     TypeError
         Another dtype.
     ValueError
-        Another number of layers.
+        Another number of layers, or other sizes.
     """
     if kept is None:
         return
     if len(kept) != len(grads):
         raise ValueError(f"{owner}: grads must have {len(kept)} arrays as before, got {len(grads)}")
-    for k, (M, g) in enumerate(zip(kept, grads, strict=True)):
+    for k, (M, g, shape) in enumerate(zip(kept, grads, shapes, strict=True)):
+        if tuple(M.shape) != shape:
+            raise ValueError(
+                f"{owner}: grads[{k}] of shape {tuple(g.shape)} need moments {shape}, got {tuple(M.shape)} before"
+            )
         if str(M.dtype) != str(g.dtype):
             raise TypeError(f"{owner}: grads[{k}] must be {M.dtype} as before, got {g.dtype}")
+
+
+def with_rows(owner: str, kept: list[Array] | None, rows: list[Array]) -> list[int]:
+    """Return the indices of the layers that have rows; a ValueError says that one of them has no metric yet."""
+    found = [k for k, R in enumerate(rows) if 0 not in R.shape[:-1]]
+    for k, R in enumerate(rows):
+        if kept is None and k not in found:
+            raise ValueError(f"{owner}: rows[{k}] must have rows at first, got shape {tuple(R.shape)}")
+    return found
+
+
+def lost_units(moments: Array) -> np.ndarray:
+    """Return which units of a layer have NaN or Inf in their moments, (q,)."""
+    host = on_host(moments)
+    return ~np.isfinite(host).all(axis=tuple(range(1, host.ndim)))
+
+
+def begun_anew(moments: Array, fresh: Array, lost: np.ndarray) -> Array:
+    """Return moments whose lost units are taken from those of the last minibatch alone."""
+    if not lost.any():
+        return moments
+    host = np.where(lost.reshape(-1, *[1] * (len(moments.shape) - 1)), on_host(fresh), on_host(moments))
+    return placed(host, moments)
+
+
+def any_lost(status: list[Array]) -> bool:
+    """Tell whether a status of any layer is ``NOT_FINITE``."""
+    return any(bool((on_host(each) == Status.NOT_FINITE).any()) for each in status)
+
+
+def reported(status: Array, solution: Array) -> Array:
+    """Return statuses of systems, ``NOT_FINITE`` where a solution is not finite without another reason."""
+    found, x = on_host(status), on_host(solution)
+    bad = ~np.isfinite(x).all(axis=tuple(range(found.ndim, x.ndim))) & (found <= Status.JITTERED)
+    return placed(np.where(bad, np.int8(Status.NOT_FINITE), found), status) if bad.any() else status
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
@@ -128,13 +174,15 @@ def saved(state: dict[str, list[Array] | None], steps: int) -> dict[str, Any]:
 
 def loaded(owner: str, state: dict[str, Any], entries: tuple[str, ...]) -> tuple[dict[str, Any], int]:
     """Return copies of the entries of a state, None where there was no step, and the number of steps."""
-    steps = operator.index(state.get("steps", -1))
+    _states.require_dict(owner, state)
+    steps = _states.steps(owner, state) if "steps" in state else -1
     if steps < 0 or any((name in state) != (steps > 0) for name in entries):
         wanted = f"steps, and {', '.join(entries)} where steps > 0"
         raise ValueError(f"{owner}: state must have {wanted}, got {', '.join(map(str, state))}")
-    if steps > 0 and len({len(state[name]) for name in entries}) != 1:
+    layers = {name: _states.arrays(owner, state, name) for name in entries}
+    if steps > 0 and len({len(layers[name]) for name in entries}) != 1:
         raise ValueError(f"{owner}: state must have {', '.join(entries)} with one array a layer each")
     for name in entries if steps else ():
-        for k, x in enumerate(state[name]):
+        for k, x in enumerate(layers[name]):
             require_state(owner, f"{name}[{k}]", x, tuple(getattr(x, "shape", ())), ("float32", "float64"))
     return {name: [copied(x) for x in state[name]] if steps else None for name in entries}, steps

@@ -18,6 +18,8 @@ from ..unitwise import update_unit_moments
 from ._float64 import back, float64
 from ._logistic import logistic, logistic_variance
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
+from ._on_host import like, on_host
+from ._unit_metrics import (
 
 __all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
 
@@ -97,7 +99,7 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
     rows : float32 or float64 array, shape (N, p - 1)
         What the layer is fed with; a 1 is appended.
     probabilities : array, shape (N, q)
-        Its outputs.
+        Its outputs: not negative, rows with sum 1, up to rounding.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
     Raises
     ------
     ValueError
-        A shape that does not fit.
+        A shape that does not fit, or what are no probabilities. NaN is handed on.
     TypeError
         An array of a device, or of no real numbers.
 
@@ -132,9 +134,11 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
 
 def _softmax_roots(owner: str, rows: Array, probabilities: Array) -> np.ndarray:
     """Return rows (N, q, q p) whose squares sum to (diag eta - eta eta^T) (x) x x^T in each case."""
-    x = float64(owner, "rows", rows, ("N", "p - 1"))
-    eta = float64(owner, "probabilities", probabilities, (len(x), "q"))
-    q = eta.shape[1]
+    x = on_host(owner, "rows", rows, ("N", "p - 1"))
+    eta = on_host(owner, "probabilities", probabilities, (len(x), "q"))
+    q, tolerance = eta.shape[1], 1e-4 if getattr(probabilities, "dtype", np.dtype(float)).itemsize >= 4 else 2e-2
+    if (eta < -tolerance).any() or (np.abs(eta.sum(axis=1) - 1) > tolerance).any():
+        raise ValueError(f"{owner}: probabilities must not be negative, and rows of them must have sum 1, got others")
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     root = np.sqrt(np.maximum(eta, 0))[:, :, None] * (
         np.eye(q) - eta[:, None, :]
@@ -164,13 +168,14 @@ class RelativeNaturalGradient:
     ----------
     status : list of int8 arrays, shape (q,), or () for a softmax layer
         Of the last factorisation, see `curvblas.Status`. Where there is no solution the gradient is NaN, and no other
-        unit is touched.
+        unit is touched; so it is, with ``NOT_FINITE`` in that step, where the gradient is not finite. Metrics of units
+        and softmax layers that got NaN or Inf begin anew with the next good rows, and are factorised at once.
 
     Notes
     -----
     A step costs N q p^2 flops a layer, and a factorisation q p^3 / 3; q p^2 numbers are kept, twice. For a softmax
     layer, N q (q p)^2 and (q p)^3 / 3. Arrays of any library of the CPU. A dead unit (nu = 0 throughout) keeps what its
-    gradient is, 0.
+    gradient is, 0. A layer without rows (N = 0) keeps its metric.
     Source: Sun and Nielsen 2017, "Relative Fisher information and natural gradient for learning large modular models".
 
     Examples
@@ -205,6 +210,7 @@ class RelativeNaturalGradient:
         neuron_information("linear", np.zeros(0), **self._shape)  # refuses what is out of range
         self._moments: list[Array] | None = None
         self._factors: list[Array] | None = None
+        self._found: list[Array] = []
         self._steps = 0
         self.status: list[Array] = []
 
@@ -228,7 +234,8 @@ class RelativeNaturalGradient:
         Raises
         ------
         ValueError
-            Shapes or numbers of layers that do not fit.
+            Shapes or numbers of layers that do not fit, a layer has no rows in the first step, or outputs of a softmax
+            layer are no probabilities.
         TypeError
             A dtype or library that does not fit, or an array of a device.
         """
@@ -237,31 +244,42 @@ class RelativeNaturalGradient:
         if not isinstance(grads, list | tuple) or len(g) != len(self._kinds):
             raise ValueError(f"{owner}: grads must be a list of {len(self._kinds)} arrays, one for each of kinds")
         require_layers(owner, g, R, t, "outputs")
-        require_kept(owner, self._moments, g)
-        moments = self._moments or [self._empty(kind, x) for kind, x in zip(self._kinds, g, strict=True)]
-        self._accumulate(moments, R, t)
+        shapes = [self._kept_shape(kind, x) for kind, x in zip(self._kinds, g, strict=True)]
+        require_kept(owner, self._moments, g, shapes)
+        members = with_rows(owner, self._moments, R)
+        moments = self._moments or [zeros(shape, x) for shape, x in zip(shapes, g, strict=True)]
+        self._accumulate(moments, R, t, members)
         factors = self._factors
-        if factors is None or self._steps % self._period == 0:
+        if factors is None or self._steps % self._period == 0 or any_lost(self._found):
             found = [damped_cholesky(M, self._damping_of(M, x)) for M, x in zip(moments, g, strict=True)]
-            factors, self.status = [f.factor for f in found], [f.status for f in found]
-        self._moments, self._factors, self._steps = moments, factors, self._steps + 1
-        results: list[Array] = handed_back([self._solve(L, x) for L, x in zip(factors, g, strict=True)], grads)
+            factors, self._found = [f.factor for f in found], [f.status for f in found]
+        self._moments, self._factors, self._steps = moments, factors, self._steps + bool(members)
+        solutions = [self._solve(L, x) for L, x in zip(factors, g, strict=True)]
+        self.status = [reported(status, u) for status, u in zip(self._found, solutions, strict=True)]
+        results: list[Array] = handed_back(solutions, grads)
         return results
 
     @staticmethod
-    def _empty(kind: str, grad: Array) -> Array:
+    def _kept_shape(kind: str, grad: Array) -> tuple[int, ...]:
         q, p = grad.shape
-        return zeros((q * p, q * p) if kind == "softmax" else (q, p, p), grad)
+        return (q * p, q * p) if kind == "softmax" else (q, p, p)
 
-    def _accumulate(self, moments: list[Array], rows: list[Array], outputs: list[Array]) -> None:
+    def _accumulate(self, moments: list[Array], rows: list[Array], outputs: list[Array], members: list[int]) -> None:
         decay = min(1 - 1 / (self._steps + 1), self._decay)
-        layers = list(zip(self._kinds, moments, rows, outputs, strict=True))
+        layers = [(self._kinds[k], moments[k], rows[k], outputs[k]) for k in members]
         units = [(M, x, neuron_information(k, t, **self._shape)) for k, M, x, t in layers if k != "softmax"]
         whole = [(M, _softmax_roots(type(self).__name__, x, eta)) for k, M, x, eta in layers if k == "softmax"]
         if units:
-            update_unit_moments(*map(list, zip(*units, strict=True)), decay=decay, bias=True)
+            M, x, nu = map(list, zip(*units, strict=True))
+            lost = [lost_units(each) for each in M]
+            update_unit_moments(M, x, nu, decay=decay, bias=True)
+            if any(each.any() for each in lost):
+                fresh = update_unit_moments([np.zeros_like(each) for each in M], x, nu, decay=0.0, bias=True)
+                for kept, C, each in zip(M, fresh, lost, strict=True):
+                    kept[:] = begun_anew(kept, C, each)
         if whole:
-            update_factors(*map(list, zip(*whole, strict=True)), decay=decay)
+            decays = [decay if np.isfinite(C).all() else 0.0 for C, _ in whole]
+            update_factors(*map(list, zip(*whole, strict=True)), decay=decays)
 
     def _damping_of(self, M: Array, grad: Array) -> Any:
         # Where a unit's bias meets itself, M is the mean of its nu, or of eta (1 - eta).
@@ -283,3 +301,6 @@ class RelativeNaturalGradient:
         """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
         found, self._steps = loaded(type(self).__name__, state, ("moments", "factors"))
         self._moments, self._factors = found["moments"], found["factors"]
+        axes = [(1, 2) if kind != "softmax" else (0, 1) for kind in self._kinds]
+        finite = [np.isfinite(L).all(axis=each) for L, each in zip(self._factors or [], axes, strict=False)]
+        self._found = [np.where(each, np.int8(Status.OK), np.int8(Status.NOT_FINITE)) for each in finite]

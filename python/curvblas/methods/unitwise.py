@@ -30,6 +30,8 @@ from ..cholesky import damped_cholesky
 from ..unitwise import accumulate_quasi_diagonal, solve_quasi_diagonal, update_unit_moments
 from ._float64 import back, float64
 from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
+from ._on_host import like, on_host
+from ._unit_metrics import (
 
 __all__ = [
     "QuasiDiagonalNaturalGradient",
@@ -142,6 +144,7 @@ def sample_outputs(outputs: Array, distribution: str, rng: np.random.Generator, 
     Returns
     -------
     float64 NumPy array, shape (N, o)
+        NaN where an output is NaN; for softmax, in its whole row.
 
     Raises
     ------
@@ -161,10 +164,10 @@ def sample_outputs(outputs: Array, distribution: str, rng: np.random.Generator, 
     if _require_distribution("sample_outputs", distribution, variance) == "gaussian":
         return np.asarray(p + np.sqrt(variance) * rng.standard_normal(p.shape))
     if distribution == "bernoulli":
-        return (rng.random(p.shape) < p).astype(np.float64)
+        return np.where(np.isnan(p), np.nan, rng.random(p.shape) < p)
     thresholds = np.cumsum(p, axis=1)
     chosen = (rng.random((len(p), 1)) * thresholds[:, -1:] < thresholds).argmax(axis=1)
-    return np.asarray(np.eye(p.shape[1])[chosen])
+    return np.where(np.isnan(p).any(axis=1, keepdims=True), np.nan, np.eye(p.shape[1])[chosen])
 
 
 def backpropagated_weights(
@@ -244,13 +247,15 @@ class UnitwiseNaturalGradient:
     ----------
     status : int8 array, shape (q,), or list of them
         Of the last step, one a unit, see `curvblas.Status`; ``JITTERED`` units were damped more than asked. Where there
-        is no solution the natural gradient is NaN, and no other unit is touched.
+        is no solution the natural gradient is NaN, and no other unit is touched; so it is, with ``NOT_FINITE``, where
+        the gradient is not finite.
 
     Notes
     -----
     With ``natural_weights``, or ``outer_product_weights`` of sampled targets, the matrices are the diagonal blocks of
     the Fisher matrix. A step costs N q p^2 flops a layer for the matrices and q p^3 / 3 for the systems, q p^2 numbers
-    are kept. A unit that got NaN keeps it in its matrix: load an earlier state. Arrays of any library and device.
+    are kept. The matrix of a unit that got NaN or Inf begins anew with the next good rows. A layer without rows
+    (N = 0) keeps its matrices. A device is waited for, to look at statuses. Arrays of any library and device.
     Source: Ollivier 2015, "Riemannian metrics for neural networks I: feedforward networks".
 
     Examples
@@ -267,7 +272,7 @@ class UnitwiseNaturalGradient:
         self._damping = number(owner, "damping", damping, lambda x: 0 < x < np.inf, "a finite number > 0")
         self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self._moments: list[Array] | None = None
-        self._steps = 0
+        self._steps, self._suspect = 0, False
         self.status: Arrays = np.zeros(0, np.int8)
 
     def precondition(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
@@ -290,21 +295,32 @@ class UnitwiseNaturalGradient:
         Raises
         ------
         ValueError
-            Shapes or numbers of layers that do not fit.
+            Shapes or numbers of layers that do not fit, or a layer has no rows in the first step.
         TypeError
             A dtype, device or library that does not fit.
         """
         owner = type(self).__name__
         g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
         require_layers(owner, g, R, W, "weights")
-        require_kept(owner, self._moments, g)
-        moments = self._moments or [zeros((*x.shape, x.shape[1]), x) for x in g]
+        shapes = [(*x.shape, x.shape[1]) for x in g]
+        require_kept(owner, self._moments, g, shapes)
+        members = with_rows(owner, self._moments, R)
+        moments = self._moments or [zeros(shape, x) for shape, x in zip(shapes, g, strict=True)]
         decay = min(1 - 1 / (self._steps + 1), self._decay)
-        update_unit_moments(moments, R, W, decay=decay, bias=True)
-        self._moments, self._steps = moments, self._steps + 1
+        if members:
+            M, x, w = ([group[k] for k in members] for group in (moments, R, W))
+            lost = [lost_units(each) for each in M] if self._suspect else []
+            update_unit_moments(M, x, w, decay=decay, bias=True)
+            if any(each.any() for each in lost):
+                fresh = update_unit_moments([zeros(each.shape, each) for each in M], x, w, decay=0.0, bias=True)
+                for k, C, units in zip(members, fresh, lost, strict=True):
+                    moments[k] = begun_anew(moments[k], C, units)
+        self._moments, self._steps = moments, self._steps + bool(members)
         factors = [damped_cholesky(M, self._damping) for M in moments]
-        self.status = handed_back([f.status for f in factors], grads)
-        return handed_back([solve_units(f.factor, x) for f, x in zip(factors, g, strict=True)], grads)
+        self._suspect = any_lost([f.status for f in factors])
+        results = [solve_units(f.factor, x) for f, x in zip(factors, g, strict=True)]
+        self.status = handed_back([reported(f.status, u) for f, u in zip(factors, results, strict=True)], grads)
+        return handed_back(results, grads)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a copy of this object needs: ``moments``, copied, unless there was no step; ``steps``."""
@@ -313,7 +329,7 @@ class UnitwiseNaturalGradient:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
         found, self._steps = loaded(type(self).__name__, state, ("moments",))
-        self._moments = found["moments"]
+        self._moments, self._suspect = found["moments"], True
 
 
 class QuasiDiagonalNaturalGradient:
@@ -331,7 +347,8 @@ class QuasiDiagonalNaturalGradient:
     Attributes
     ----------
     status : int8 array, one a unit, those of all layers in order
-        Of the last step, see `curvblas.solve_quasi_diagonal`, which says what becomes of dead units.
+        Of the last step, see `curvblas.solve_quasi_diagonal`, which says what becomes of dead units. The moments of
+        a unit that got NaN or Inf begin anew with the next good rows. A layer without rows (N = 0) keeps its own.
 
     Notes
     -----
@@ -348,10 +365,16 @@ class QuasiDiagonalNaturalGradient:
     """
 
     def __init__(self, *, damping: Parameter = 0.0, decay: float = 0.95, floor: float = 1e-5) -> None:
-        self._damping, self._floor = damping, floor
-        self._decay = number(type(self).__name__, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        owner, wanted = type(self).__name__, "a finite number >= 0"
+        if not isinstance(damping, list | tuple) and getattr(damping, "ndim", 0) == 0:
+            damping = number(owner, "damping", damping, lambda x: 0 <= x < np.inf, wanted)
+        for k, each in enumerate(damping if isinstance(damping, list | tuple) else ()):
+            number(owner, f"damping[{k}]", each, lambda x: 0 <= x < np.inf, wanted)
+        self._damping = damping
+        self._floor = number(owner, "floor", floor, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self._moments: tuple[list[Array], list[Array]] | None = None
-        self._steps = 0
+        self._steps, self._suspect = 0, False
         self.status: Array = np.zeros(0, np.int8)
 
     def precondition(self, grads: Arrays, rows: Arrays, weights: Arrays) -> Arrays:
@@ -370,19 +393,35 @@ class QuasiDiagonalNaturalGradient:
         Raises
         ------
         ValueError
-            Shapes or numbers of layers that do not fit, a damping or a floor out of range.
+            Shapes or numbers of layers or dampings that do not fit, or a layer has no rows in the first step.
         TypeError
             A dtype, device or library that does not fit.
         """
         owner = type(self).__name__
         g, R, W = as_layers(owner, grads=grads, rows=rows, weights=weights)
         require_layers(owner, g, R, W, "weights")
-        require_kept(owner, self._moments and self._moments[0], g)
+        shapes = [tuple(x.shape) for x in g]
+        for kept in self._moments or ():
+            require_kept(owner, kept, g, shapes)
+        if getattr(self._damping, "ndim", isinstance(self._damping, list | tuple)) and len(self._damping) != len(g):
+            raise ValueError(
+                f"{owner}: damping must have {len(g)} entries, one for each layer, got {len(self._damping)}"
+            )
+        members = with_rows(owner, self._moments and self._moments[0], R)
         first, second = self._moments or ([zeros(x.shape, x) for x in g], [zeros(x.shape, x) for x in g])
         decay = min(1 - 1 / (self._steps + 1), self._decay)
-        accumulate_quasi_diagonal(first, second, R, W, decay=decay)
-        self._moments, self._steps = (first, second), self._steps + 1
+        if members:
+            M, S, x, w = ([group[k] for k in members] for group in (first, second, R, W))
+            lost = [lost_units(a) | lost_units(b) for a, b in zip(M, S, strict=True)] if self._suspect else []
+            accumulate_quasi_diagonal(M, S, x, w, decay=decay)
+            if any(each.any() for each in lost):
+                fresh = [[zeros(each.shape, each) for each in group] for group in (M, S)]
+                accumulate_quasi_diagonal(*fresh, x, w, decay=0.0)
+                for k, a, b, units in zip(members, *fresh, lost, strict=True):
+                    first[k], second[k] = begun_anew(first[k], a, units), begun_anew(second[k], b, units)
+        self._moments, self._steps = (first, second), self._steps + bool(members)
         result = solve_quasi_diagonal(first, second, g, self._damping, floor=self._floor)
+        self._suspect = any_lost([result.status])
         self.status = in_kind(result.status, grads)
         return handed_back(result.solution, grads)
 
@@ -394,4 +433,4 @@ class QuasiDiagonalNaturalGradient:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of `state_dict`, which is copied; a ValueError says what is missing in it."""
         found, self._steps = loaded(type(self).__name__, state, ("first", "second"))
-        self._moments = (found["first"], found["second"]) if self._steps else None
+        self._moments, self._suspect = (found["first"], found["second"]) if self._steps else None, True
