@@ -415,9 +415,9 @@ class QuasiDiagonalNaturalGradient:
             lost = [lost_units(a) | lost_units(b) for a, b in zip(M, S, strict=True)] if self._suspect else []
             accumulate_quasi_diagonal(M, S, x, w, decay=decay)
             if any(each.any() for each in lost):
-                fresh = [[zeros(each.shape, each) for each in group] for group in (M, S)]
-                accumulate_quasi_diagonal(*fresh, x, w, decay=0.0)
-                for k, a, b, units in zip(members, *fresh, lost, strict=True):
+                a_fresh, b_fresh = ([zeros(each.shape, each) for each in group] for group in (M, S))
+                accumulate_quasi_diagonal(a_fresh, b_fresh, x, w, decay=0.0)
+                for k, a, b, units in zip(members, a_fresh, b_fresh, lost, strict=True):
                     first[k], second[k] = begun_anew(first[k], a, units), begun_anew(second[k], b, units)
         self._moments, self._steps = (first, second), self._steps + bool(members)
         result = solve_quasi_diagonal(first, second, g, self._damping, floor=self._floor)
