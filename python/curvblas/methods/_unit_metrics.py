@@ -117,7 +117,7 @@ def with_rows(owner: str, kept: list[Array] | None, rows: list[Array]) -> list[i
 def lost_units(moments: Array) -> np.ndarray:
     """Return which units of a layer have NaN or Inf in their moments, (q,)."""
     host = on_host(moments)
-    return ~np.isfinite(host).all(axis=tuple(range(1, host.ndim)))
+    return np.asarray(~np.isfinite(host).all(axis=tuple(range(1, host.ndim))))
 
 
 def begun_anew(moments: Array, fresh: Array, lost: np.ndarray) -> Array:
