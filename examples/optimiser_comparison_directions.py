@@ -64,7 +64,7 @@ class Preconditioned(FirstOrder):
         Starting point, bias in the last column. Not modified.
     output : Output
     rate, clip : float > 0
-        As ``rate`` and ``limit`` of `curvblas.methods.kfac.kl_clip`.
+        As ``rate`` and ``limit`` of `curvblas.methods.exact.kl_clip`.
     direction : callable
         Gives the direction of a `Pass`.
     seed : int
@@ -95,8 +95,8 @@ class Preconditioned(FirstOrder):
         mean = self.output.mean(natural)
         grads = gradients(activations, backward(self.weights, activations, mean - targets))
         u = self._direction(Pass(self.weights, activations, mean, grads, self.output, self._rng))
-        g, d = (np.concatenate([x.ravel() for x in group]) for group in (grads, u))
-        nu = kfac.kl_clip(g, d, self.rule.rate, self._clip)
+        # In float32 the model may be a little indefinite: a negative product is none.
+        nu = exact.kl_clip(max(inner(grads, u), 0.0), self.rule.rate, self._clip)
         return [np.float32(nu) * layer for layer in u]
 
 

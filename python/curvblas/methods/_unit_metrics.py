@@ -7,9 +7,9 @@ import numpy as np
 
 from .._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ..cholesky import cholesky_solve
-from ._float64 import require_shape
+from ..errors import Status
 from . import _states
-from ._on_host import require_shape
+from ._float64 import require_shape
 from ._places import on_host, placed
 
 

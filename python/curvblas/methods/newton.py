@@ -197,7 +197,7 @@ def minimize_gauss_newton(
             value = float(phi @ phi)
             if not value and phi.any() and not objective.evaluations:
                 value = math.nan  # squares that vanish are no minimum
-            return value, in_kind(like(2 * (phi @ J), x), x)
+            return value, back(2 * (phi @ J), x)
 
     objective = Objective(owner, fun, x0)
 

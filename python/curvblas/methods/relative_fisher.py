@@ -13,13 +13,26 @@ import numpy as np
 from .._arrays import Array
 from .._numbers import count, number
 from ..cholesky import cholesky_solve, damped_cholesky
+from ..errors import Status
 from ..kronecker import update_factors
 from ..unitwise import update_unit_moments
 from ._float64 import back, float64
 from ._logistic import logistic, logistic_variance
-from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
-from ._on_host import like, on_host
 from ._unit_metrics import (
+    any_lost,
+    as_layers,
+    begun_anew,
+    handed_back,
+    loaded,
+    lost_units,
+    reported,
+    require_kept,
+    require_layers,
+    saved,
+    solve_units,
+    with_rows,
+    zeros,
+)
 
 __all__ = ["RelativeNaturalGradient", "neuron_information", "softmax_information"]
 
@@ -134,8 +147,8 @@ def softmax_information(rows: Array, probabilities: Array) -> Array:
 
 def _softmax_roots(owner: str, rows: Array, probabilities: Array) -> np.ndarray:
     """Return rows (N, q, q p) whose squares sum to (diag eta - eta eta^T) (x) x x^T in each case."""
-    x = on_host(owner, "rows", rows, ("N", "p - 1"))
-    eta = on_host(owner, "probabilities", probabilities, (len(x), "q"))
+    x = float64(owner, "rows", rows, ("N", "p - 1"))
+    eta = float64(owner, "probabilities", probabilities, (len(x), "q"))
     q, tolerance = eta.shape[1], 1e-4 if getattr(probabilities, "dtype", np.dtype(float)).itemsize >= 4 else 2e-2
     if (eta < -tolerance).any() or (np.abs(eta.sum(axis=1) - 1) > tolerance).any():
         raise ValueError(f"{owner}: probabilities must not be negative, and rows of them must have sum 1, got others")

@@ -12,8 +12,7 @@ from .._numbers import count, number
 from ..eigen import eigenbasis
 from ..errors import Status
 from ..low_rank import gram
-from ._float64 import float64, require_shape
-from ._float64 import magnitude
+from ._float64 import float64, magnitude, require_seed, require_shape
 from ._lanczos import Curvature, Lanczos, as_product, lanczos
 
 __all__ = [
@@ -164,14 +163,14 @@ def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: 
     size = number(name, "step", relative, lambda e: 0 < e < math.inf, wanted) * (1 + np.linalg.norm(centre))
 
     def product(v: np.ndarray) -> np.ndarray:
-        v = on_host(name, "v", v, centre.shape)
+        v = float64(name, "v", v, centre.shape)
         scale = magnitude(v)  # squares of v may vanish or overflow
         v = v / scale
         length = np.linalg.norm(v)
         if length == 0:
             return np.zeros_like(centre)
         e = size / length
-        after, before = (on_host(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
+        after, before = (float64(name, "gradient(x)", gradient(centre + d * v), centre.shape).copy() for d in (e, -e))
         difference: np.ndarray = (after - before) / (2 * e) * scale
         return difference
 
@@ -358,7 +357,7 @@ def bulk_and_edges(values: Array, *, taus: Sequence[float] = (1e-3, 1e-5, 1e-8))
     (2, 0.333)
     """
     name = "bulk_and_edges"
-    v = np.sort(on_host(name, "values", values, ("P",)))
+    v = np.sort(float64(name, "values", values, ("P",)))
     if not isinstance(taus, Sequence | np.ndarray) or isinstance(taus, str):
         raise TypeError(f"{name}: taus must be a sequence of numbers in (0, 1), got {type(taus).__name__}")
     levels = [number(name, f"taus[{k}]", tau, lambda x: 0 < x < 1, "a number in (0, 1)") for k, tau in enumerate(taus)]

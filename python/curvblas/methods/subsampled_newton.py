@@ -15,9 +15,7 @@ from ..eigen import eigenbasis
 from ..errors import Status
 from ._armijo import is_low_enough
 from ._conjugate_gradient import conjugate_gradient
-from ._float64 import back, float64
-from ._linear_models import GeneralizedLinearModel
-from ._conjugate_gradients import conjugate_gradients
+from ._float64 import back, float64, require_seed
 from ._linear_models import GeneralizedLinearModel, require_cases
 
 __all__ = [
@@ -132,8 +130,8 @@ def subsampled_direction(
     """
     owner = "subsampled_direction"
     _require_options(owner, regularization, shift, inner_rtol, inner_iterations)
-    n = len(on_host(owner, "x", x, ("n",)))
-    g = on_host(owner, "gradient", gradient, (n,))
+    n = len(float64(owner, "x", x, ("n",)))
+    g = float64(owner, "gradient", gradient, (n,))
     if cases is not None:
         cases = require_cases(owner, cases, problem.cases)
     if regularization == "spectral":

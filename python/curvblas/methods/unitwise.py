@@ -29,9 +29,21 @@ from .._numbers import number
 from ..cholesky import damped_cholesky
 from ..unitwise import accumulate_quasi_diagonal, solve_quasi_diagonal, update_unit_moments
 from ._float64 import back, float64
-from ._unit_metrics import as_layers, handed_back, loaded, require_kept, require_layers, saved, solve_units, zeros
-from ._on_host import like, on_host
 from ._unit_metrics import (
+    any_lost,
+    as_layers,
+    begun_anew,
+    handed_back,
+    loaded,
+    lost_units,
+    reported,
+    require_kept,
+    require_layers,
+    saved,
+    solve_units,
+    with_rows,
+    zeros,
+)
 
 __all__ = [
     "QuasiDiagonalNaturalGradient",
