@@ -441,3 +441,11 @@ def test_rprop_refuses_a_step_size_outside_of_its_limits(size):
 def test_rprop_refuses_limits_that_are_no_pair():
     with pytest.raises(ValueError, match="Rprop: limits must be two numbers"):
         newton.Rprop(2, limits=3)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-150])
+def test_conjugate_gradients_do_not_take_a_first_step_that_is_too_short_for_rounding(scale):
+    found = newton.minimize_cg(lambda x: (scale * (x @ x) / 2, scale * x), np.array([1.0, 2.0]))
+
+    assert found.success
+    assert found.x == pytest.approx([0, 0], abs=1e-5)

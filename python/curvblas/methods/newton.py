@@ -355,6 +355,7 @@ def _conjugate_iterates(objective: Objective, x0: Array, c2: float) -> Iterator[
     point = objective(x0)
     yield point
     direction, step, is_steepest = -point.gradient, min(1.0, 1 / point.norm), True
+    is_longest = False
     while True:
         if point.norm**2 == 0:
             yield FAILED  # squares of its gradient vanish
@@ -365,7 +366,10 @@ def _conjugate_iterates(objective: Objective, x0: Array, c2: float) -> Iterator[
         if following is point:
             if is_steepest:
                 is_rounding = step * point.norm**2 <= objective.noise(point.value)
-                yield ROUNDING if is_rounding or step * point.norm <= objective.noise(norm(point.x)) else FAILED
+                is_rounding = is_rounding or step * point.norm <= objective.noise(norm(point.x))
+                if is_longest or not is_rounding:
+                    yield ROUNDING if is_longest else FAILED
+                step, is_longest = max(step, 1 / point.norm), True  # too short a step is no rounding
             direction, is_steepest = -point.gradient, True
             continue
         change = following.gradient - point.gradient
@@ -375,5 +379,5 @@ def _conjugate_iterates(objective: Objective, x0: Array, c2: float) -> Iterator[
         # As if the value fell by as much as in the step before (Nocedal and Wright 2006, section 3.5).
         following_slope = inner(following.gradient, direction)
         step = min(result.step * slope / following_slope, 1e3 * result.step) if following_slope < 0 else result.step
-        point = following
+        point, is_longest = following, False
         yield point
