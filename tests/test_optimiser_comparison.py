@@ -8,11 +8,11 @@ import pytest
 from curvblas.examples import network, outputs
 from curvblas.examples.first_order import mean_gradient
 from curvblas.examples.optimiser_comparison import main
-from curvblas.examples.optimiser_comparison_contest import FAMILIES, optimiser_contest
-from curvblas.examples.optimiser_comparison_methods import HessianFree, SampleSpace
-from curvblas.examples.optimiser_comparison_plot import spread
 
-NAMES = [name for names in FAMILIES.values() for name in names]
+contest, methods, plot = (
+    pytest.importorskip(f"curvblas.examples.optimiser_comparison_{name}") for name in ("contest", "methods", "plot")
+)
+NAMES = [name for names in contest.FAMILIES.values() for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_the_quick_run_writes_a_picture(written):
 
 
 def test_the_contest_has_every_optimiser_of_the_families():
-    assert sorted(optimiser_contest(quick=False).axes) == sorted(NAMES)
+    assert sorted(contest.optimiser_contest(quick=False).axes) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +45,7 @@ def test_every_optimiser_ends_well_below_the_loss_of_initial_weights(written, ta
 
 
 def test_no_grid_has_more_than_two_axes_or_six_values():
-    grids = optimiser_contest(quick=False).axes.values()
+    grids = contest.optimiser_contest(quick=False).axes.values()
 
     assert all(len(axes) <= 2 and np.prod([len(values) for values in axes.values()]) <= 6 for axes in grids)
 
@@ -58,7 +58,7 @@ def minibatch(rng):
 
 def test_with_much_damping_the_step_in_sample_space_is_the_gradient_over_the_damping(rng, minibatch):
     weights = network.initial_weights((6, 5, 4), rng)
-    method = SampleSpace(weights, outputs.BERNOULLI, rate=1.0, damping=1e6, seed=0)
+    method = methods.SampleSpace(weights, outputs.BERNOULLI, rate=1.0, damping=1e6, seed=0)
 
     method.step(*minibatch)
 
@@ -72,7 +72,9 @@ def flat(layers):
 
 def test_steps_in_sample_space_solve_the_damped_system_with_their_memory(rng, minibatch):
     damping, draws = 0.1, np.random.default_rng([0, 1])
-    method = SampleSpace(network.initial_weights((6, 5, 4), rng), outputs.BERNOULLI, rate=0.3, damping=damping, seed=0)
+    method = methods.SampleSpace(
+        network.initial_weights((6, 5, 4), rng), outputs.BERNOULLI, rate=0.3, damping=damping, seed=0
+    )
     memory = 0.0
     for _ in range(3):
         weights = method.weights
@@ -93,7 +95,7 @@ def test_steps_in_sample_space_solve_the_damped_system_with_their_memory(rng, mi
 
 def test_gauss_newton_by_conjugate_gradients_fits_a_minibatch(rng, minibatch):
     weights = network.initial_weights((6, 20, 4), rng)
-    method = HessianFree(weights, outputs.BERNOULLI, damping=1e-2, iterations=50)
+    method = methods.HessianFree(weights, outputs.BERNOULLI, damping=1e-2, iterations=50)
 
     def loss():
         natural = network.forward(method.weights, minibatch[0])[1]
@@ -107,7 +109,7 @@ def test_gauss_newton_by_conjugate_gradients_fits_a_minibatch(rng, minibatch):
 
 
 def test_labels_are_spread_in_order_and_within_the_panel():
-    moved = spread(np.array([0.0, 0.01, 0.02, 0.5, 0.99, 1.0]), 0.05)
+    moved = plot.spread(np.array([0.0, 0.01, 0.02, 0.5, 0.99, 1.0]), 0.05)
 
     assert np.all(np.diff(moved) >= 0.05 - 1e-12)
     assert moved.min() >= 0
