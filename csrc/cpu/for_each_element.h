@@ -4,14 +4,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "cpu/element_ranges.h"
 #include "cpu/queue.h"
 
 namespace curvblas::cpu {
 
-/// With `work` for the elements [first, last) of a task.
-template <class Task, class Work>
-void for_each_range(const Queue& queue, std::span<const Task> tasks, double cost, const Work& work) {
+template <class Task>
+void for_each_element(const Queue& queue, std::span<const Task> tasks, double cost) {
     constexpr Index length = 1 << 14;
+    const ElementRange<Task> compiled = CompiledElements<Task>::of(queue.micro());
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(tasks.size()); ++t) {
         const Index count = tasks[t].count();
@@ -23,15 +24,9 @@ void for_each_range(const Queue& queue, std::span<const Task> tasks, double cost
             items.push_back({t, first, 1, 0, cost * static_cast<double>(std::min(length, count - first))});
     }
     queue.run(items, [&](const Item& item) {
-        Queue::for_each_matrix(
-            item, [&](Index t, Index first) { work(tasks[t], first, std::min(first + length, tasks[t].count())); });
-    });
-}
-
-template <class Task>
-void for_each_element(const Queue& queue, std::span<const Task> tasks, double cost) {
-    for_each_range(queue, tasks, cost, [](const Task& task, Index first, Index last) {
-        for (Index k = first; k < last; ++k) task.work(k);
+        Queue::for_each_matrix(item, [&](Index t, Index first) {
+            compiled.work(tasks[t], first, std::min(first + length, tasks[t].count()));
+        });
     });
 }
 

@@ -3,63 +3,18 @@
 #include "cpu/for_each_element.h"
 
 namespace curvblas::cpu {
-namespace {
 
-template <class Task>
-void run(const Queue& queue, std::span<const Task> tasks, double cost) {
-    const ElementRange<Task>& compiled = *queue.micro().lsr1_work;
-    for_each_range(queue, tasks, cost, compiled.work);
-}
-
-}  // namespace
-
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Curvature> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1CurvatureAgain> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Gamma> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Begin<float>> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Begin<double>> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Factor> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Invert> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Model> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Solve> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Combine> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1InvertProduct> tasks, double cost) {
-    run(queue, tasks, cost);
-}
-template <>
-void for_each_element(const Queue& queue, std::span<const Lsr1Multiply> tasks, double cost) {
-    run(queue, tasks, cost);
-}
+template void for_each_element(const Queue&, std::span<const Lsr1Begin<float>>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Begin<double>>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Curvature>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1CurvatureAgain>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Gamma>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Factor>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Invert>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Model>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Solve>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Combine>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1InvertProduct>, double);
+template void for_each_element(const Queue&, std::span<const Lsr1Multiply>, double);
 
 }  // namespace curvblas::cpu
