@@ -1,5 +1,6 @@
 """Checks of the numbers that objects are made with."""
 
+import math
 import numbers
 import operator
 from collections.abc import Callable, Sequence
@@ -74,6 +75,31 @@ def number(owner: str, name: str, value: Any, holds: Callable[[float], bool], wa
     if not holds(float(value)):
         raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
     return float(value)
+
+
+def positive(owner: str, name: str, value: Any) -> float:
+    """Return a real number that is positive and finite.
+
+    Parameters
+    ----------
+    owner, name : str
+        The class and the argument, named in errors.
+    value : float
+        Of any real type.
+
+    Returns
+    -------
+    float
+        The value.
+
+    Raises
+    ------
+    TypeError
+        Not a real number.
+    ValueError
+        Not positive, or not finite.
+    """
+    return number(owner, name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
 
 
 def block_begins(owner: str, dim: int, blocks: Sequence[int] | None) -> np.ndarray:

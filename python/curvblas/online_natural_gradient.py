@@ -9,7 +9,7 @@ import numpy as np
 
 from ._arrays import Array, Arrays, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
-from ._numbers import count, number
+from ._numbers import count, number, positive
 
 __all__ = ["OnlineNaturalGradient"]
 
@@ -101,8 +101,8 @@ class OnlineNaturalGradient:
         if len(ranks) != len(self._dims):
             raise ValueError(f"{_NAME}: rank must have an entry for each of {len(self._dims)} dims, got {len(ranks)}")
         self._ranks = [min(r, d - 1) for r, d in zip(ranks, self._dims, strict=True)]
-        self._alpha, self._epsilon = _positive("alpha", alpha), _positive("epsilon", epsilon)
-        self._history, self._period = _positive("history", history), count(_NAME, "update_period", update_period)
+        self._alpha, self._epsilon = positive(_NAME, "alpha", alpha), positive(_NAME, "epsilon", epsilon)
+        self._history, self._period = positive(_NAME, "history", history), count(_NAME, "update_period", update_period)
         self._delta = number(_NAME, "delta", delta, lambda x: 0 < x < 1, "a number in (0, 1)")
         self._minibatch_history = minibatch_history
         if minibatch_history is not None:
@@ -245,10 +245,6 @@ class OnlineNaturalGradient:
         if self._minibatch_history is not None:
             return 1 / self._minibatch_history
         return min(_MOST_ETA, 1 - math.exp(-N / self._history))
-
-
-def _positive(name: str, value: float) -> float:
-    return number(_NAME, name, value, lambda x: 0 < x < math.inf, "a finite number > 0")
 
 
 def _counts(name: str, value: int | Sequence[int]) -> list[int]:

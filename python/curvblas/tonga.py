@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
 from ._backend import backend_of
-from ._numbers import block_begins, count, number
+from ._numbers import block_begins, count, number, positive
 
 __all__ = ["TONGA"]
 
@@ -97,8 +97,8 @@ class TONGA:
                 f"TONGA: window |log decay| must be at most {_LARGEST_SCALE:g}, got "
                 f"{-self._window * math.log(decay):.3g} for window = {window} and decay = {decay}"
             )
-        self._initial_damping = _positive("damping", damping)
-        self._min_damping = -1.0 if min_damping is None else _positive("min_damping", min_damping)
+        self._initial_damping = positive("TONGA", "damping", damping)
+        self._min_damping = -1.0 if min_damping is None else positive("TONGA", "min_damping", min_damping)
         self._renormalize = bool(renormalize)
         self._begins = block_begins("TONGA", self._dim, blocks)
         self._memory: dict[str, Array] = {}
@@ -205,7 +205,3 @@ class TONGA:
             raise ValueError(f"TONGA: state['steps'] = {state['steps']} does not fit the other entries")
         self._memory = {name: copied(array) for name, array in memory.items()}
         self._count, self._steps = int(state["count"]), int(state["steps"])
-
-
-def _positive(name: str, value: float) -> float:
-    return number("TONGA", name, value, lambda x: 0 < x < math.inf, "a finite number > 0")

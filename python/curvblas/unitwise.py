@@ -217,9 +217,10 @@ def solve_quasi_diagonal(
 
     Notes
     -----
-    A unit whose M_00 is 0 is dead: its solution is 0 and its status ``OK``; so is w_i where M_ii is 0, an input that
-    was 0 throughout. Statuses of a unit: ``NOT_FINITE`` (its moments, gradient or solution hold NaN or Inf),
-    ``NOT_POSITIVE_DEFINITE`` (M_00 or an M_ii is negative, or M_ii M_00 - M_0i^2 below what rounding explains),
+    A unit whose M_00 is 0 is dead, whatever its M_0i: its solution is 0 and its status ``OK``; so is w_i where M_ii is
+    0, an input that was 0 throughout. Statuses of a unit: ``NOT_FINITE`` (its gradient, its solution, or moments that
+    are read hold NaN or Inf: the last column of ``second_moments`` is not), ``NOT_POSITIVE_DEFINITE`` (M_00 or an M_ii
+    is negative, or M_ii M_00 - M_0i^2 below what rounding explains in a unit that is not dead),
     ``INVALID_PARAMETER`` (a bad entry of an *array* ``damping``). Its solution is NaN then, and no other unit is
     touched. It is not the inverse of the arrow matrix that has the moments and zeros elsewhere: that one need not be
     positive definite. Computed in float64; 8 q p flops a layer.

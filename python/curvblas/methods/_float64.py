@@ -225,25 +225,3 @@ def dtype_of(like: Any) -> type[np.floating[Any]]:
         A scalar type of NumPy.
     """
     return np.float32 if getattr(on_cpu_as_numpy(like), "dtype", None) == np.float32 else np.float64
-
-
-def require_seed(owner: str, seed: int) -> None:
-    """Refuse what is no seed.
-
-    Parameters
-    ----------
-    owner : str
-        The function, named in the error.
-    seed : int >= 0
-
-    Raises
-    ------
-    TypeError
-        Not an integer.
-    ValueError
-        A negative one.
-    """
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
-        raise TypeError(f"{owner}: seed must be an int >= 0, got {type(seed).__name__}")
-    if seed < 0:
-        raise ValueError(f"{owner}: seed must be an int >= 0, got {seed}")

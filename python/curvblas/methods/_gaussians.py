@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._numbers import number
+from .._numbers import positive
 from ._family import Diagonal, Family, Vector
 
 LOG_2PI = math.log(2 * math.pi)
@@ -33,7 +33,7 @@ class Gaussian(Diagonal):
     kind: ClassVar[str] = "gaussian"
 
     def __init__(self, variance: float = 1.0) -> None:
-        self._variance = number("Gaussian", "variance", variance, lambda x: 0 < x < math.inf, "a finite number > 0")
+        self._variance = positive("Gaussian", "variance", variance)
 
     @property
     def variance(self) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, in_kind, require_state
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..errors import Status
 from ._float64 import back, float64
 
@@ -86,7 +86,7 @@ class Rprop:
         n = count(_NAME, "dim", dim)
         if variant not in VARIANTS:
             raise ValueError(f"{_NAME}: variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
-        size = number(_NAME, "step_size", step_size, lambda x: 0 < x < math.inf, "a finite number > 0")
+        size = positive(_NAME, "step_size", step_size)
         self._factors = (
             number(_NAME, "increase", increase, lambda x: 1 < x < math.inf, "a finite number > 1"),
             number(_NAME, "decrease", decrease, lambda x: 0 < x < 1, "a number in (0, 1)"),

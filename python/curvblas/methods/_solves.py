@@ -1,11 +1,9 @@
 """Two ways to solve with a damped curvature matrix, and an inverse that is kept up to date."""
 
-import math
-
 import numpy as np
 
 from .._arrays import Array
-from .._numbers import number
+from .._numbers import number, positive
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..sample_space import sample_space_solve
@@ -93,7 +91,7 @@ def woodbury_solve(rows: Array, grad: Array, damping: float) -> Solution:
     array([1., 2.])
     """
     R, g = (float64("woodbury_solve", name, x) for name, x in (("rows", rows), ("grad", grad)))
-    damping = number("woodbury_solve", "damping", damping, lambda x: 0 < x < math.inf, "a finite number > 0")
+    damping = positive("woodbury_solve", "damping", damping)
     if R.ndim != 2 or g.shape != R.shape[1:]:
         raise ValueError(f"woodbury_solve: grad must have shape (P,) for rows (N, P) {R.shape}, got {g.shape}")
     result = sample_space_solve(R, R @ g, damping)

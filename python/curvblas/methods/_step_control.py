@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ._float64 import back, float64
 
 _PARALLEL = 1e-12  # squared sines of less are rounding
@@ -55,11 +55,11 @@ class LevenbergMarquardt:
     """
 
     def __init__(self, damping: float, *, base: float = 0.95, interval: int = 5, smallest: float = 1e-8) -> None:
-        name, positive = type(self).__name__, "a finite number > 0"
-        self.damping = number(name, "damping", damping, lambda x: 0 < x < math.inf, positive)
+        name = type(self).__name__
+        self.damping = positive(name, "damping", damping)
         self._base = number(name, "base", base, lambda x: 0 < x < 1, "a number in (0, 1)")
         self._interval = count(name, "interval", interval)
-        self._smallest = number(name, "smallest", smallest, lambda x: 0 < x < math.inf, positive)
+        self._smallest = positive(name, "smallest", smallest)
         self._steps = 0
         self.rho = math.nan
 
@@ -125,7 +125,7 @@ class LevenbergMarquardt:
         name = type(self).__name__
         if not {"damping", "steps"} <= state.keys():
             raise ValueError(f"{name}: state must have damping, steps, got {', '.join(state)}")
-        damping = number(name, "state['damping']", state["damping"], lambda x: 0 < x < math.inf, "a finite number > 0")
+        damping = positive(name, "state['damping']", state["damping"])
         steps = count(name, "state['steps'] + 1", state["steps"] + 1) - 1
         self.damping, self._steps = damping, steps
 
@@ -168,7 +168,7 @@ def kl_clip(inner: float, rate: float, limit: float) -> float:
     """
     inner = number("kl_clip", "inner", inner, lambda _: True, "a number")
     for name, x in (("rate", rate), ("limit", limit)):
-        number("kl_clip", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
+        positive("kl_clip", name, x)
     return clip_factor(inner, limit, rate)
 
 

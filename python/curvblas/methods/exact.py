@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, require_state
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..errors import Status
 from ..kronecker import update_factors
 from ..sample_space import sample_space_solve
@@ -130,8 +130,7 @@ class NaturalGradient:
         self._decay = number(name, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
         if decay and solver != "explicit":
             raise ValueError(f"{name}: decay must be 0 with solver={solver!r}, got {decay}")
-        wanted = "a finite number > 0"
-        self._clip = math.inf if clip is None else number(name, "clip", clip, lambda x: 0 < x < math.inf, wanted)
+        self._clip = math.inf if clip is None else positive(name, "clip", clip)
         self._previous: np.ndarray | None = None
         self._fisher, self._weight = np.zeros((0, 0)), 0.0
         self.status = Status.OK

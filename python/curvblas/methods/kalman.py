@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, Arrays, in_kind, on_cpu_as_numpy
-from .._numbers import count, number
+from .._numbers import count, positive
 from ..errors import Status
 from ..kalman import KalmanNaturalGradient
 from ._float64 import back, float64
@@ -94,7 +94,7 @@ def observation(family: str, jacobian: Array, natural: Array, targets: Array, *,
     owner = "observation"
     if family not in FAMILIES:
         raise ValueError(f"{owner}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
-    variance = number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
+    variance = positive(owner, "variance", variance)
     J = float64(owner, "jacobian", jacobian)
     if J.ndim not in {2, 3} or 0 in J.shape[:-1]:
         raise ValueError(f"{owner}: jacobian must have shape (o, dim) or (N, o, dim) with N, o > 0, got {J.shape}")
@@ -223,7 +223,7 @@ class ExponentialFamilyFilter:
         if family not in FAMILIES:
             raise ValueError(f"{_NAME}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
         self._family = family
-        self._variance = number(_NAME, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._variance = positive(_NAME, "variance", variance)
         self._filter = KalmanNaturalGradient(dim, covariance=covariance, fading=fading, blocks=blocks)
         self.case_status: Array = np.zeros(1, np.int8)
 

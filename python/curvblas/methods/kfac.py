@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, copied, in_kind, on_cpu_as_numpy, require_state
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..ekfac import update_ekfac_moments
 from ..errors import Status
 from ..preconditioning import precondition, precondition_eigen
@@ -181,7 +181,7 @@ class KFAC:
         require_rows(f"{_NAME}.step", self.layers, inputs, derivatives)
         self._require_dtype(grads, inputs)
         for name, x in (("rate", rate), ("clip", 1.0 if clip is None else clip)):
-            number(f"{_NAME}.step", name, x, lambda x: 0 < x < math.inf, "a finite number > 0")
+            positive(f"{_NAME}.step", name, x)
         self.update(inputs, derivatives)
         directions = self.precondition(grads)
         nu = 1.0 if clip is None else _clip(grads, directions, rate, clip)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, in_kind
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..low_rank import gram
@@ -148,9 +148,9 @@ def natural_q_step(
     """
     owner = "natural_q_step"
     damping = number(owner, "damping", damping, lambda x: 0 <= x < math.inf, "a finite number >= 0")
-    rate = _positive(owner, "rate", rate)
+    rate = positive(owner, "rate", rate)
     if max_divergence is not None:
-        max_divergence = _positive(owner, "max_divergence", max_divergence)
+        max_divergence = positive(owner, "max_divergence", max_divergence)
     if method not in METHODS:
         raise ValueError(f"{owner}: method must be one of {', '.join(METHODS)}, got {method!r}")
     J = float64(owner, "jacobian", jacobian, ("n", "P"))
@@ -294,10 +294,10 @@ class NaturalQ:
         method: str = "woodbury",
     ) -> None:
         self._dim = count("NaturalQ", "dim", dim)
-        self.rate = _positive("NaturalQ", "rate", rate)
+        self.rate = positive("NaturalQ", "rate", rate)
         self._decay = number("NaturalQ", "decay", decay, lambda x: 0 < x <= 1, "a number in (0, 1]")
         self._damping = number("NaturalQ", "damping", damping, lambda x: 0 <= x < math.inf, "a finite number >= 0")
-        self._limit = None if max_divergence is None else _positive("NaturalQ", "max_divergence", max_divergence)
+        self._limit = None if max_divergence is None else positive("NaturalQ", "max_divergence", max_divergence)
         if method not in METHODS:
             raise ValueError(f"NaturalQ: method must be one of {', '.join(METHODS)}, got {method!r}")
         self._method, self._steps = method, 0
@@ -362,10 +362,6 @@ class NaturalQ:
         """
         if "rate" not in state or "steps" not in state:
             raise ValueError(f"NaturalQ: state must have rate, steps, got {', '.join(state)}")
-        rate = _positive("NaturalQ", "state['rate']", state["rate"])
+        rate = positive("NaturalQ", "state['rate']", state["rate"])
         steps = count("NaturalQ", "state['steps']", state["steps"], least=0)
         self.rate, self._steps = rate, steps
-
-
-def _positive(owner: str, name: str, value: float) -> float:
-    return number(owner, name, value, lambda x: 0 < x < math.inf, "a finite number > 0")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, in_kind, on_cpu_as_numpy, require_state
-from .._numbers import number
+from .._numbers import number, positive
 from ..eigen import eigenbasis
 from ..errors import Status
 from ..kronecker import update_factors
@@ -76,7 +76,7 @@ class PRONG:
 
     def __init__(self, layers: Sequence[AnyLayer], *, damping: float = 1e-3, momentum: float = 0.0) -> None:
         self.layers = require_layers(_NAME, layers)
-        self.damping = number(_NAME, "damping", damping, lambda x: 0 < x < math.inf, "a finite number > 0")
+        self.damping = positive(_NAME, "damping", damping)
         self.momentum = number(_NAME, "momentum", momentum, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self.status = np.zeros(len(self.layers), np.int8)
         self._coordinates = self.status
@@ -163,7 +163,7 @@ class PRONG:
         TypeError
             An array on a device.
         """
-        rate = number(f"{_NAME}.step", "rate", rate, lambda x: 0 < x < math.inf, "a finite number > 0")
+        rate = positive(f"{_NAME}.step", "rate", rate)
         V = self._matrices("step", "grads", grads)
         directions = precondition(V, self._metrics, self._squares)
         self.status, steps = self._coordinates.copy(), []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..cholesky import cholesky_solve, damped_cholesky
 from ..errors import Status
 from ..kronecker import update_factors
@@ -86,7 +86,7 @@ def neuron_information(kind: str, t: Array, *, leak: float = 0.0, width: float =
     x = float64(owner, "t", t)
     number(owner, "leak", leak, lambda v: 0 <= v < 1, "a number in [0, 1)")
     number(owner, "width", width, lambda v: 0 <= v < np.inf, "a finite number >= 0")
-    number(owner, "alpha", alpha, lambda v: 0 < v < np.inf, "a finite number > 0")
+    positive(owner, "alpha", alpha)
     if kind not in _NEURONS:
         raise ValueError(f"{owner}: kind must be one of {', '.join(_NEURONS)}, got {kind!r}")
     if kind == "linear":
@@ -216,7 +216,7 @@ class RelativeNaturalGradient:
         if isinstance(kinds, str) or not set(kinds) <= set(_KINDS):
             raise ValueError(f"{owner}: kinds must be a sequence of {', '.join(_KINDS)}, got {kinds!r}")
         self._kinds = tuple(kinds)
-        self._damping = number(owner, "damping", damping, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._damping = positive(owner, "damping", damping)
         self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self._period = count(owner, "period", period)
         self._shape = {"leak": leak, "width": width, "alpha": alpha}

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._arrays import Array, in_kind
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..eigen import eigenbasis
 from ..errors import Status
 from ..low_rank import gram
-from ._float64 import float64, magnitude, require_seed, require_shape
+from ._float64 import float64, magnitude, require_shape
 from ._lanczos import Curvature, Lanczos, as_product, lanczos
 
 __all__ = [
@@ -159,8 +159,7 @@ def hessian_product(gradient: Callable[[np.ndarray], Array], x: Array, *, step: 
     name = "hessian_product"
     centre = float64(name, "x", x, ("P",)).copy()
     relative = np.cbrt(np.finfo(np.float64).eps) if step is None else step
-    wanted = "a finite number > 0"
-    size = number(name, "step", relative, lambda e: 0 < e < math.inf, wanted) * (1 + np.linalg.norm(centre))
+    size = positive(name, "step", relative) * (1 + np.linalg.norm(centre))
 
     def product(v: np.ndarray) -> np.ndarray:
         v = float64(name, "v", v, centre.shape)
@@ -233,7 +232,7 @@ class Quadrature:
         float64 array, shape (points,)
             ``sum_i weights_i N(grid; nodes_i, width^2)``; its integral is 1. NaN if no draw is ok.
         """
-        sigma = number("Quadrature.density", "width", width, lambda w: 0 < w < math.inf, "a finite number > 0")
+        sigma = positive("Quadrature.density", "width", width)
         t = float64("Quadrature.density", "grid", grid, ("points",))
         if not len(self.nodes):
             return np.full(len(t), np.nan)
@@ -285,7 +284,7 @@ def quadrature(curvature: Curvature, dim: int, *, steps: int = 100, draws: int =
     (array([1., 5.]), array([0.75, 0.25]), 28.0)
     """
     P, draws = count("quadrature", "dim", dim), count("quadrature", "draws", draws)
-    require_seed("quadrature", seed)
+    count("quadrature", "seed", seed, least=0)
     product, rng = as_product("quadrature", curvature, P), np.random.default_rng(seed)
     runs = [lanczos(product, rng.choice([-1.0, 1.0], P), steps) for _ in range(draws)]
     status = np.array([run.status for run in runs], np.int8)

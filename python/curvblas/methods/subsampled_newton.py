@@ -9,13 +9,13 @@ import numpy as np
 
 from .._arrays import Array
 from .._minimize import FAILED, MinimizeResult, minimize
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from .._objective import Objective, Point, inner, own
 from ..eigen import eigenbasis
 from ..errors import Status
 from ._armijo import is_low_enough
 from ._conjugate_gradient import conjugate_gradient
-from ._float64 import back, float64, require_seed
+from ._float64 import back, float64
 from ._linear_models import GeneralizedLinearModel, require_cases
 
 __all__ = [
@@ -282,7 +282,7 @@ class _Sampler:
     """The samples of the Hessian and of the gradient; None where they are all cases."""
 
     def __init__(self, owner: str, cases: int, seed: int, hessian: int, gradient: int | None) -> None:
-        require_seed(owner, seed)
+        count(owner, "seed", seed, least=0)
         self._cases, self._seed = cases, seed
         self._hessian = count(owner, "hessian_cases", hessian)
         self._gradient = cases if gradient is None else count(owner, "gradient_cases", gradient)
@@ -412,9 +412,9 @@ def gradient_sample_size(bound: float, accuracy: float, *, failure: float = 0.1)
     >>> subsampled_newton.gradient_sample_size(1.0, 0.5)
     113
     """
-    owner, wanted = "gradient_sample_size", "a finite number > 0"
-    G = number(owner, "bound", bound, lambda value: 0 < value < math.inf, wanted)
-    eps = number(owner, "accuracy", accuracy, lambda value: 0 < value < math.inf, wanted)
+    owner = "gradient_sample_size"
+    G = positive(owner, "bound", bound)
+    eps = positive(owner, "accuracy", accuracy)
     root = G / eps * (1 + math.sqrt(8 * math.log(1 / _share(owner, "failure", failure))))
     return _ceil(owner, root * root)
 

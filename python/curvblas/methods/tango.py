@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, in_kind, require_state
-from .._numbers import count, number
+from .._numbers import count, number, positive
 from ..errors import Status
 from ._float64 import float64, rounded
 
@@ -125,7 +125,7 @@ class TANGO:
 
     @gamma.setter
     def gamma(self, value: float) -> None:
-        self._gamma = _fast_rate("gamma", value)
+        self._gamma = positive("TANGO", "gamma", value)
 
     @property
     def dt(self) -> float:
@@ -231,12 +231,8 @@ class TANGO:
         wanted, name = "a number in [0, 1]", "state['previous_dt']"
         previous = number("TANGO", name, state["previous_dt"], lambda x: 0 <= x <= 1, wanted)
         steps = count("TANGO", "state['steps']", state["steps"], least=0)
-        gamma, dt = _fast_rate("state['gamma']", state["gamma"]), _slow_rate("state['dt']", state["dt"])
+        gamma, dt = positive("TANGO", "state['gamma']", state["gamma"]), _slow_rate("state['dt']", state["dt"])
         self._velocity, self._previous_dt, self._steps, self._gamma, self._dt = velocity, previous, steps, gamma, dt
-
-
-def _fast_rate(name: str, value: float) -> float:
-    return number("TANGO", name, value, lambda x: 0 < x < np.inf, "a finite number > 0")
 
 
 def _slow_rate(name: str, value: float) -> float:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, Arrays, Parameter, in_kind
-from .._numbers import number
+from .._numbers import number, positive
 from ..cholesky import damped_cholesky
 from ..unitwise import accumulate_quasi_diagonal, solve_quasi_diagonal, update_unit_moments
 from ._float64 import back, float64
@@ -241,7 +241,7 @@ def backpropagated_weights(
 def _require_distribution(owner: str, distribution: str, variance: float) -> str:
     if distribution not in _DISTRIBUTIONS:
         raise ValueError(f"{owner}: distribution must be one of {', '.join(_DISTRIBUTIONS)}, got {distribution!r}")
-    number(owner, "variance", variance, lambda x: 0 < x < np.inf, "a finite number > 0")
+    positive(owner, "variance", variance)
     return distribution
 
 
@@ -281,7 +281,7 @@ class UnitwiseNaturalGradient:
 
     def __init__(self, *, damping: float, decay: float = 0.95) -> None:
         owner = type(self).__name__
-        self._damping = number(owner, "damping", damping, lambda x: 0 < x < np.inf, "a finite number > 0")
+        self._damping = positive(owner, "damping", damping)
         self._decay = number(owner, "decay", decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
         self._moments: list[Array] | None = None
         self._steps, self._suspect = 0, False
