@@ -4,11 +4,8 @@ import numpy as np
 
 from curvblas.methods import dice
 
+from oracle import relative_error
 from oracle.methods_dice import Choices
-
-
-def _relative(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def estimate(
@@ -34,13 +31,13 @@ def estimate(
 def expected_gradient() -> float:
     """Mean over all paths of the gradient from returns to go == gradient of the enumerated expectation."""
     process, theta = Choices(3, is_direct=True), np.array([0.4, -0.7])
-    return _relative(estimate(process, theta, 0.9)[1], process.expectation(theta, 0.9)[1])
+    return relative_error(estimate(process, theta, 0.9)[1], process.expectation(theta, 0.9)[1])
 
 
 def expected_hessian() -> float:
     """Mean over all paths of Hessian-vector products with the weights == Hessian of the enumerated expectation."""
     process, theta = Choices(3, is_direct=True), np.array([0.4, -0.7])
-    return _relative(estimate(process, theta, 0.9)[2], process.expectation(theta, 0.9)[2])
+    return relative_error(estimate(process, theta, 0.9)[2], process.expectation(theta, 0.9)[2])
 
 
 def expected_hessian_with_baseline() -> float:
@@ -48,7 +45,7 @@ def expected_hessian_with_baseline() -> float:
     process, theta = Choices(3), np.array([0.4, -0.7])
     baseline = np.concatenate([np.zeros((1, 8)), 0.3 + process.paths.T[:-1]])  # of earlier choices only
     found = estimate(process, theta, 0.9, baseline=baseline, order=2)[2]
-    return _relative(found, process.expectation(theta, 0.9)[2])
+    return relative_error(found, process.expectation(theta, 0.9)[2])
 
 
 def curvature_of_divergence() -> float:
@@ -62,7 +59,7 @@ def curvature_of_divergence() -> float:
         tangents = (scores @ v)[None]
         seen = weights.hessian_product(tangents, tangents)
         columns.append(p @ ((seen.log_probs + seen.rewards).T * scores) - fisher @ v)
-    return _relative(np.stack(columns), fisher)
+    return relative_error(np.stack(columns), fisher)
 
 
 IDENTITIES = [

@@ -6,10 +6,7 @@ import curvblas as cb
 from curvblas.methods import exact, families
 
 from identities import largest
-
-
-def _relative(found, expected):
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+from oracle import relative_error
 
 
 def _softmax(cases, inputs, classes, seed):
@@ -46,7 +43,7 @@ def explicit_is_sample_space_is_conjugate_gradients() -> float:
             by_products = exact.conjugate_gradient(
                 lambda v, R=R: R.T @ (R @ v), R.T @ e, damping=damping, rtol=1e-14
             ).solution
-            worst = largest(worst, _relative(explicit, short), _relative(by_products, short))
+            worst = largest(worst, relative_error(explicit, short), relative_error(by_products, short))
     return worst
 
 
@@ -54,7 +51,7 @@ def woodbury_is_explicit() -> float:
     """(v - R^T (R R^T + d I)^-1 R v) / d == (R^T R + d I)^-1 v for any v."""
     rng = np.random.default_rng(2)
     R, v = rng.standard_normal((8, 30)), rng.standard_normal(30)
-    return _relative(exact.woodbury_solve(R, v, 0.1).solution, exact.explicit_solve(R.T @ R, v, 0.1).solution)
+    return relative_error(exact.woodbury_solve(R, v, 0.1).solution, exact.explicit_solve(R.T @ R, v, 0.1).solution)
 
 
 def tonga_is_dense_is_sample_space() -> float:
@@ -67,7 +64,7 @@ def tonga_is_dense_is_sample_space() -> float:
     e = decay ** (-np.arange(11, -1, -1) / 2) / 12
     found.append(cb.sample_space_solve(rows, e, damping).solution)
     expected = exact.explicit_solve(rows.T @ rows, G.mean(axis=0), damping).solution
-    return largest(*(_relative(x, expected) for x in found))
+    return largest(*(relative_error(x, expected) for x in found))
 
 
 def min_sr_is_gauss_newton() -> float:
@@ -79,7 +76,7 @@ def min_sr_is_gauss_newton() -> float:
     hessian = np.stack([np.diag(q) - np.outer(q, q) for q in p])
     grad = np.einsum("nop,no->p", J, p - y) / len(J)
     expected = exact.explicit_solve(exact.ggn(J, hessian), grad, 1e-3).solution
-    return _relative(cb.sample_space_solve(R, e, 1e-3).solution, expected)
+    return relative_error(cb.sample_space_solve(R, e, 1e-3).solution, expected)
 
 
 def fisher_of_softmax_layer_is_its_kronecker_product() -> float:
@@ -91,7 +88,7 @@ def fisher_of_softmax_layer_is_its_kronecker_product() -> float:
     root = np.ascontiguousarray(family.fisher_root(outputs)[0].T)  # its rows are the derivatives of K-FAC's exact G
     G = cb.update_factors(np.zeros((4, 4)), root, decay=0.0, scale=1.0)
     A = cb.update_factors(np.zeros((6, 6)), X, decay=0.0, scale=1.0)
-    return largest(_relative(relative_metric, F), _relative(np.kron(G, A), F))
+    return largest(relative_error(relative_metric, F), relative_error(np.kron(G, A), F))
 
 
 def kl_clip_is_the_trust_region_of_distributed_kfac() -> float:
@@ -102,7 +99,7 @@ def kl_clip_is_the_trust_region_of_distributed_kfac() -> float:
     u = np.linalg.solve(C, g)
     step = -rate * exact.kl_clip(g @ u, rate, limit) * u
     trust_region = -min(rate, np.sqrt(limit / (g @ u))) * u
-    return largest(_relative(step, trust_region), abs(step @ C @ step / limit - 1))
+    return largest(relative_error(step, trust_region), abs(step @ C @ step / limit - 1))
 
 
 def natural_gradient_of_logistic_regression_is_newton() -> float:
@@ -115,7 +112,7 @@ def natural_gradient_of_logistic_regression_is_newton() -> float:
     root = np.sqrt(p * (1 - p))
     responses = outputs[:, 0] + (y[:, 0] - p) / (p * (1 - p))
     reweighted = np.linalg.lstsq(X * root[:, None], responses * root, rcond=None)[0] - w
-    return largest(_relative(step, newton), _relative(step, reweighted))
+    return largest(relative_error(step, newton), relative_error(step, reweighted))
 
 
 def spectrum_of_fisher_is_that_of_its_gram_matrix() -> float:
@@ -138,7 +135,7 @@ def online_inverse_is_a_fading_kalman_filter() -> float:
         C = exact.update_inverse(C, g, rate).solution
         G = (1 - rate) * G + rate * np.outer(g, g)
         method.step(g[None], np.zeros(1), np.array([1 / rate]))
-    return largest(_relative(C, np.linalg.inv(G)), _relative(C, method.covariance))
+    return largest(relative_error(C, np.linalg.inv(G)), relative_error(C, method.covariance))
 
 
 def step_is_invariant_to_affine_maps() -> float:
@@ -151,7 +148,7 @@ def step_is_invariant_to_affine_maps() -> float:
         R = exact.fisher_rows(jacobian, family, outputs)
         return cb.sample_space_solve(R, exact.whitened_errors(family, outputs, y), 0.0).solution
 
-    return _relative(B @ step(J @ B), step(J))
+    return relative_error(B @ step(J @ B), step(J))
 
 
 def quadratic_loss_is_predicted() -> float:
@@ -178,7 +175,7 @@ def linear_gaussian_is_solved_in_one_step() -> float:
     family, outputs = families.Gaussian(variance=2.0), (X @ w)[:, None]
     R, e = exact.fisher_rows(X[:, None], family, outputs), exact.whitened_errors(family, outputs, y)
     step = -cb.sample_space_solve(R, e, 0.0).solution
-    return _relative(w + step, np.linalg.lstsq(X, y[:, 0], rcond=None)[0])
+    return relative_error(w + step, np.linalg.lstsq(X, y[:, 0], rcond=None)[0])
 
 
 IDENTITIES = [

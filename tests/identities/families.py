@@ -5,12 +5,9 @@ import numpy as np
 from curvblas.methods import families
 
 from identities import largest
+from oracle import relative_error
 
 STEP = 1e-20  # of complex steps, whose square vanishes
-
-
-def _relative(found, expected):
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def natural_gradient_is_the_gradient_in_mean_parameters() -> float:
@@ -27,7 +24,7 @@ def natural_gradient_is_the_gradient_in_mean_parameters() -> float:
     units = np.eye(2)
     by_mean = np.array([loss(mean + 1j * STEP * u).imag / STEP for u in units])
     by_eta = np.array([loss(mean_of(eta + 1j * STEP * u)).imag / STEP for u in units])
-    return _relative(family.natural_gradient(eta, by_eta).solution, by_mean)
+    return relative_error(family.natural_gradient(eta, by_eta).solution, by_mean)
 
 
 def fisher_of_mean_parameters_is_the_inverse() -> float:
@@ -37,7 +34,7 @@ def fisher_of_mean_parameters_is_the_inverse() -> float:
     F = families.Bernoulli().fisher(eta)
     forth = [(1 / (1 + np.exp(-(eta + 1j * STEP * u)))).imag / STEP for u in np.eye(3)]
     back = [np.log((p + 1j * STEP * u) / (1 - p - 1j * STEP * u)).imag / STEP for u in np.eye(3)]
-    return largest(_relative(F, np.array(forth)), _relative(F @ np.array(back), np.eye(3)))
+    return largest(relative_error(F, np.array(forth)), relative_error(F @ np.array(back), np.eye(3)))
 
 
 def second_derivative_of_expected_log_likelihood_is_minus_fisher() -> float:
@@ -50,7 +47,7 @@ def second_derivative_of_expected_log_likelihood_is_minus_fisher() -> float:
         return p - odds / odds.sum()
 
     hessian = [gradient(scores + 1j * STEP * u).imag / STEP for u in np.eye(4)]
-    return _relative(-np.array(hessian), family.fisher(scores))
+    return relative_error(-np.array(hessian), family.fisher(scores))
 
 
 def bernoulli_is_categorical_of_two() -> float:
@@ -58,7 +55,7 @@ def bernoulli_is_categorical_of_two() -> float:
     logit, g, damping = np.array([1.3]), np.array([0.4]), 0.2
     one = families.Bernoulli().natural_gradient(logit, g, damping).solution
     two = families.Categorical().natural_gradient(np.append(logit, 0), np.append(g, -g), 2 * damping).solution
-    return _relative(two[:1] - two[1:], one)
+    return relative_error(two[:1] - two[1:], one)
 
 
 def cramer_rao_is_attained_by_the_mean() -> float:
@@ -66,7 +63,7 @@ def cramer_rao_is_attained_by_the_mean() -> float:
     rate, n, family = np.array([0.3, 5.0]), 7, families.Poisson()
     log_rate = np.log(rate)
     slope = np.diag(rate)  # of the rate by its logarithm
-    return _relative(slope @ family.cramer_rao(log_rate, n) @ slope, np.diag(rate) / n)
+    return relative_error(slope @ family.cramer_rao(log_rate, n) @ slope, np.diag(rate) / n)
 
 
 IDENTITIES = [

@@ -6,11 +6,7 @@ import curvblas as cb
 
 import oracle
 from identities import largest
-from oracle import low_rank
-
-
-def _relative(found, expected) -> float:
-    return float(np.linalg.norm(np.subtract(found, expected)) / np.linalg.norm(expected))
+from oracle import low_rank, relative_error
 
 
 def _definite(rng, n, smallest=0.1):
@@ -32,7 +28,7 @@ def spring_without_momentum() -> float:
         plain = cb.sample_space_solve(J, e, 0.1).solution
         spring = cb.sample_space_solve(J, e, 0.1, previous=previous, momentum=0.0).solution
         explicit = np.linalg.solve(J.conj().T @ J + 0.1 * np.eye(40), J.conj().T @ e)
-        worst = largest(worst, _relative(plain, explicit), _relative(spring, plain))
+        worst = largest(worst, relative_error(plain, explicit), relative_error(spring, plain))
     return worst
 
 
@@ -44,7 +40,7 @@ def spring_is_ridge() -> float:
     found = cb.sample_space_solve(J, e, 1e-3, previous=previous, momentum=0.9).solution
 
     expected = np.linalg.solve(J.T @ J + 1e-3 * np.eye(40), J.T @ e + 1e-3 * 0.9 * previous)
-    return _relative(found, expected)
+    return relative_error(found, expected)
 
 
 def lbfgs_in_the_trust_region_solver() -> float:
@@ -59,7 +55,7 @@ def lbfgs_in_the_trust_region_solver() -> float:
 
     assert found.status == cb.Status.OK
     assert found.case == 0
-    return _relative(found.step, cb.lbfgs_direction(S, Y, g))
+    return relative_error(found.step, cb.lbfgs_direction(S, Y, g))
 
 
 def lbfgs_is_bfgs() -> float:
@@ -67,7 +63,7 @@ def lbfgs_is_bfgs() -> float:
     rng = np.random.default_rng(4)
     S, Y = _pairs(rng, 30, 5, _definite(rng, 30))
     g = rng.standard_normal(30)
-    return _relative(cb.lbfgs_direction(S, Y, g), -oracle.bfgs_inverse(S, Y) @ g)
+    return relative_error(cb.lbfgs_direction(S, Y, g), -oracle.bfgs_inverse(S, Y) @ g)
 
 
 def lsr1_of_a_quadratic() -> float:
@@ -78,7 +74,7 @@ def lsr1_of_a_quadratic() -> float:
 
     found = cb.lsr1_step(S, Y, g, 1e6, gamma=20.0)
 
-    return _relative(found.step, -np.linalg.solve(H, g))
+    return relative_error(found.step, -np.linalg.solve(H, g))
 
 
 def lsr1_of_an_indefinite_quadratic() -> float:
@@ -90,7 +86,7 @@ def lsr1_of_an_indefinite_quadratic() -> float:
     found = cb.lsr1_step(S, Y, g, 3.0, gamma=20.0)
 
     sigma = oracle.trust_region(H, g, 3.0)[1]
-    return _relative(found.step, -np.linalg.solve(H + sigma * np.eye(8), g))
+    return relative_error(found.step, -np.linalg.solve(H + sigma * np.eye(8), g))
 
 
 def kaldi_is_its_definition() -> float:
@@ -100,14 +96,14 @@ def kaldi_is_its_definition() -> float:
     mixing = rng.standard_normal((12, 12))
     for _ in range(40):
         X = rng.standard_normal((30, 12)) @ mixing
-        worst = largest(worst, _relative(method.precondition(X), direct.precondition(X)))
+        worst = largest(worst, relative_error(method.precondition(X), direct.precondition(X)))
     return worst
 
 
 def simple_natural_gradient_leaves_one_out() -> float:
     """Kaldi's simple method == each row over the moment of the others, inverse by inverse."""
     X = np.random.default_rng(8).standard_normal((20, 9))
-    return _relative(cb.simple_natural_gradient(X, alpha=2.0), low_rank.simple_natural_gradient(X, 2.0))
+    return relative_error(cb.simple_natural_gradient(X, alpha=2.0), low_rank.simple_natural_gradient(X, 2.0))
 
 
 def inverse_free_ends_at_the_inverse() -> float:
@@ -118,7 +114,7 @@ def inverse_free_ends_at_the_inverse() -> float:
     for _ in range(600):
         cb.update_inverse_free(K, C, A, G, m_K, m_C, damping=0.1, step=0.2, momentum=0.0, rule="ikfac")
     (A_inv, G_inv) = cb.damped_inverse([A, G], 0.1).inverse
-    return largest(_relative(K @ K.T, A_inv), _relative(C @ C.T, G_inv))
+    return largest(relative_error(K @ K.T, A_inv), relative_error(C @ C.T, G_inv))
 
 
 def newton_is_schulz_is_cholesky() -> float:
@@ -127,7 +123,7 @@ def newton_is_schulz_is_cholesky() -> float:
     direct = cb.damped_inverse(A, 0.1).inverse
     coupled = cb.inverse_root(A, 1, 0.1, method="newton").root
     steps = cb.damped_inverse(A, 0.1, method="newton", warm_start=direct * 1.01).inverse
-    return largest(_relative(coupled, direct), _relative(steps, direct))
+    return largest(relative_error(coupled, direct), relative_error(steps, direct))
 
 
 IDENTITIES = [

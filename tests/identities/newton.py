@@ -5,11 +5,8 @@ import numpy as np
 from curvblas.methods import exact, newton
 
 from identities import largest
+from oracle import relative_error
 from oracle.methods_newton import quadratic
-
-
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def newton_solves_a_quadratic_in_one_step() -> float:
@@ -17,7 +14,7 @@ def newton_solves_a_quadratic_in_one_step() -> float:
     rng = np.random.default_rng(11)
     fun, H, minimiser = quadratic(rng, 30)
     found = newton.minimize_newton(fun, lambda x: H, rng.standard_normal(30), rtol=1e-30, max_iterations=1)
-    return _error(found.x, minimiser)
+    return relative_error(found.x, minimiser)
 
 
 def gauss_newton_is_newton_of_the_half_squared_loss() -> float:
@@ -29,7 +26,7 @@ def gauss_newton_is_newton_of_the_half_squared_loss() -> float:
             lambda x, J=J, phi=phi: (J @ x - phi, J), x0, damping=0.3, rtol=1e-30, max_iterations=1
         )
         step = np.linalg.solve(J.T @ J + 0.3 * np.eye(n), -J.T @ (J @ x0 - phi))
-        worst = largest(worst, _error(found.x - x0, step))
+        worst = largest(worst, relative_error(found.x - x0, step))
     return worst
 
 
@@ -37,7 +34,7 @@ def conjugate_gradients_end_after_n_products() -> float:
     """n iterates of linear conjugate gradients == the solution, for a matrix with n eigenvalues."""
     rng = np.random.default_rng(13)
     fun, H, minimiser = quadratic(rng, 12, condition=10.0)
-    return _error(
+    return relative_error(
         exact.conjugate_gradient(lambda v: H @ v, -fun(np.zeros(12))[1], rtol=0.0, max_iterations=12).solution,
         minimiser,
     )
@@ -55,7 +52,7 @@ def polak_ribiere_is_linear_on_a_quadratic() -> float:
         exact.conjugate_gradient(lambda v: H @ v, b, rtol=0.0, max_iterations=k + 1).solution
         for k in range(len(iterates))
     ]
-    return largest(*map(_error, iterates, linear))
+    return largest(*map(relative_error, iterates, linear))
 
 
 def rprop_has_no_unit_of_the_function() -> float:
@@ -70,7 +67,7 @@ def rprop_has_no_unit_of_the_function() -> float:
                 value, gradient = fun(x)
                 x = x + method.step(scale * gradient, scale * value)
             courses.append(x)
-        worst = largest(worst, *(_error(x, courses[0]) for x in courses[1:]))
+        worst = largest(worst, *(relative_error(x, courses[0]) for x in courses[1:]))
     return worst
 
 

@@ -6,6 +6,7 @@ from curvblas.methods import newton
 from curvblas.methods import subsampled_newton as ssn
 
 from identities import largest
+from oracle import relative_error
 from oracle.methods_subsampled_newton import FAMILIES, fisher, gradient, regression
 
 RIDGE = 0.01
@@ -14,10 +15,6 @@ RIDGE = 0.01
 def _model(family: str) -> tuple[ssn.GeneralizedLinearModel, np.ndarray, np.ndarray, np.ndarray]:
     X, y, weights = regression(np.random.default_rng(8), family)
     return ssn.GeneralizedLinearModel(X, y, family, ridge=RIDGE, weights=weights), X, y, weights
-
-
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def full_sample_is_damped_newton() -> float:
@@ -45,7 +42,7 @@ def full_sample_is_damped_newton() -> float:
             **options,
         )
         assert len(iterates[0]) == len(iterates[1]) >= 3
-        worst = largest(worst, *map(_error, *iterates))
+        worst = largest(worst, *map(relative_error, *iterates))
     return worst
 
 
@@ -58,7 +55,7 @@ def direction_is_the_natural_gradient() -> float:
         found = ssn.subsampled_direction(model, w, model.value_and_gradient(w)[1], inner_rtol=1e-15)
         F = fisher(family, X, weights, w) + RIDGE * np.eye(len(w))
         expected = -np.linalg.solve(F, gradient(family, X, y, weights, w) + RIDGE * w)
-        worst = largest(worst, _error(found.direction, expected))
+        worst = largest(worst, relative_error(found.direction, expected))
     return worst
 
 
@@ -67,7 +64,7 @@ def least_squares_is_one_step() -> float:
     model, X, y, weights = _model("least_squares")
     found = ssn.minimize_subsampled_newton(model, np.zeros(6), 1000, inner_rtol=1e-15, rtol=1e-30, max_iterations=1)
     expected = np.linalg.solve((X.T * weights) @ X / len(X) + RIDGE * np.eye(6), X.T @ (weights * y) / len(X))
-    return _error(found.x, expected)
+    return relative_error(found.x, expected)
 
 
 IDENTITIES = [

@@ -258,4 +258,4 @@ def tolerance(dtype, condition=1.0):
 def relative_error(x, reference):
     """||x - reference|| / ||reference||; the plain norm where the reference is zero."""
     size = np.linalg.norm(reference)
-    return np.linalg.norm(np.float64(x) - reference) / (size if size else 1.0)
+    return float(np.linalg.norm(np.asarray(x, np.result_type(x, np.float64)) - reference) / (size if size else 1.0))
