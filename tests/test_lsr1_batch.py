@@ -1,5 +1,7 @@
 """Trust-region steps of limited-memory SR1: many at a time, arrays of any form, bad numbers, arguments."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,63 @@ class TestBatch:
 
         assert np.asarray(found.status).tolist() == [*[Status.INVALID_PARAMETER] * 3, Status.OK]
         assert np.isnan(found.step[:3]).all()
+
+
+def crowd(rng, m, n):
+    """Models of all kinds in turn: all pairs in use, some, one, none, dependent ones, near the hard case, refused."""
+    count = 27
+    S = rng.standard_normal((count, m, n))
+    Y = S * rng.uniform(-2, 4, (count, 1, n))
+    mask = np.ones((count, m))
+    mask[1::7] = rng.integers(0, 2, mask[1::7].shape)
+    mask[2::7] = np.arange(m) == m // 2
+    mask[3::7] = 0
+    Y[4::7, -1], S[4::7, -1] = Y[4::7, 0], S[4::7, 0]
+    for b in range(5, count, 7):
+        S[b, 1:] = S[b, :1] + 1e-7 * S[b, 1:]
+    S[6, 0, 0] = np.nan
+    g = rng.standard_normal((count, n))
+    g[[3, 8]] = 0
+    gamma = rng.choice([-1.0, 1.0], count)
+    gamma[3] = -1
+    return {"S": S, "Y": Y, "grad": g, "radius": rng.uniform(0.05, 3, count), "gamma": gamma, "mask": mask}
+
+
+class TestSideBySide:
+    """Small models share the lanes of vectors."""
+
+    @pytest.mark.parametrize(("m", "n"), [(1, 3), (4, 20), (5, 5), (8, 30), (16, 40), (17, 40)])
+    def test_neighbours_change_no_bit(self, cpu, rng, m, n):
+        given = crowd(rng, m, n)
+
+        together = cpu.lsr1_step(**given)
+
+        assert np.asarray(together.status)[6] == Status.NOT_FINITE
+        for b in range(len(given["S"])):
+            alone = cpu.lsr1_step(**{name: x[b] for name, x in given.items()})
+            for name in ("step", "multiplier", "case", "predicted_reduction", "status"):
+                found, expected = (np.asarray(getattr(x, name)) for x in (together, alone))
+                assert np.array_equal(found[b], expected, equal_nan=True), (b, name)
+
+    @pytest.mark.parametrize("count", [1, 7, 9, 16])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_of_memories_of_different_lengths(self, cpu, rng, count, dtype):
+        problems = [lsr1.problem(rng, "indefinite", k=8) for _ in range(count)]
+        given = {name: x.astype(dtype) for name, x in lsr1.stacked(problems).items()}
+        given["radius"], given["gamma"] = (given[name].astype(float) for name in ("radius", "gamma"))
+        mask = given["mask"] = (np.arange(8) >= np.arange(count)[:, None] % 9).astype(dtype)
+
+        found = cpu.lsr1_step(**given)
+
+        assert np.asarray(found.ok).all()
+        for b in range(count):
+            used = mask[b] != 0
+            S, Y, g = (given[name][b].astype(float) for name in ("S", "Y", "grad"))
+            names = ("step", "multiplier", "predicted_reduction")
+            one = SimpleNamespace(**{name: np.asarray(getattr(found, name))[b] for name in names})
+            errors = lsr1.errors(S[used], Y[used], given["gamma"][b], g, given["radius"][b], one)
+            bound = 1e-11 if dtype == np.float64 else 1e-5
+            assert max(errors[name] for name in ("residual", "length", "curvature")) <= bound, errors
 
 
 class TestArguments:

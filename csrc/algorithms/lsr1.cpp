@@ -43,18 +43,20 @@ class Lsr1 {
 
     void step(const Lsr1Step<T>& out) {
         begin(out.radius, out.reports.status);
-        run(Lsr1Factor{problems_, limits.loss, needs_basis_, out.reports.status});
+        Status* const status = out.reports.status;
+        const Lsr1Factor factor{problems_, limits.loss, needs_basis_, status};
         if (is_given()) {
-            run(given_model(problems_, 0, needs_basis_, out.reports.status));
+            run(factor);
+            run(given_model(problems_, 0, needs_basis_, status));
         } else {
-            run(Lsr1Invert{problems_, needs_basis_, out.reports.status});
-            run(Lsr1Model{problems_, needs_basis_, out.reports.status});
+            lsr1_form(queue_, {factor, {problems_, needs_basis_, status}, {problems_, needs_basis_, status}},
+                      element_cost());
         }
         decompose();
-        run(Lsr1Solve{problems_, limits, out.radius, basis_.get(), needs_basis_, out.reports});
-        run(Lsr1Combine{problems_, needs_basis_, out.reports.status});
+        const Lsr1Solve solve{problems_, limits, out.radius, basis_.get(), needs_basis_, out.reports};
+        lsr1_finish(queue_, {solve, {problems_, needs_basis_, status}}, element_cost());
         combine(out.step);
-        in_basis(out.reports.status, [&](InBasis& delicate) { delicate.step(out); });
+        in_basis(status, [&](InBasis& delicate) { delicate.step(out); });
     }
 
     void multiply(const Lsr1Matvec<T>& out) {

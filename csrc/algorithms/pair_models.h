@@ -46,7 +46,7 @@ void in_pieces(const Queue& queue, const PairModels<T>& models, Index words, con
         for (Index b = 0; b < batch; ++b) work(b, Index{1});
         return;
     }
-    const Index count = std::clamp<Index>(Queue::piece_bytes / own, lanes, std::max(batch, lanes));
+    const Index count = std::clamp<Index>(Queue::piece_bytes / own / lanes * lanes, lanes, std::max(batch, lanes));
     const auto cost = static_cast<double>(count) * (static_cast<double>(own) * static_cast<double>(m + 2) / 4 + 1e4);
     queue.run_pieces((batch + count - 1) / count, cost, [&](Index piece) {
         const Index first = piece * count;

@@ -20,12 +20,26 @@ struct Mask {
     Part part[U];
 
     bool any() const {
-        for (int u = 0; u < U; ++u)
-            for (int k = 0; k < lanes<T>; ++k)
-                if (part[u][k]) return true;
-        return false;
+        Part found = part[0];
+        for (int u = 1; u < U; ++u) found |= part[u];
+        return any_bit(found);
     }
     bool operator[](int l) const { return part[l / lanes<T>][l % lanes<T>] != 0; }
+
+  private:
+    static bool any_bit(const Part& x) {
+#if defined(__AVX512F__)
+        return _mm512_test_epi64_mask((__m512i)x, (__m512i)x) != 0;
+#elif defined(__AVX2__)
+        return _mm256_movemask_epi8((__m256i)x) != 0;
+#elif defined(__SSE2__)
+        return _mm_movemask_epi8((__m128i)x) != 0;
+#else
+        for (int k = 0; k < lanes<T>; ++k)
+            if (x[k]) return true;
+        return false;
+#endif
+    }
 };
 
 template <class T, int U>
@@ -86,6 +100,13 @@ inline Mask<T, U> operator|(const Mask<T, U>& a, const Mask<T, U>& b) {
     return c;
 }
 
+template <class T, int U>
+inline Mask<T, U> operator!(const Mask<T, U>& a) {
+    Mask<T, U> c;
+    CURVBLAS_EACH(u) c.part[u] = ~a.part[u];
+    return c;
+}
+
 /// mask ? a : b
 template <class T, int U>
 inline Lanes<T, U> select(const Mask<T, U>& mask, const Lanes<T, U>& a, const Lanes<T, U>& b) {
@@ -99,6 +120,12 @@ inline Lanes<T, U> absolute(const Lanes<T, U>& a) {
     Lanes<T, U> c;
     CURVBLAS_EACH(u) c.part[u] = a.part[u] < 0 ? -a.part[u] : a.part[u];
     return c;
+}
+
+/// b > a ? b : a, which passes over a NaN in b.
+template <class T, int U>
+inline Lanes<T, U> larger(const Lanes<T, U>& a, const Lanes<T, U>& b) {
+    return select(b > a, b, a);
 }
 
 template <class T>

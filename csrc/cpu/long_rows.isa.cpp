@@ -37,13 +37,15 @@ inline Vector<W> sums_of(Vector<W>* x) {
     }
 }
 
-/// The elements of each of so many rows that are worked on at a time.
+/// The elements of each of so many rows that are worked on at a time: n of them in chunks of about the same length, in
+/// whole cache lines.
 template <class T>
-Index chunk_of(Index rows, bool squares) {
-    constexpr Index least = 64, most = 4096 / static_cast<Index>(sizeof(T));  // four of them in the first-level cache
-    const Index fitting =
-        chunk_bytes(squares) / ((rows > 0 ? rows : 1) * static_cast<Index>(sizeof(T))) / least * least;
-    return fitting < least ? least : fitting < most ? fitting : most;
+Index chunk_of(Index rows, Index n, bool squares) {
+    constexpr Index least = 64, line = 16;
+    constexpr Index most = 4096 / static_cast<Index>(sizeof(T));  // four of them in the first-level cache
+    const Index fitting = chunk_bytes(squares) / ((rows > 0 ? rows : 1) * static_cast<Index>(sizeof(T)));
+    const Index length = fitting < least ? least : fitting < most ? fitting : most, chunks = (n + length - 1) / length;
+    return chunks <= 1 ? n : (n + chunks * line - 1) / (chunks * line) * line;
 }
 
 /// Rows that are read next, in the columns that follow: while a tile works on its columns, as many of these are
@@ -58,10 +60,12 @@ struct Next {
     }
 };
 
-/// The rows of the tile after that of row j, of columns from k on, or at last the first ones of the next chunk.
+/// The rows of the tile after that of row j, of columns from k on, or at last the first ones of the next chunk, if
+/// there is one before column n.
 template <class T>
-inline Next<T> rows_after(const LongRows<T>& rows, Index j, Index k, Index chunk) {
+inline Next<T> rows_after(const LongRows<T>& rows, Index j, Index k, Index chunk, Index n) {
     const bool is_last = j + edge >= rows.count;
+    if (is_last && k + chunk >= n) return {};
     const Index row = is_last ? 0 : j + edge, left = rows.count - row;
     return {rows.data + row * rows.stride + (is_last ? k + chunk : k), left < edge ? left : edge, rows.stride};
 }
@@ -71,16 +75,11 @@ template <class T, class W, int rows, int columns, bool lower>
 class Products {
   public:
     void add(const T* a, Index a_stride, const T* b, Index b_stride) {
-        Vector<W> y[columns];
-#pragma GCC unroll 4
-        for (int j = 0; j < columns; ++j) y[j] = widened<T, W>(b + j * b_stride);
-#pragma GCC unroll 4
-        for (int i = 0; i < rows; ++i) {
-            const Vector<W> x = lower ? y[i] : widened<T, W>(a + i * a_stride);  // A is B
-#pragma GCC unroll 4
-            for (int j = 0; j < columns; ++j)
-                if (!lower || j <= i) sum_[i * columns + j] += x * y[j];
-        }
+        add(a, a_stride, b, b_stride, [](const T* x) { return widened<T, W>(x); });
+    }
+    /// Of `count` columns, fewer than there are lanes.
+    void add_rest(const T* a, Index a_stride, const T* b, Index b_stride, Index count) {
+        add(a, a_stride, b, b_stride, [=](const T* x) { return widened_rest<T, W>(x, count); });
     }
 
     /// Sum i * columns + j of a tile's sixteen.
@@ -98,16 +97,23 @@ class Products {
     }
 
   private:
+    template <class Load>
+    void add(const T* a, Index a_stride, const T* b, Index b_stride, const Load& load) {
+        Vector<W> y[columns];
+#pragma GCC unroll 4
+        for (int j = 0; j < columns; ++j) y[j] = load(b + j * b_stride);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; ++i) {
+            const Vector<W> x = lower ? y[i] : load(a + i * a_stride);  // A is B
+#pragma GCC unroll 4
+            for (int j = 0; j < columns; ++j)
+                if (!lower || j <= i) sum_[i * columns + j] += x * y[j];
+        }
+    }
+
     static constexpr int whole = (rows * columns + lanes<W> - 1) / lanes<W> * lanes<W>;
     Vector<W> sum_[whole] = {};
 };
-
-/// The elements from k on that no vector holds, and zeros behind them.
-template <class T, int width>
-__attribute__((noinline)) void copy_rest(int rows, const T* from, Index stride, Index count, T* to) {
-    for (int i = 0; i < rows; ++i)
-        for (int l = 0; l < width; ++l) to[i * width + l] = l < count ? from[i * stride + l] : T(0);
-}
 
 template <class T, class W, int rows, int columns, bool lower>
 void add_products_of_tile(const T* a, Index a_stride, const T* b, Index b_stride, Index n, Next<T> next, double* sums) {
@@ -118,12 +124,7 @@ void add_products_of_tile(const T* a, Index a_stride, const T* b, Index b_stride
         next.fetch(k);
         products.add(a + k, a_stride, b + k, b_stride);
     }
-    if (k < n) {
-        T left[edge * L], right[edge * L];
-        copy_rest<T, L>(rows, a + k, a_stride, n - k, left);
-        copy_rest<T, L>(columns, b + k, b_stride, n - k, right);
-        products.add(left, L, right, L);
-    }
+    if (k < n) products.add_rest(a + k, a_stride, b + k, b_stride, n - k);
     products.add_to(sums);
 }
 
@@ -144,7 +145,7 @@ void add_tile(int height, int width, bool lower, const T* a, Index a_stride, con
 
 template <class T, class W>
 void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, double* sums) {
-    const Index chunk = chunk_of<T>(R.count + V.count, squares);
+    const Index chunk = chunk_of<T>(R.count + V.count, n, squares);
     const Index high = (R.count + edge - 1) / edge, pairs = high * (high + 1) / 2;
     const Index share = (R.count + pairs - 1) / (pairs > 0 ? pairs : 1);  // of the next chunk, a tile
     for (Index k = 0; k < n; k += chunk) {
@@ -160,14 +161,14 @@ void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, 
         Index row = 0;
         for (Index i = 0; i < R.count && squares; i += edge)
             for (Index j = 0; j <= i; j += edge, row += share) {
-                const Index left = R.count > row ? R.count - row : 0;
+                const Index left = R.count > row && k + chunk < n ? R.count - row : 0;
                 add(i, R, j, j == i, {R.data + row * R.stride + k + chunk, left < share ? left : share, R.stride});
             }
         for (Index i = 0; i < R.count; i += edge)
             for (Index j = 0; j < V.count; j += edge)
                 add(i, V, j, false,
-                    !squares ? rows_after(R, i, k, chunk)
-                    : i == 0 ? rows_after(V, j, k, chunk)
+                    !squares ? rows_after(R, i, k, chunk, n)
+                    : i == 0 ? rows_after(V, j, k, chunk, n)
                              : Next<T>{});
     }
 }
@@ -242,7 +243,7 @@ void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, 
         Index k = 0;
         for (; k + edge <= rows->count; k += edge)
             add_rows<T, edge>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n,
-                              rows_after(*rows, k, j, chunk), sums, stride);
+                              rows_after(*rows, k, j, chunk, of.n), sums, stride);
         for (; k + 2 <= rows->count; k += 2)
             add_rows<T, 2>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n, {}, sums, stride);
         if (k < rows->count)

@@ -76,6 +76,27 @@ inline Vector<W> widened(const T* x) {
     return __builtin_convertvector(*reinterpret_cast<const typename Neighbours<W, T>::type*>(x), Vector<W>);
 }
 
+/// The same of `count` elements, fewer than there are lanes, and zeros behind them; no others are read.
+template <class T, class W>
+inline Vector<W> widened_rest(const T* x, Index count) {
+#if defined(__AVX512F__)
+    const auto mask = static_cast<__mmask16>((1u << count) - 1);
+    if constexpr (sizeof(T) < sizeof(W))
+        return _mm512_maskz_cvtps_pd(0xff, _mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), x));
+    else if constexpr (sizeof(T) == 4)
+        return _mm512_maskz_loadu_ps(mask, x);
+    else
+        return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), x);
+#elif defined(__AVX2__)
+    constexpr std::int64_t all = -1;
+    const auto bits = [&](Index l) { return l < count ? all : 0; };
+    if constexpr (sizeof(T) == 8) return _mm256_maskload_pd(x, _mm256_setr_epi64x(bits(0), bits(1), bits(2), bits(3)));
+#endif
+    T some[lanes<W>] = {};
+    for (Index l = 0; l < count; ++l) some[l] = x[l];
+    return widened<T, W>(some);
+}
+
 template <class T>
 inline T sum_of(Vector<T> x) {
     T sum = 0;

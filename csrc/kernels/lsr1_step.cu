@@ -14,4 +14,15 @@ template void for_each_element(const Queue&, std::span<const Lsr1Combine>, doubl
 template void for_each_element(const Queue&, std::span<const Lsr1InvertProduct>, double);
 template void for_each_element(const Queue&, std::span<const Lsr1Multiply>, double);
 
+void lsr1_form(const Queue& queue, const Lsr1Form& task, double cost) {
+    for_each_element(queue, std::span(&task.factor, 1), cost);
+    for_each_element(queue, std::span(&task.invert, 1), cost);
+    for_each_element(queue, std::span(&task.model, 1), cost);
+}
+
+void lsr1_finish(const Queue& queue, const Lsr1Finish& task, double cost) {
+    for_each_element(queue, std::span(&task.solve, 1), cost);
+    for_each_element(queue, std::span(&task.combine, 1), cost);
+}
+
 }  // namespace curvblas::CURVBLAS_BACKEND

@@ -106,6 +106,16 @@ struct Lsr1Model {
     }
 };
 
+/// Psi = L Q and A from the products, in three steps.
+struct Lsr1Form {
+    Lsr1Factor factor;
+    Lsr1Invert invert;
+    Lsr1Model model;
+
+    CURVBLAS_DEVICE Index count() const { return factor.count(); }
+    CURVBLAS_DEVICE void work(Index b) const { factor.work(b), invert.work(b), model.work(b); }
+};
+
 /// v of the step -U v + weight (g - Q^T Q g). `needs_basis` where rounding, multiplied by what pivots have lost and by
 /// the share of what is outside of the span of Psi, would be felt.
 struct Lsr1Solve {
@@ -167,6 +177,20 @@ struct Lsr1Combine {
         }
     }
 };
+
+/// Coefficients q from eigenvalues and eigenvectors of A, in two steps.
+struct Lsr1Finish {
+    Lsr1Solve solve;
+    Lsr1Combine combine;
+
+    CURVBLAS_DEVICE Index count() const { return solve.count(); }
+    CURVBLAS_DEVICE void work(Index b) const { solve.work(b), combine.work(b); }
+};
+
+/// All steps of all problems: on the CPU side by side in the lanes of vectors where all goes well (lsr1_lanes.isa.h),
+/// on a device one after the other. `cost` is that of a problem, as for_each_element has it.
+void lsr1_form(const Queue& queue, const Lsr1Form& task, double cost);
+void lsr1_finish(const Queue& queue, const Lsr1Finish& task, double cost);
 
 /// The first column of X = Minv^-1 Psi x, of those that do not need a basis. Where Minv is singular, the oldest pairs
 /// are left out.

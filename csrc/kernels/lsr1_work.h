@@ -11,7 +11,7 @@ namespace curvblas::cpu {
 
 struct Lsr1Work
     : ElementRanges<Lsr1Begin<float>, Lsr1Begin<double>, Lsr1Curvature, Lsr1CurvatureAgain, Lsr1Gamma, Lsr1Factor,
-                    Lsr1Invert, Lsr1Model, Lsr1Solve, Lsr1Combine, Lsr1InvertProduct, Lsr1Multiply> {};
+                    Lsr1Invert, Lsr1Model, Lsr1Form, Lsr1Finish, Lsr1InvertProduct, Lsr1Multiply> {};
 
 template <class Task>
     requires std::is_base_of_v<ElementRange<Task>, Lsr1Work>
