@@ -174,11 +174,9 @@ class Watch:
 
 def _result(objective: Objective, watch: Watch, point: Point, status: int) -> MinimizeResult:
     evaluations = objective.evaluations
-    x, value, gradient, _ = point
-    is_success = status in {CONVERGED, ROUNDING}
-    return MinimizeResult(
-        x, value, gradient, watch.iterations, evaluations, evaluations, status, is_success, MESSAGES[status]
-    )
+    is_success, message = status in {CONVERGED, ROUNDING}, MESSAGES[status]
+    counts = watch.iterations, evaluations, evaluations
+    return MinimizeResult(point.x, point.value, point.gradient, *counts, status, is_success, message)
 
 
 def _show_nothing(iteration: int, point: Point) -> None:

@@ -14,12 +14,13 @@ _SMALLEST, _SCALE = 2.0**-960, 2.0**500  # squares below lose digits
 
 
 class Point(NamedTuple):
-    """A point with value, gradient and the norm of the gradient."""
+    """A point with value, gradient, the norm of the gradient, and the slope along the line that it was found on."""
 
     x: Array
     value: float
     gradient: Array
     norm: float
+    slope: float = math.nan
 
     @property
     def is_finite(self) -> bool:
@@ -41,7 +42,10 @@ def norm(vector: Array) -> float:
         NaN or Inf where an element is, or squares overflow; where they vanish, they are formed of a vector that is
         scaled, so that a norm is 0 only of zeros.
     """
-    square = float(gram(vector.reshape(1, -1))[0, 0])
+    return _root(float(gram(vector.reshape(1, -1))[0, 0]), vector)
+
+
+def _root(square: float, vector: Array) -> float:
     if square < _SMALLEST and str(vector.dtype).endswith("float64"):
         return math.sqrt(float(gram((vector * _SCALE).reshape(1, -1))[0, 0])) / _SCALE
     return math.sqrt(square)
@@ -85,13 +89,15 @@ class Objective:
         self.rounding = float(np.finfo(self._kind[1]).eps)
         self.size = self._kind[0][0]
 
-    def __call__(self, x: Array) -> Point:
+    def __call__(self, x: Array, direction: Array | None = None) -> Point:
         """Evaluate at a point, which belongs to the result from then on.
 
         Parameters
         ----------
         x : array, shape (n,)
             The point.
+        direction : array, shape (n,), optional
+            Of the line that it is on.
 
         Returns
         -------
@@ -110,7 +116,11 @@ class Objective:
             expected, found = (f"{dtype} of shape {shape}" for shape, dtype in (self._kind, _kind(gradient)))
             raise ValueError(f"{self.owner}: the gradient that fun returns must be {expected} as x0 is, got {found}")
         gradient = own(gradient)
-        return Point(x, float(value.detach() if hasattr(value, "detach") else value), gradient, norm(gradient))
+        number = float(value.detach() if hasattr(value, "detach") else value)
+        if direction is None:
+            return Point(x, number, gradient, norm(gradient))
+        squares, products = gram_products(gradient.reshape(1, -1), direction)
+        return Point(x, number, gradient, _root(float(squares[0, 0]), gradient), float(products[0]))
 
     def noise(self, value: float) -> float:
         """Return the change of a value that rounding alone may make.
@@ -141,6 +151,8 @@ def own(array: Array) -> Array:
     array
         Which shares nothing with it.
     """
+    if isinstance(array, np.ndarray):
+        return array.copy()
     return copied(array.detach() if hasattr(array, "detach") else array)
 
 
@@ -173,11 +185,11 @@ def search(
 
     def phi(step: float) -> tuple[float, float]:
         nonlocal latest, lowest
-        latest = objective(point.x + step * direction)
+        latest = objective(point.x + step * direction, direction)
         is_finite = latest.is_finite
         if is_finite and latest.value < lowest.value:
             lowest = latest
-        return (latest.value if is_finite else math.nan), inner(latest.gradient, direction)
+        return (latest.value if is_finite else math.nan), latest.slope
 
     slope = inner(point.gradient, direction)
     c1 = min(1e-4, c2)

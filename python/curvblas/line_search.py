@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 __all__ = ["WolfeSearchResult", "wolfe_search"]
@@ -12,8 +11,7 @@ NOISE = 10  # units of rounding: a change of the value below this tells nothing
 _FLAT = 5  # evaluations after which a bracket without any change of the value is given up
 
 
-@dataclass(frozen=True, slots=True)
-class WolfeSearchResult:
+class WolfeSearchResult(NamedTuple):
     """Where a line search has ended.
 
     Attributes
