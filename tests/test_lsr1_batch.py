@@ -1,7 +1,5 @@
 """Trust-region steps of limited-memory SR1: many at a time, arrays of any form, bad numbers, arguments."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -104,23 +102,23 @@ class TestBatch:
 
 
 def crowd(rng, m, n):
-    """Models of all kinds in turn: all pairs in use, some, one, none, dependent ones, near the hard case, refused."""
-    count = 27
-    S = rng.standard_normal((count, m, n))
-    Y = S * rng.uniform(-2, 4, (count, 1, n))
-    mask = np.ones((count, m))
-    mask[1::7] = rng.integers(0, 2, mask[1::7].shape)
-    mask[2::7] = np.arange(m) == m // 2
-    mask[3::7] = 0
-    Y[4::7, -1], S[4::7, -1] = Y[4::7, 0], S[4::7, 0]
-    for b in range(5, count, 7):
-        S[b, 1:] = S[b, :1] + 1e-7 * S[b, 1:]
-    S[6, 0, 0] = np.nan
-    g = rng.standard_normal((count, n))
-    g[[3, 8]] = 0
-    gamma = rng.choice([-1.0, 1.0], count)
-    gamma[3] = -1
-    return {"S": S, "Y": Y, "grad": g, "radius": rng.uniform(0.05, 3, count), "gamma": gamma, "mask": mask}
+    """Models that share vectors with others: ordinary ones, and after each of these one of another kind."""
+    S = rng.standard_normal((26, m, n))
+    Y = S * rng.uniform(-2, 4, (26, 1, n))
+    g, mask = rng.standard_normal((26, n)), np.ones((26, m))
+    radius, gamma = rng.uniform(0.05, 3, 26), rng.choice([-1.0, 1.0], 26)
+    Y[0], radius[0], gamma[0] = S[0] * rng.uniform(1.5, 4, n), 1e3, 1  # the minimiser is inside
+    mask[1], mask[3, 1:], mask[5] = np.arange(m) % 2, 0, 0
+    g[5], gamma[5] = 0, -1  # no pair at all, and the step goes anywhere
+    S[7, -1], Y[7, -1] = S[7, 0], Y[7, 0]
+    Y[9] = gamma[9] * S[9] + rng.standard_normal(n) * (1 + 1e-7 * rng.standard_normal((m, n)))  # near each other
+    S[11, 0, 0] = np.nan
+    S[13, 0], Y[13] = 0, np.abs(Y[13])
+    g[15] = 0
+    radius[17], radius[19] = 1e-300, 1e300
+    gamma[21] = 0
+    radius[23], gamma[25] = np.nan, np.inf
+    return {"S": S, "Y": Y, "grad": g, "radius": radius, "gamma": gamma, "mask": mask}
 
 
 class TestSideBySide:
@@ -132,16 +130,45 @@ class TestSideBySide:
 
         together = cpu.lsr1_step(**given)
 
-        assert np.asarray(together.status)[6] == Status.NOT_FINITE
-        for b in range(len(given["S"])):
-            alone = cpu.lsr1_step(**{name: x[b] for name, x in given.items()})
-            for name in ("step", "multiplier", "case", "predicted_reduction", "status"):
-                found, expected = (np.asarray(getattr(x, name)) for x in (together, alone))
-                assert np.array_equal(found[b], expected, equal_nan=True), (b, name)
+        expected = np.full(26, Status.OK)
+        expected[[11, 23, 25]] = Status.NOT_FINITE, Status.INVALID_PARAMETER, Status.INVALID_PARAMETER
+        assert np.asarray(together.status).tolist() == expected.tolist()
+        assert set(np.asarray(together.case)[expected == Status.OK]) == {0, 1, 2}
+        for b in range(26):
+            alone = cpu.lsr1_step(**{name: x[[b]] for name, x in given.items()})
+            for name in ("step", "multiplier", "case", "predicted_reduction"):
+                found, single = (np.asarray(getattr(x, name)) for x in (together, alone))
+                assert np.array_equal(found[[b]], single, equal_nan=True), (b, name)
+
+    def test_a_pivot_that_is_rounding_does_not_depend_on_neighbours(self, cpu, rng):
+        S = np.zeros((2, 2, 3))
+        S[:, :, 0] = 1
+        S[1] = rng.standard_normal((2, 3))
+        Y = 2 * S
+        Y[0, 0] = 1 + 2.0**-50, 0.3, 0.7
+        mask = np.array([[1.0, 0.0], [1.0, 1.0]])
+
+        for _ in range(50):
+            g = rng.standard_normal((2, 3))
+            together = cpu.lsr1_step(S, Y, g, 1.0, gamma=1.0, mask=mask)
+            assert np.array_equal(together.step[0], cpu.lsr1_step(S[0], Y[0], g[0], 1.0, gamma=1.0, mask=mask[0]).step)
+
+    @pytest.mark.parametrize(
+        ("S", "Y", "gamma"),
+        [
+            ([[0, 0, 0], [1, 0, 0]], [[0, 1, 0], [2, 0, 0]], 1.0),  # Minv is singular, and of the zero NaN
+            ([[1e10, 0, 0]], [[1e-310, 1, 0]], 0.0),  # a pivot has no reciprocal
+        ],
+    )
+    def test_a_pivot_that_is_no_pivot_is_no_failure(self, backend, S, Y, gamma):
+        found = backend.lsr1_step(np.array(S, float), np.array(Y, float), np.array([1.0, 2.0, 3.0]), 1.0, gamma=gamma)
+
+        assert found.status == Status.OK
+        assert np.isfinite(found.step).all()
 
     @pytest.mark.parametrize("count", [1, 7, 9, 16])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_of_memories_of_different_lengths(self, cpu, rng, count, dtype):
+    def test_memories_of_different_lengths_have_exact_steps(self, cpu, rng, count, dtype):
         problems = [lsr1.problem(rng, "indefinite", k=8) for _ in range(count)]
         given = {name: x.astype(dtype) for name, x in lsr1.stacked(problems).items()}
         given["radius"], given["gamma"] = (given[name].astype(float) for name in ("radius", "gamma"))
@@ -151,13 +178,11 @@ class TestSideBySide:
 
         assert np.asarray(found.ok).all()
         for b in range(count):
-            used = mask[b] != 0
             S, Y, g = (given[name][b].astype(float) for name in ("S", "Y", "grad"))
-            names = ("step", "multiplier", "predicted_reduction")
-            one = SimpleNamespace(**{name: np.asarray(getattr(found, name))[b] for name in names})
-            errors = lsr1.errors(S[used], Y[used], given["gamma"][b], g, given["radius"][b], one)
+            pairs, one = mask[b] != 0, lsr1.one_of(found, b)
+            errors = lsr1.errors(S[pairs], Y[pairs], given["gamma"][b], g, given["radius"][b], one)
             bound = 1e-11 if dtype == np.float64 else 1e-5
-            assert max(errors[name] for name in ("residual", "length", "curvature")) <= bound, errors
+            assert max(errors[name] for name in ("residual", "length", "curvature", "reduction")) <= bound, errors
 
 
 class TestArguments:

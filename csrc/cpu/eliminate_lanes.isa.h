@@ -17,12 +17,16 @@ inline void exchange_rows(const Mask<double, U>& wanted, Lanes<double, U>* k, La
     }
 }
 
-/// As eliminate of small/symmetric_solve.h: the smallest pivot over the largest, 0 or NaN for a singular A.
+/// As eliminate of small/symmetric_solve.h, for systems of which a lane has `used` rows, and behind these rows of the
+/// identity: the smallest pivot over the largest, 0 for an A that is singular or has a pivot below 1e-300, whose
+/// reciprocal might not be finite.
 template <int U>
-inline Lanes<double, U> eliminate(Lanes<double, U>* A, Index m, Index n, Lanes<double, U>* X, Index columns) {
+inline Lanes<double, U> eliminate(Lanes<double, U>* A, Index m, Index n, const Lanes<double, U>& used,
+                                  Lanes<double, U>* X, Index columns) {
     using L = Lanes<double, U>;
-    const L one = L::all(1);
-    L least = one, most = L::all(0);
+    const L zero = L::all(0), one = L::all(1);
+    L least = L::all(1e300), most = zero;
+    Mask<double, U> is_regular = zero == zero;
     for (Index k = 0; k < n; ++k) {
         L* const row = A + k * m;
         L* const right = X + k * m;
@@ -38,7 +42,10 @@ inline Lanes<double, U> eliminate(Lanes<double, U>* A, Index m, Index n, Lanes<d
             exchange_rows(wanted, row, A + i * m, k, n);
             exchange_rows(wanted, right, X + i * m, 0, columns);
         }
-        least = k == 0 ? size : select(size < least, size, least), most = larger(most, size);
+        const L at = L::all(static_cast<double>(k));
+        const auto is_own = at < used;
+        is_regular = is_regular & ((used <= at) | (L::all(1e-300) <= size));  // NaN is not, either
+        least = select(is_own & (size < least), size, least), most = select(is_own & (size > most), size, most);
         const L inverse = one / row[k];
         for (Index i = k + 1; i < n; ++i) {
             const L factor = A[i * m + k] * inverse;
@@ -55,7 +62,7 @@ inline Lanes<double, U> eliminate(Lanes<double, U>* A, Index m, Index n, Lanes<d
         }
         for (Index j = 0; j < columns; ++j) right[j] = right[j] * inverse;
     }
-    return n == 0 ? one : least / most;
+    return select(is_regular, least / most, zero);
 }
 
 }  // namespace

@@ -60,12 +60,10 @@ struct Next {
     }
 };
 
-/// The rows of the tile after that of row j, of columns from k on, or at last the first ones of the next chunk, if
-/// there is one before column n.
+/// The rows of the tile after that of row j, of columns from k on, or at last the first ones of the next chunk.
 template <class T>
-inline Next<T> rows_after(const LongRows<T>& rows, Index j, Index k, Index chunk, Index n) {
+inline Next<T> rows_after(const LongRows<T>& rows, Index j, Index k, Index chunk) {
     const bool is_last = j + edge >= rows.count;
-    if (is_last && k + chunk >= n) return {};
     const Index row = is_last ? 0 : j + edge, left = rows.count - row;
     return {rows.data + row * rows.stride + (is_last ? k + chunk : k), left < edge ? left : edge, rows.stride};
 }
@@ -161,14 +159,14 @@ void add_all(const LongRows<T>& R, const LongRows<T>& V, Index n, bool squares, 
         Index row = 0;
         for (Index i = 0; i < R.count && squares; i += edge)
             for (Index j = 0; j <= i; j += edge, row += share) {
-                const Index left = R.count > row && k + chunk < n ? R.count - row : 0;
+                const Index left = R.count > row ? R.count - row : 0;
                 add(i, R, j, j == i, {R.data + row * R.stride + k + chunk, left < share ? left : share, R.stride});
             }
         for (Index i = 0; i < R.count; i += edge)
             for (Index j = 0; j < V.count; j += edge)
                 add(i, V, j, false,
-                    !squares ? rows_after(R, i, k, chunk, n)
-                    : i == 0 ? rows_after(V, j, k, chunk, n)
+                    !squares ? rows_after(R, i, k, chunk)
+                    : i == 0 ? rows_after(V, j, k, chunk)
                              : Next<T>{});
     }
 }
@@ -243,7 +241,7 @@ void combine_some(const Combination<T>& of, Index i, Index p, Index j, Index n, 
         Index k = 0;
         for (; k + edge <= rows->count; k += edge)
             add_rows<T, edge>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n,
-                              rows_after(*rows, k, j, chunk, of.n), sums, stride);
+                              rows_after(*rows, k, j, chunk), sums, stride);
         for (; k + 2 <= rows->count; k += 2)
             add_rows<T, 2>(p, Q + k, of.Q_stride, R + k * rows->stride, rows->stride, n, {}, sums, stride);
         if (k < rows->count)

@@ -23,8 +23,9 @@ class TrustRegionSolver {
     using M = Mask<double, U>;
 
   public:
-    /// `lambda` and `a` of `rows` eigenvectors, of which `count` of a lane count; the others have an a of 0, and
-    /// `lambda` no lower than another. `last_is_exact` where the last of the rows is. All three arrays are work space.
+    /// `lambda` and `a` of `rows` eigenvectors, of which `count` of a lane count; the others have an a of 0, and a
+    /// `lambda` between those that count, or of the magnitude of one. `last_is_exact` where the last of the rows is.
+    /// `inverse` is that of the last row, and says nothing where it does not count. The arrays are work space.
     TrustRegionSolver(Index rows, L* lambda, L* a, L* v) : rows_(rows), lambda_(lambda), a_(a), v_(v) {}
 
     TrustRegionLanes<U> solve(const L& count, const L& radius, const M& last_is_exact) const {
@@ -70,12 +71,12 @@ class TrustRegionSolver {
         shift = select(is_inside, shift, shift * (limit / scaled));
         const L multiplier = larger(zero, shift - base);
         answer.length = answer.length * step, answer.multiplier = multiplier * unit;
-        answer.reduction = answer.length * (answer.length * answer.multiplier);
+        const L half = L::all(0.5);
+        answer.reduction = answer.length * (answer.length * answer.multiplier) * half;
         for (Index j = 0; j < rows_; ++j) {
             v_[j] = v_[j] * step;
-            answer.reduction = answer.reduction + v_[j] * (v_[j] * (lambda_[j] + shift + multiplier) * unit);
+            answer.reduction = answer.reduction + v_[j] * (v_[j] * (lambda_[j] + shift + multiplier) * unit) * half;
         }
-        answer.reduction = answer.reduction * L::all(0.5);
         return answer;
     }
 

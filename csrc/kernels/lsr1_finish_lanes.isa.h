@@ -7,7 +7,7 @@
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
-/// Leaves models that are refused, want a basis or have a gradient that is not felt.
+/// Leaves models that are refused or want a basis, whose matrix is not felt, or whose step does not fit.
 class SideFinish : SideModels {
   public:
     SideFinish(const Lsr1Finish& task, Index first, Index count)
@@ -40,11 +40,11 @@ class SideFinish : SideModels {
         const Index r = is_ready(b) ? model.pairs() : 0;
         for (Index i = 0; i < rows; ++i) {
             const bool is_used = i < r;
-            for (Index j = 0; j <= i; ++j) lane(L_(i, j), l) = is_used ? model.L()[i * m + j] : i == j ? 1 : 0;
-            for (Index j = 0; j < rows; ++j) lane(U(i, j), l) = is_used && j < r ? model.U()[i * m + j] : 0;
-            lane(c_[i], l) = is_used ? model.c()[i] : 0;
+            for (Index j = 0; j <= i; ++j) L_(i, j).set(l, is_used ? model.L()[i * m + j] : i == j ? 1 : 0);
+            for (Index j = 0; j < rows; ++j) U(i, j).set(l, is_used && j < r ? model.U()[i * m + j] : 0);
+            c_[i].set(l, is_used ? model.c()[i] : 0);
             // What is not there is no lower than what is, and no larger.
-            lane(lambda_[i], l) = r == 0 ? fabs(model.gamma()) : model.values[is_used ? i : 0] + model.gamma();
+            lambda_[i].set(l, r == 0 ? fabs(model.gamma()) : model.values[is_used ? i : 0] + model.gamma());
         }
     }
 
@@ -115,12 +115,12 @@ class SideFinish : SideModels {
         for (Index i = 0; i < 2 * m; ++i) model.q()[i] = 0;
         for (Index i = 0; i < model.pairs(); ++i) {
             const Index slot = model.slot(model.pair(i));
-            const double z = lane(c_[i], l);
+            const double z = c_[i][l];
             model.q()[slot] = model.gamma() * z, model.q()[m + slot] = -z;
         }
-        *model.weight = lane(weight_, l);
-        reports.multiplier[b] = lane(answer_.multiplier, l), reports.reduction[b] = lane(answer_.reduction, l);
-        reports.kind[b] = static_cast<std::int8_t>(lane(answer_.kind, l));
+        *model.weight = weight_[l];
+        reports.multiplier[b] = answer_.multiplier[l], reports.reduction[b] = answer_.reduction[l];
+        reports.kind[b] = static_cast<std::int8_t>(answer_.kind[l]);
     }
 
     const Lsr1Finish& task_;

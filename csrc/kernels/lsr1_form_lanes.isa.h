@@ -16,11 +16,11 @@ class SideForm : SideModels {
     /// A bit for each model that is done.
     unsigned run() {
         each([&](int l, Index) { load(l); });
+        const L used = take([](const Lsr1Problem& model, Index) { return model.count(); });
         M is_done = factor();
         form_inverse();
-        is_done = is_done & invert();
+        is_done = is_done & invert(used);
         form_model();
-        const L used = take([](const Lsr1Problem& model, Index) { return model.count(); });
         pad(used);
         return store_each([&](int l, Index b) {
             if (task_.factor.status[b] != Status::ok || !is_done[l]) return false;
@@ -46,12 +46,12 @@ class SideForm : SideModels {
             for (Index b = 0; b <= a; ++b) {
                 const Index j = is_used ? model.pair(b) : 0;
                 const double one = a == b ? 1 : 0;
-                lane(L_(a, b), l) = is_used ? model.psi(i, j) : one;
-                lane(G(a, b), l) = is_used ? model.curvature(i, j) - model.gamma() * model.ss(i, j) : one;
+                L_(a, b).set(l, is_used ? model.psi(i, j) : one);
+                G(a, b).set(l, is_used ? model.curvature(i, j) - model.gamma() * model.ss(i, j) : one);
             }
-            lane(size_[a], l) = is_used ? model.size(i) : 1;
-            lane(square_[a], l) = is_used ? model.ss(i, i) : 1;
-            lane(c_[a], l) = is_used ? model.psi_g(i) : 0;
+            size_[a].set(l, is_used ? model.size(i) : 1);
+            square_[a].set(l, is_used ? model.ss(i, i) : 1);
+            c_[a].set(l, is_used ? model.psi_g(i) : 0);
         }
     }
 
@@ -84,9 +84,9 @@ class SideForm : SideModels {
             L square = zero;
             for (Index j = 0; j <= i; ++j) square = square + L_(i, j) * L_(i, j);
             const L scale = one / square_root(square_root(square_[i]) * square_root(square));
-            size_[i] = scale;
+            d_[i] = scale;
             for (Index j = 0; j <= i; ++j) {
-                G(j, i) = G(i, j) = scale * G(i, j) * size_[j];
+                G(j, i) = G(i, j) = scale * G(i, j) * d_[j];
                 X(i, j) = scale * L_(i, j);
             }
             for (Index j = i + 1; j < rows; ++j) X(i, j) = zero;
@@ -94,10 +94,10 @@ class SideForm : SideModels {
     }
 
     /// X = Minv^-1 L_, where Minv is not singular.
-    M invert() {
-        const L ratio = eliminate(inverse_, m, rows, right_, rows);
+    M invert(const L& used) {
+        const L ratio = eliminate(inverse_, m, rows, used, right_, rows);
         for (Index i = 0; i < rows; ++i)
-            for (Index j = 0; j < rows; ++j) X(i, j) = X(i, j) * size_[i];
+            for (Index j = 0; j < rows; ++j) X(i, j) = X(i, j) * d_[i];
         return ratio > L::all(16 * eps);
     }
 
@@ -129,21 +129,21 @@ class SideForm : SideModels {
         const Lsr1Problem& model = p[l];
         const Index r = model.pairs();
         for (Index i = 0; i < r; ++i) {
-            for (Index j = 0; j <= i; ++j) model.L()[i * m + j] = lane(L_(i, j), l);
-            for (Index j = 0; j < r; ++j) model.A()[i * m + j] = lane(G(i, j), l);
+            for (Index j = 0; j <= i; ++j) model.L()[i * m + j] = L_(i, j)[l];
+            for (Index j = 0; j < r; ++j) model.A()[i * m + j] = G(i, j)[l];
             for (Index j = r; j < m; ++j) model.A()[i * m + j] = 0;
-            model.c()[i] = lane(c_[i], l);
+            model.c()[i] = c_[i][l];
         }
         for (Index i = r; i < m; ++i)
-            for (Index j = 0; j < m; ++j) model.A()[i * m + j] = i == j ? lane(beyond_, l) : 0;
-        model.worst() = lane(worst_, l), model.outside() = lane(outside_, l);
+            for (Index j = 0; j < m; ++j) model.A()[i * m + j] = i == j ? beyond_[l] : 0;
+        model.worst() = worst_[l], model.outside() = outside_[l];
         task_.factor.needs_basis[b] = 0;
     }
 
     const Lsr1Form& task_;
     alignas(64) L factor_[most_side_pairs * most_side_pairs], inverse_[most_side_pairs * most_side_pairs];
     L right_[most_side_pairs * most_side_pairs];
-    L size_[most_side_pairs], square_[most_side_pairs], c_[most_side_pairs];
+    L size_[most_side_pairs], square_[most_side_pairs], d_[most_side_pairs], c_[most_side_pairs];
     L worst_, outside_, beyond_;
 };
 

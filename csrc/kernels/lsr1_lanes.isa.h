@@ -59,8 +59,5 @@ class SideModels {
     const int count_;
 };
 
-/// Number l of x.
-inline double& lane(SideLanes& x, int l) { return reinterpret_cast<double*>(&x)[l]; }
-
 }  // namespace
 }  // namespace curvblas::cpu::CURVBLAS_ISA

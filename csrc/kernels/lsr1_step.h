@@ -187,8 +187,8 @@ struct Lsr1Finish {
     CURVBLAS_DEVICE void work(Index b) const { solve.work(b), combine.work(b); }
 };
 
-/// All steps of all problems: on the CPU side by side in the lanes of vectors where all goes well (lsr1_lanes.isa.h),
-/// on a device one after the other. `cost` is that of a problem, as for_each_element has it.
+/// All problems: on the CPU side by side in the lanes of vectors where all goes well (lsr1_lanes.isa.h); a device has a
+/// kernel for each of the steps. `cost` is that of a problem, as for_each_element has it.
 void lsr1_form(const Queue& queue, const Lsr1Form& task, double cost);
 void lsr1_finish(const Queue& queue, const Lsr1Finish& task, double cost);
 

@@ -11,7 +11,7 @@ template <class Task>
 void work(const Task& task, Index first, Index last) {
     for (Index k = first; k < last; ++k) task.work(k);
 }
-/// Those that models side by side leave.
+/// Models side by side; task.work does those that this leaves.
 template <class Side, class Task>
 void work_side_by_side(const Task& task, Index m, Index first, Index last) {
     for (Index k = first; k < last; k += side) {
