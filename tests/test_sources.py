@@ -85,6 +85,7 @@ def test_nothing_but_its_table_leaves_an_isa_file(path, level, tmp_path):
         "lane_inverse.isa.cpp": ["lane_inverse_float32", "lane_inverse_float64", "lane_inverse_mixed"],
         "lsr1_work.isa.cpp": ["lsr1_work"],
         "long_rows.isa.cpp": ["row_kernels_float32", "row_kernels_float64"],
+        "quasi_diagonal.isa.cpp": ["quasi_diagonal_float32", "quasi_diagonal_float64"],
         "two_loop.isa.cpp": ["two_loop_float32", "two_loop_float64"],
         "secular.isa.cpp": ["secular_float32", "secular_float64"],
         "small_product.isa.cpp": ["small_product_float32", "small_product_float64"],

@@ -221,6 +221,22 @@ class TestSolveQuasiDiagonal:
         assert np.allclose(P, P.T, rtol=1e-12)
         assert np.linalg.eigvalsh(P).min() > 0
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("p", [1, 2, 5, 8, 9, 12, 17, 40])
+    def test_rows_of_any_length_and_stride_have_the_same_bits(self, backend, rng, p, dtype):
+        first, grads = rng.standard_normal((2, 3, p)).astype(dtype)
+        second = (2 + first**2).astype(dtype)
+        first[:, -1] = 1
+        strided = [np.repeat(x, 2, axis=1)[:, ::2] for x in (first, second, grads)]
+
+        plain = backend.solve_quasi_diagonal(first, second, grads)
+        out = np.empty((3, 2 * p), dtype)[:, ::2]
+        backend.solve_quasi_diagonal(*strided, out=out)
+
+        expected = oracle.solve_quasi_diagonal(*map(np.float64, (first, second, grads)))
+        assert oracle.relative_error(plain.solution, expected) < 8 * np.finfo(dtype).eps
+        assert np.array_equal(out, plain.solution)
+
     def test_a_dead_unit_gets_a_zero_update(self, backend, rng):
         rows, weights = rng.standard_normal((12, 5)), rng.random((12, 3))
         weights[:, 1] = 0

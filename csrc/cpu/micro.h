@@ -7,6 +7,7 @@
 #include "cpu/eigen_lanes.h"
 #include "cpu/lane_inverse.h"
 #include "cpu/long_rows.h"
+#include "cpu/quasi_diagonal.h"
 #include "cpu/secular.h"
 #include "cpu/small_product.h"
 #include "cpu/tiles.h"
@@ -53,6 +54,8 @@ struct Micro {
     const RowKernels<double>* row_kernels_float64;
     const TwoLoop<float>* two_loop_float32;
     const TwoLoop<double>* two_loop_float64;
+    const QuasiDiagonal<float>* quasi_diagonal_float32;
+    const QuasiDiagonal<double>* quasi_diagonal_float64;
     const Lsr1Work* lsr1_work;
     Small<float> small_float32;
     Small<double> small_float64;
@@ -121,6 +124,13 @@ struct Micro {
             return *row_kernels_float32;
         else
             return *row_kernels_float64;
+    }
+    template <class T>
+    const QuasiDiagonal<T>& quasi_diagonal() const {
+        if constexpr (sizeof(T) == 4)
+            return *quasi_diagonal_float32;
+        else
+            return *quasi_diagonal_float64;
     }
     template <class T>
     const TwoLoop<T>& two_loop() const {

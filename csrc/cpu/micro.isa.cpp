@@ -158,6 +158,8 @@ extern const RowKernels<float> row_kernels_float32;
 extern const RowKernels<double> row_kernels_float64;
 extern const TwoLoop<float> two_loop_float32;
 extern const TwoLoop<double> two_loop_float64;
+extern const QuasiDiagonal<float> quasi_diagonal_float32;
+extern const QuasiDiagonal<double> quasi_diagonal_float64;
 extern const Lsr1Work lsr1_work;
 extern const Micro table;
 const Micro table = {
@@ -181,6 +183,8 @@ const Micro table = {
     &row_kernels_float64,
     &two_loop_float32,
     &two_loop_float64,
+    &quasi_diagonal_float32,
+    &quasi_diagonal_float64,
     &lsr1_work,
     {eliminate<float>, add_symmetric_product<float>, symmetric_squares<float>},
     {eliminate<double>, add_symmetric_product<double>, symmetric_squares<double>},

@@ -2,17 +2,35 @@
 
 #include <vector>
 
+#include "cpu/scratch.h"
+
 namespace curvblas::cpu {
 namespace {
 
+/// Row k as it lies, or a copy of its neighbouring elements.
 template <class T>
-Status solve(const QuasiDiagonalUnit<T>& unit) {
-    Status status = unit.status();
-    double shift = 0;
-    for (Index i = 0; i < unit.inputs(); ++i) status = unit.worse(status, unit.solve(i, shift));
-    status = unit.worse(status, unit.solve_bias(shift));
-    if (status == Status::ok) return status;
-    for (Index i = 0; i <= unit.inputs(); ++i) unit.fail(i);
+const T* as_neighbours(const Matrix<const T>& A, Index k, Index count, T* copy) {
+    if (A.column_stride == 1) return A.row(k);
+    for (Index i = 0; i < count; ++i) copy[i] = A(k, i);
+    return copy;
+}
+
+/// `room` is for four rows.
+template <class T>
+Status solve(const Micro& micro, const SolveQuasiDiagonal<T>& task, Index b, Index k, T* room) {
+    const QuasiDiagonalUnit<T> unit(task, b, k);
+    const Index inputs = unit.inputs();
+    const Matrix<T> W = task.w[b];
+    T* const w = W.column_stride == 1 ? W.row(k) : room + 3 * inputs;
+    double shift;
+    const Status of_inputs = micro.quasi_diagonal<T>().solve(
+        {inputs, as_neighbours(task.first[b], k, inputs, room), as_neighbours(task.second[b], k, inputs, room + inputs),
+         as_neighbours(task.g[b], k, inputs, room + 2 * inputs), task.damping[b], task.floor, unit.M_00(), unit.g_0(),
+         w},
+        &shift);
+    for (Index i = 0; i < inputs && W.column_stride != 1; ++i) W(k, i) = w[i];
+    const Status status = unit.worse(unit.worse(unit.status(), of_inputs), unit.solve_bias(shift));
+    for (Index i = 0; i <= inputs && status != Status::ok; ++i) unit.fail(i);
     return status;
 }
 
@@ -20,17 +38,20 @@ Status solve(const QuasiDiagonalUnit<T>& unit) {
 
 template <class T>
 void solve_quasi_diagonal(const Queue& queue, std::span<const SolveQuasiDiagonal<T>> group) {
-    constexpr double flops_per_input = 12;
+    constexpr double cost_of_input = 6;
     std::vector<Item> items;
     for (Index t = 0; t < static_cast<Index>(group.size()); ++t) {
-        const double cost = 20 + flops_per_input * static_cast<double>(group[t].g.columns);
+        const double cost = 50 + cost_of_input * static_cast<double>(group[t].g.columns);
         Queue::append_batches(items, t, group[t].g.batch * group[t].g.rows, cost);
     }
     queue.run(items, [&](const Item& item) {
+        struct Memory;
         const SolveQuasiDiagonal<T>& task = group[item.task];
         const Index units = task.g.rows;
+        Scratch<Memory> scratch(bytes<T>(4 * task.g.columns));
+        T* const room = scratch.template take<T>(4 * task.g.columns);
         for (Index k = item.first; k < item.first + item.count; ++k)
-            task.status[k] = solve(QuasiDiagonalUnit<T>(task, k / units, k % units));
+            task.status[k] = solve(queue.micro(), task, k / units, k % units, room);
     });
 }
 

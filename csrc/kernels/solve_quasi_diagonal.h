@@ -55,6 +55,8 @@ class QuasiDiagonalUnit {
           inverse_(M_00_ == 0 ? 0 : 1 / M_00_) {}
 
     CURVBLAS_DEVICE Index inputs() const { return inputs_; }
+    CURVBLAS_DEVICE double M_00() const { return M_00_; }
+    CURVBLAS_DEVICE double g_0() const { return g_0_; }
 
     /// What is known before any input is looked at. Statuses of one unit are joined by worse().
     CURVBLAS_DEVICE Status status() const {
