@@ -161,10 +161,13 @@ class TestSideBySide:
         ],
     )
     def test_a_pivot_that_is_no_pivot_is_no_failure(self, backend, S, Y, gamma):
-        found = backend.lsr1_step(np.array(S, float), np.array(Y, float), np.array([1.0, 2.0, 3.0]), 1.0, gamma=gamma)
+        S, Y, g = np.array(S, float), np.array(Y, float), np.array([1.0, 2.0, 3.0])
+        found = backend.lsr1_step(S, Y, g, 1.0, gamma=gamma)
 
         assert found.status == Status.OK
-        assert np.isfinite(found.step).all()
+        assert abs(np.linalg.norm(found.step) - 1) < 1e-12
+        newest = backend.lsr1_step(S[-1:], Y[-1:], g, 1.0, gamma=gamma)  # the older pair is left out
+        assert np.allclose(found.step, newest.step, rtol=1e-12, atol=1e-12)
 
     @pytest.mark.parametrize("count", [1, 7, 9, 16])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])

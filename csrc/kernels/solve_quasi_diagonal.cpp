@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "cpu/long_rows.h"
 #include "cpu/scratch.h"
 
 namespace curvblas::cpu {
@@ -10,9 +11,7 @@ namespace {
 /// Row k as it lies, or a copy of its neighbouring elements.
 template <class T>
 const T* as_neighbours(const Matrix<const T>& A, Index k, Index count, T* copy) {
-    if (A.column_stride == 1) return A.row(k);
-    for (Index i = 0; i < count; ++i) copy[i] = A(k, i);
-    return copy;
+    return long_rows(Matrix<const T>{A.row(k), 1, count, A.row_stride, A.column_stride}, 0, count, copy, count).data;
 }
 
 /// `room` is for four rows.
