@@ -1,19 +1,13 @@
 // See quasi_diagonal.h. Nothing but the two tables leaves this file.
 #include "cpu/quasi_diagonal.h"
 
-#include "cpu/vector.isa.h"
+#include "cpu/lanes.isa.h"
 
 namespace curvblas::cpu::CURVBLAS_ISA {
 namespace {
 
 using V = Vector<double>;
-using Mask = decltype(V{} < V{});
-
-inline bool any(Mask x) {
-    std::int64_t bits = 0;
-    for (int l = 0; l < lanes<double>; ++l) bits |= x[l];
-    return bits != 0;
-}
+using Bits = Mask<double, 1>::Part;
 
 /// As many inputs as there are lanes, at a time.
 template <class T>
@@ -28,26 +22,27 @@ class Inputs {
         constexpr double rounding = 1e-3;  // of moments in float32 that were averaged for long
         M_ii += unit_.damping;
         const V mean = M_0i * inverse_, variance = M_ii - mean * M_0i, least = unit_.floor * M_ii;
-        const Mask is_finite = M_0i * 0 + M_ii * 0 + g_i * 0 == 0;
-        const Mask is_no_metric = is_finite & ((M_ii < 0) | (variance < -rounding * M_ii));
+        const Bits is_finite = M_0i * 0 + M_ii * 0 + g_i * 0 == 0;
+        const Bits is_no_metric = is_finite & ((M_ii < 0) | (variance < -rounding * M_ii));
         const V exact = (g_i - mean * unit_.g_0) / (variance > least ? variance : least);
         const V w = (M_ii == 0) | is_dead_ ? V{} : exact;
         const Narrow rounded = __builtin_convertvector(w, Narrow);
-        const Mask fits = __builtin_convertvector(rounded, V) * 0 == 0;
+        const Bits fits = __builtin_convertvector(rounded, V) * 0 == 0;
         shift_ += mean * w, no_metric_ |= is_no_metric, lost_ |= ~is_finite | ~(is_no_metric | fits);
         return rounded;
     }
     double shift() const { return sum_of<double>(shift_); }
     Status status() const {
-        return any(lost_) ? Status::not_finite : any(no_metric_) ? Status::not_positive_definite : Status::ok;
+        const Mask<double, 1> lost{{lost_}}, no_metric{{no_metric_}};
+        return lost.any() ? Status::not_finite : no_metric.any() ? Status::not_positive_definite : Status::ok;
     }
 
   private:
     const QuasiDiagonalRow<T>& unit_;
     const double inverse_;
-    const Mask is_dead_;
+    const Bits is_dead_;
     V shift_ = {};
-    Mask lost_ = {}, no_metric_ = {};
+    Bits lost_ = {}, no_metric_ = {};
 };
 
 template <class T>

@@ -12,15 +12,13 @@ namespace {
 /// Models side by side: eight, in as many vectors as that takes; what is kept of them fits a stack.
 constexpr Index side = 8, most_side_pairs = 16;
 constexpr int side_vectors = static_cast<int>(side) / lanes<double>;
-using SideLanes = Lanes<double, side_vectors>;
-using SideMask = Mask<double, side_vectors>;
 
 /// Up to `side` models from the first on; the last one again in lanes that are left. Their pairs in use are first in
 /// order(): where others have more, a model goes on with rows of the identity.
 class SideModels {
   public:
-    using L = SideLanes;
-    using M = SideMask;
+    using L = Lanes<double, side_vectors>;
+    using M = Mask<double, side_vectors>;
 
     SideModels(const Lsr1Batch& problems, Index first, Index count)
         : m(problems.m), first_(first), count_(static_cast<int>(count)) {
